@@ -1,0 +1,91 @@
+// Package keep gives a wrapped IMAP session exactly the optional interfaces of the session it wraps.
+//
+// A struct that embeds [imapserver.Session] hides [imapserver.SessionNamespace], [imapserver.SessionMove],
+// [imapserver.SessionSASL], [imapserver.SessionUnauthenticate] and [imapserver.SessionAppendLimit] of what it embeds. The server asks
+// for them by type assertion: a missing one makes it panic or leaves a command out, and one too many changes what it advertises.
+package keep
+
+import (
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
+)
+
+//go:generate go run generate.go
+
+// The method sets of the optional interfaces, without the Session that each of imapserver's has inside: two of those in one struct
+// are ambiguous.
+type (
+	namespace interface {
+		Namespace() (*imap.NamespaceData, error)
+	}
+	move interface {
+		Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error
+	}
+	authenticate interface {
+		AuthenticateMechanisms() []string
+		Authenticate(mech string) (sasl.Server, error)
+	}
+	unauthenticate interface {
+		Unauthenticate() error
+	}
+	appendLimit interface {
+		AppendLimit() uint32
+	}
+)
+
+// Optional returns a session with the methods of outer and exactly the optional interfaces of inner: one that both have is outer's,
+// one that only inner has is inner's, and one that only outer has is hidden. Outer is the wrapper of inner.
+func Optional(outer, inner imapserver.Session) imapserver.Session {
+	return combine(wrapped{Session: outer, inner: inner}, choose(outer, inner))
+}
+
+// Backend returns the session at the bottom of any number of wrappers that [Optional] made, or session itself.
+func Backend(session imapserver.Session) imapserver.Session {
+	for {
+		wrapper, ok := session.(interface{ Unwrap() imapserver.Session })
+		if !ok {
+			return session
+		}
+		session = wrapper.Unwrap()
+	}
+}
+
+// wrapped is what every combination has: the wrapper's methods, and a way to the session below.
+type wrapped struct {
+	imapserver.Session
+	inner imapserver.Session
+}
+
+// Unwrap returns the session that was wrapped.
+func (w wrapped) Unwrap() imapserver.Session { return w.inner }
+
+// optional holds for each optional interface the session that answers for it, nil where there is none.
+type optional struct {
+	namespace
+	move
+	authenticate
+	unauthenticate
+	appendLimit
+}
+
+func choose(outer, inner imapserver.Session) optional {
+	return optional{
+		namespace:      pick[namespace](outer, inner),
+		move:           pick[move](outer, inner),
+		authenticate:   pick[authenticate](outer, inner),
+		unauthenticate: pick[unauthenticate](outer, inner),
+		appendLimit:    pick[appendLimit](outer, inner),
+	}
+}
+
+func pick[T any](outer, inner imapserver.Session) T {
+	if _, ok := inner.(T); !ok {
+		var none T
+		return none
+	}
+	if both, ok := outer.(T); ok {
+		return both
+	}
+	return inner.(T)
+}
