@@ -1,0 +1,47 @@
+package limits
+
+import "github.com/emersion/go-imap/v2"
+
+// What a client reads when it is refused. Each is one value, to be compared with [errors.Is].
+var (
+	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
+	ErrTooManyUserLogins = limit(imap.StatusResponseTypeNo, "Too many logins for this user")
+	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged in.
+	ErrTooManyIPLogins = limit(imap.StatusResponseTypeNo, "Too many connections from this address!")
+	// ErrTooManyFetches refuses a FETCH that has waited for FetchTimeout.
+	ErrTooManyFetches = limit(imap.StatusResponseTypeNo, "Too many current FETCHes active")
+	// ErrTooManySearches refuses a SEARCH that has waited for SearchTimeout.
+	ErrTooManySearches = limit(imap.StatusResponseTypeNo, "Too many concurrent searches - try again later")
+
+	// ErrTooManyConnections is the greeting when there are MaxConnections connections.
+	ErrTooManyConnections = limit(imap.StatusResponseTypeBye, "Too many connections")
+	// ErrTooManyIPConnections is the greeting when there are MaxConnectionsPerIP connections from the address.
+	ErrTooManyIPConnections = limit(imap.StatusResponseTypeBye, "Too many connections from this address!")
+
+	// ErrClosed refuses everything after [Limiter.Close].
+	ErrClosed = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeUnavailable,
+		Text: "The server is shutting down",
+	}
+
+	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only the text is sent.
+	errTooManyFailedLogins = limit(imap.StatusResponseTypeNo, "Too many failed login attempts")
+
+	// errClientGone ends a command whose client hung up while it waited. Nobody is there to read it, unless the client closed only its
+	// own direction.
+	errClientGone = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeUnavailable,
+		Text: "The client hung up while the command waited",
+	}
+)
+
+func limit(kind imap.StatusResponseType, text string) *imap.Error {
+	return &imap.Error{Type: kind, Code: imap.ResponseCodeLimit, Text: text}
+}
+
+// asGreeting returns the refusal as the greeting of a connection.
+func asGreeting(err *imap.Error) *imap.Error {
+	return &imap.Error{Type: imap.StatusResponseTypeBye, Code: err.Code, Text: err.Text}
+}

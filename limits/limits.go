@@ -1,0 +1,131 @@
+// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at once, and how long the rest may
+// queue.
+//
+// A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the servers of this process that share the
+// Limiter. What it refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text.
+//
+// # Who is counted as whom
+//
+// A user is counted by a canonical name ([Options.UserKey]), an address by itself or, for IPv6, by its /64 network ([Options.IPKey]).
+// The name is the one the client gave to LOGIN or inside a SASL exchange: PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2 and SCRAM are
+// understood, and where a client names two identities it is the one that the session acts as. A backend that ignores that second
+// identity, has aliases, other mechanisms, or greets with PREAUTH says itself who logged in, with [Options.Username]. A session whose
+// user cannot be known counts for its address only, and takes its turns in the queues as its address.
+//
+// # Logins
+//
+// A password check is expensive, so a storm of logins must not cost one each. And a limit on the logins of a user must not become a
+// way to lock that user out, or to ask whether the account exists or is in use. Two rules see to both. They hold for each pair of a
+// user and an address, so that nobody's logins wait for those of another address:
+//
+//   - While no session of the user is logged in from the address, its logins are checked one at a time, whatever the state of the account:
+//     a stranger always gets the backend's own answer, at the same pace.
+//   - When there is such a session, as many are checked at once as could still be admitted, and none when the user is at the limit:
+//     those are refused without a password check.
+//
+// A slot is taken only after the backend has accepted the password.
+//
+// # Queues
+//
+// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together, within a user first come first served,
+// and between users turn by turn, so that a user with one command waits for one round, however many the others have sent.
+package limits
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// NewSessionFunc is the type of the NewSession function of [imapserver.Options].
+type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error)
+
+// A Limiter limits the sessions of every NewSession function that it wraps, together. It may be used from several goroutines at once.
+type Limiter struct {
+	changing sync.Mutex // held while options are applied
+	options  atomic.Pointer[Options]
+
+	connections counter
+	logins      logins
+	fetches     gate
+	searches    gate
+
+	closed    atomic.Bool
+	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
+	refusals  refusals
+}
+
+// New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit nothing. It panics with the error of
+// [Options.Validate] if there is one.
+func New(options *Options) *Limiter {
+	l := &Limiter{}
+	l.fetches.refusal = ErrTooManyFetches
+	l.searches.refusal = ErrTooManySearches
+	if err := l.SetOptions(options); err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// SetOptions replaces all options by a copy of the given ones; nil stands for the zero Options. It takes effect at once, also for
+// sessions that are connected and commands that wait: a command that waits is admitted as soon as a raised limit has room, and its
+// timeout counts from its arrival. Who is inside stays inside when a limit goes down. The error is that of [Options.Validate], and then
+// nothing has changed.
+func (l *Limiter) SetOptions(options *Options) error {
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	l.options.Store(&o)
+	l.connections.setLimits(o.MaxConnections, o.MaxConnectionsPerIP)
+	l.logins.setLimits(o.MaxLoginsPerUser, o.MaxLoginsPerIP)
+	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxFetchesPerUser, o.FetchTimeout})
+	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxSearchesPerUser, o.SearchTimeout})
+	return nil
+}
+
+// Close makes everything that waits give up with [ErrClosed], and refuses what comes after: connections with a BYE, logins, FETCHes and
+// SEARCHes with a NO. What runs goes on and gives its slots back. Call it before the server's own Close, which does not wake
+// commands that wait. It returns nil, and may be called again.
+func (l *Limiter) Close() error {
+	l.closed.Store(true)
+	l.logins.close()
+	l.fetches.close()
+	l.searches.close()
+	return nil
+}
+
+// Wrap returns a NewSession function whose sessions are those of next with the limits of l on them. It goes outside every other wrapper,
+// so that it refuses before any other work is done. A wrapped session has exactly the optional interfaces of the session it wraps.
+func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
+	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return l.newSession(conn, next)
+	}
+}
+
+// userKey returns what the user is counted by, "" if the name is empty.
+func (o *Options) userKey(name string) string {
+	if o.UserKey != nil {
+		return o.UserKey(name)
+	}
+	return foldUser(name)
+}
+
+// ipKey returns what the address is counted by, the zero Prefix if it has no limit.
+func (o *Options) ipKey(addr netip.Addr) netip.Prefix {
+	switch {
+	case !addr.IsValid():
+		return netip.Prefix{}
+	case o.IPKey != nil:
+		return o.IPKey(addr)
+	default:
+		return network(addr)
+	}
+}

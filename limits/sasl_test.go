@@ -1,0 +1,252 @@
+package limits_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// stepServer is a SASL server that takes the given number of client messages and then checks the last one.
+type stepServer struct {
+	messages int
+	check    func(message string) error
+}
+
+func (s *stepServer) Next(response []byte) ([]byte, bool, error) {
+	if response != nil {
+		s.messages--
+	}
+	if s.messages > 0 {
+		return []byte("go on"), false, nil
+	}
+	return nil, true, s.check(string(response))
+}
+
+// saslBackend serves the mechanism with so many messages of the client; one that contains "guess" is a wrong password.
+func saslBackend(b *backend, mech string, messages int, took time.Duration) limits.NewSessionFunc {
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		session := &backendSession{backend: b}
+		return saslSession{session, map[string]func() sasl.Server{mech: func() sasl.Server {
+			return &stepServer{messages, func(message string) error {
+				b.checks.Add(1)
+				time.Sleep(took)
+				if strings.Contains(message, "guess") {
+					return imapserver.ErrAuthFailed
+				}
+				return nil
+			}}
+		}}}, nil, nil
+	}
+}
+
+func b64(message string) string { return base64.StdEncoding.EncodeToString([]byte(message)) }
+
+// authenticate runs an exchange and returns the tagged answer.
+func authenticate(c *imaptest.Conn, mech string, messages ...string) string {
+	c.Send("a AUTHENTICATE " + mech)
+	for _, message := range messages {
+		if line := c.Line(); !strings.HasPrefix(line, "+") {
+			return strings.TrimPrefix(line, "a ")
+		}
+		c.Send(b64(message))
+	}
+	return imaptest.Last(c.Answer("a"))
+}
+
+func TestTheUserIsKnownAfterSASL(t *testing.T) {
+	for name, test := range map[string]struct {
+		mech     string
+		messages []string
+		user     string
+	}{
+		"PLAIN":                     {"PLAIN", []string{"\x00Karen\x00pass"}, "karen"},
+		"PLAIN for somebody else":   {"PLAIN", []string{"karen\x00admin\x00pass"}, "karen"},
+		"PLAIN malformed":           {"PLAIN", []string{"karen"}, ""},
+		"LOGIN":                     {"LOGIN", []string{"karen", "pass"}, "karen"},
+		"EXTERNAL with identity":    {"EXTERNAL", []string{"karen"}, "karen"},
+		"EXTERNAL without":          {"EXTERNAL", []string{""}, ""},
+		"OAUTHBEARER":               {"OAUTHBEARER", []string{"n,a=karen@example.com,\x01host=imap\x01auth=Bearer x\x01\x01"}, "karen@example.com"},
+		"OAUTHBEARER escaped":       {"OAUTHBEARER", []string{"n,a=ka=2Cr=3Den,\x01auth=Bearer x\x01\x01"}, "ka,r=en"},
+		"OAUTHBEARER without":       {"OAUTHBEARER", []string{"n,,\x01auth=Bearer x\x01\x01"}, ""},
+		"OAUTHBEARER malformed":     {"OAUTHBEARER", []string{"n"}, ""},
+		"XOAUTH2":                   {"XOAUTH2", []string{"user=karen\x01auth=Bearer x\x01\x01"}, "karen"},
+		"XOAUTH2 without":           {"XOAUTH2", []string{"auth=Bearer x\x01\x01"}, ""},
+		"SCRAM-SHA-256":             {"SCRAM-SHA-256", []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}, "karen"},
+		"SCRAM escaped":             {"SCRAM-SHA-1", []string{"n,,n=ka=2cr=3den,r=nonce", "c=biws,r=nonce,p=proof"}, "ka,r=en"},
+		"SCRAM for somebody else":   {"SCRAM-SHA-1-PLUS", []string{"p=tls-unique,a=karen,n=admin,r=nonce", "c=x,r=nonce,p=proof"}, "karen"},
+		"SCRAM malformed":           {"SCRAM-SHA-256", []string{"karen", "x"}, ""},
+		"a mechanism without names": {"X-TOKEN", []string{"karen"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// The refusal at the limit of one login shows who the session is counted as.
+				var counted string
+				options := &limits.Options{MaxLoginsPerUser: 1, OnEvent: func(e limits.Event) { counted = e.User }}
+				s := serveSessions(t, &backend{}, saslBackend(&backend{}, test.mech, len(test.messages), 0), options)
+
+				answer := authenticate(s.dial("192.0.2.1"), test.mech, test.messages...)
+				assert.Contains(t, answer, "OK")
+				s.inUse(limits.Stats{Connections: 1, Sessions: 1})
+
+				answer = authenticate(s.dial("192.0.2.1"), test.mech, test.messages...)
+				if test.user == "" {
+					assert.Contains(t, answer, "OK", "a user who is not known has no limit")
+				} else {
+					assert.Equal(t, noUserLogins, answer)
+				}
+				assert.Equal(t, test.user, counted)
+
+				s.Server.Close()
+				synctest.Wait()
+				s.inUse(limits.Stats{})
+			})
+		})
+	}
+}
+
+func TestASASLUserWhoIsNotKnownIsCountedByAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newSession := saslBackend(&backend{}, "X-TOKEN", 1, 0)
+		s := serveSessions(t, &backend{}, newSession, &limits.Options{MaxLoginsPerUser: 1, MaxLoginsPerIP: 2})
+		for _, want := range []string{"OK", "OK", noIPLogins} {
+			assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), want)
+		}
+	})
+}
+
+func TestUsernameKnowsBetterThanTheSASLExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newSession := saslBackend(&backend{}, "X-TOKEN", 1, 0)
+		options := &limits.Options{MaxLoginsPerUser: 1, Username: func(imapserver.Session) string { return "karen" }}
+		s := serveSessions(t, &backend{}, newSession, options)
+		assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), "OK")
+		assert.Equal(t, noUserLogins, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"))
+	})
+}
+
+func TestSASLStorm(t *testing.T) {
+	for mech, messages := range map[string][]string{
+		"PLAIN":         {"\x00karen\x00pass"},
+		"LOGIN":         {"karen", "pass"},
+		"SCRAM-SHA-256": {"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"},
+	} {
+		t.Run(mech, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{}
+				newSession := saslBackend(b, mech, len(messages), time.Second)
+				s := serveSessions(t, b, newSession, limits.DefaultOptions())
+				var mu sync.Mutex
+				admitted, refused := 0, 0
+				var all sync.WaitGroup
+				for range 200 {
+					all.Go(func() {
+						answer := authenticate(s.dial("192.0.2.1"), mech, messages...)
+						mu.Lock()
+						defer mu.Unlock()
+						if strings.HasPrefix(answer, "OK") {
+							admitted++
+						} else if assert.Equal(t, noUserLogins, answer) {
+							refused++
+						}
+					})
+				}
+				all.Wait()
+				assert.Equal(t, 20, admitted)
+				assert.Equal(t, 180, refused)
+				assert.EqualValues(t, 20, b.checks.Load())
+			})
+		})
+	}
+}
+
+func TestMaxFailedLoginsUnderSASL(t *testing.T) {
+	for mech, messages := range map[string][]string{
+		"PLAIN":         {"\x00karen\x00guess"},
+		"LOGIN":         {"karen", "guess"},
+		"SCRAM-SHA-256": {"n,,n=karen,r=nonce", "guess"},
+		"XOAUTH2":       {"user=karen\x01auth=Bearer guess\x01\x01"},
+	} {
+		t.Run(mech, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{}
+				s := serveSessions(t, b, saslBackend(b, mech, len(messages), 0), limits.DefaultOptions())
+				c := s.dial("192.0.2.1")
+				for range 3 {
+					assert.Equal(t, authFailed, authenticate(c, mech, messages...))
+				}
+				// Until the BYE nothing reaches the backend, not even the question for its mechanisms.
+				assert.NotContains(t, strings.Join(c.Cmd("b CAPABILITY"), " "), "AUTH=")
+				assert.Equal(t, "NO [LIMIT] Too many failed login attempts", authenticate(c, mech, messages...))
+				assert.Equal(t, []string{"* BYE Too many failed login attempts"}, c.Rest())
+				assert.EqualValues(t, 3, b.checks.Load())
+			})
+		})
+	}
+}
+
+func TestAnExchangeThatIsBrokenOffLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, saslBackend(b, "LOGIN", 2, 0), &limits.Options{MaxLoginsPerUser: 1})
+		cancels := s.dial("192.0.2.1")
+		cancels.Send("a AUTHENTICATE LOGIN")
+		cancels.Line()
+		cancels.Send(b64("karen"))
+		cancels.Line()
+		cancels.Send("*")
+		assert.Equal(t, "BAD AUTHENTICATE cancelled", imaptest.Last(cancels.Answer("a")))
+
+		silent := s.dial("192.0.2.1")
+		silent.Send("a AUTHENTICATE LOGIN")
+		silent.Line()
+		silent.Send(b64("karen"))
+		silent.Line()
+
+		s.inUse(limits.Stats{Connections: 2})
+		took := elapsed(func() {
+			assert.Contains(t, authenticate(s.dial("192.0.2.1"), "LOGIN", "karen", "pass"), "OK")
+		})
+		assert.Zero(t, took, "nobody waits for an exchange that does not go on")
+	})
+}
+
+func TestAnUnknownMechanismIsTheBackendsToRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, saslBackend(b, "LOGIN", 2, 0), limits.DefaultOptions())
+		c := s.dial("192.0.2.1")
+		for range 5 {
+			assert.Equal(t, "NO No such mechanism", imaptest.Last(c.Cmd("a AUTHENTICATE PLAIN")))
+		}
+		assert.Contains(t, strings.Join(c.Cmd("b CAPABILITY"), " "), "AUTH=LOGIN")
+	})
+}
+
+func TestLimitsDoNotInventInterfaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var session imapserver.Session
+		limiter := limits.New(nil)
+		server := imaptest.NewServer(t, &imapserver.Options{NewSession: func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			var err error
+			session, _, err = limiter.Wrap((&backend{}).NewSession)(conn)
+			return session, nil, err
+		}})
+		server.Dial().Line()
+		_, hasSASL := session.(imapserver.SessionSASL)
+		assert.False(t, hasSASL)
+		_, hasUnauthenticate := session.(imapserver.SessionUnauthenticate)
+		assert.False(t, hasUnauthenticate)
+		_, hasAppendLimit := session.(imapserver.SessionAppendLimit)
+		assert.False(t, hasAppendLimit)
+	})
+}
