@@ -1,7 +1,6 @@
 package limits_test
 
 import (
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -180,23 +179,4 @@ func elapsed(f func()) time.Duration {
 	start := time.Now()
 	f()
 	return time.Since(start)
-}
-
-// tcpPair returns the ends of a TCP connection on the loopback interface.
-func tcpPair(t testing.TB) (client, server *net.TCPConn) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	dialed, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dialed.Close(); accepted.Close() })
-	return dialed.(*net.TCPConn), accepted.(*net.TCPConn)
 }

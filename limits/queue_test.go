@@ -21,16 +21,15 @@ import (
 type work struct {
 	took time.Duration
 
-	mu                sync.Mutex
-	atOnce, most      int
-	userAtOnce        map[string]int
-	mostOfOneUser     int
-	order             []string
-	finishedAt, start time.Time
+	mu            sync.Mutex
+	atOnce, most  int
+	userAtOnce    map[string]int
+	mostOfOneUser int
+	order         []string
 }
 
 func newWork(took time.Duration) *work {
-	return &work{took: took, userAtOnce: make(map[string]int), start: time.Now()}
+	return &work{took: took, userAtOnce: make(map[string]int)}
 }
 
 func (w *work) do(user string) error {
