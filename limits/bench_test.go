@@ -1,0 +1,103 @@
+package limits_test
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// eachSession runs the benchmark on a session that is logged in, without limits and with them.
+func eachSession(b *testing.B, run func(b *testing.B, session imapserver.Session)) {
+	for _, limited := range []bool{false, true} {
+		newSession := (&backend{}).NewSession
+		if limited {
+			newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+		}
+		var session imapserver.Session
+		server := imaptest.NewServer(b, &imapserver.Options{
+			NewSession: func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				var err error
+				session, _, err = newSession(conn)
+				return session, nil, err
+			},
+			InsecureAuth: true,
+		})
+		server.Login("karen", "pass")
+		b.Run(fmt.Sprintf("limits=%t", limited), func(b *testing.B) {
+			b.ReportAllocs()
+			run(b, session)
+		})
+	}
+}
+
+// The cost of an admitted command when nobody waits, above that of the bare session.
+//
+//	go test -run '^$' -bench 'Fetch|Search' -count 5 ./limits
+func BenchmarkFetch(b *testing.B) {
+	eachSession(b, func(b *testing.B, session imapserver.Session) {
+		var numSet imap.NumSet = imap.SeqSetNum(1)
+		options := &imap.FetchOptions{Flags: true}
+		for b.Loop() {
+			if err := session.Fetch(nil, numSet, options); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkSearch(b *testing.B) {
+	eachSession(b, func(b *testing.B, session imapserver.Session) {
+		criteria, options := &imap.SearchCriteria{}, &imap.SearchOptions{ReturnAll: true}
+		for b.Loop() {
+			if _, err := session.Search(imapserver.NumKindUID, criteria, options); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// The time until all of 200 logins of one user at once are answered, where a password check costs what a cautious PBKDF2 does, and how
+// many checks that took.
+//
+//	go test -run '^$' -bench LoginStorm -benchtime 5x ./limits
+func BenchmarkLoginStorm(b *testing.B) {
+	for _, limited := range []bool{false, true} {
+		b.Run(fmt.Sprintf("limits=%t", limited), func(b *testing.B) {
+			var checks int64
+			for b.Loop() {
+				mail := &backend{login: func(_, password string) error {
+					_, err := pbkdf2.Key(sha256.New, password, []byte("salt"), 100_000, 32)
+					return err
+				}}
+				newSession := mail.NewSession
+				if limited {
+					newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+				}
+				server := imaptest.NewServer(b, &imapserver.Options{NewSession: newSession, InsecureAuth: true})
+				var all sync.WaitGroup
+				for range 200 {
+					all.Go(func() {
+						c := server.Dial()
+						c.Line()
+						if answer := imaptest.Last(c.Cmd("a LOGIN karen pass")); !strings.HasPrefix(answer, "OK") && answer != noUserLogins {
+							b.Errorf("login: %s", answer)
+						}
+					})
+				}
+				all.Wait()
+				server.Close()
+				checks += mail.checks.Load()
+			}
+			b.ReportMetric(float64(checks)/float64(b.N), "checks/op")
+		})
+	}
+}
