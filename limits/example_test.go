@@ -1,9 +1,14 @@
 package limits_test
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -49,4 +54,27 @@ func Example() {
 	// <nil>
 	// imap: NO [LIMIT] Too many logins for this user
 	// 2 sessions
+}
+
+// The limiter goes outside everything else, and is closed before the server.
+func ExampleLimiter_Wrap() {
+	backend := &backend{}
+	var tlsConfig *tls.Config
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+
+	options := limits.DefaultOptions()
+	options.MaxLoginsPerUser = 10
+	options.OnEvent = func(e limits.Event) { slog.Info("limits", "event", e.Kind, "user", e.User, "addr", e.Addr, "limit", e.Limit) }
+	limiter := limits.New(options)
+
+	server := imapserver.New(&imapserver.Options{
+		NewSession: limiter.Wrap(backend.NewSession),
+		TLSConfig:  tlsConfig,
+	})
+	go server.ListenAndServe(":143")
+
+	<-ctx.Done()
+	limiter.Close() // wakes the commands that wait, which server.Close does not
+	server.Close()
 }
