@@ -14,26 +14,28 @@ func BenchmarkMillionUsers(b *testing.B) {
 	const users = 1_000_000
 	for b.Loop() {
 		limiter := New(DefaultOptions())
-		releases := make([]func(), users)
+		sessions := make([]*session, users)
 		before := heap()
 		for i := range users {
 			ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
 			user := foldUser(fmt.Sprintf("user%07d@example.com", i))
-			attempt, refusal := limiter.logins.begin(loginKey{user, ip}, nil)
+			s := &session{}
+			s.client.limiter, s.ip = limiter, ip
+			s.limits.Store(limiter.settings.Load().everybody)
+			attempt, refusal := limiter.logins.begin(&s.client, user, false)
 			if refusal != nil {
 				b.Fatal(refusal)
 			}
-			release, refusal := attempt.admit(user)
-			if refusal != nil {
+			if _, refusal = attempt.admit(s, user, false); refusal != nil {
 				b.Fatal(refusal)
 			}
 			attempt.end()
-			releases[i] = release
+			sessions[i] = s
 		}
 		inside := heap()
-		for i, release := range releases {
-			release()
-			releases[i] = nil
+		for i, s := range sessions {
+			limiter.logins.leave(s)
+			sessions[i] = nil
 		}
 		after := heap()
 		b.ReportMetric(float64(inside-before)/users, "B/user-inside")

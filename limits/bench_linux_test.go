@@ -19,11 +19,11 @@ func BenchmarkWaiting(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer listener.Close()
-	client, err := net.Dial("tcp", listener.Addr().String())
+	dialed, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer client.Close()
+	defer dialed.Close()
 	conn, err := listener.Accept()
 	if err != nil {
 		b.Fatal(err)
@@ -32,10 +32,12 @@ func BenchmarkWaiting(b *testing.B) {
 
 	for b.Loop() {
 		limiter := New(&Options{MaxFetches: 1, FetchTimeout: time.Hour})
-		held, _ := limiter.fetches.acquire("user", nil)
+		c := &client{limiter: limiter, turn: "user", socket: socketOf(conn)}
+		c.limits.Store(limiter.settings.Load().everybody)
+		held, _ := limiter.fetches.acquire(c)
 		var all sync.WaitGroup
 		for range waiting {
-			all.Go(func() { limiter.fetches.acquire("user", socketOf(conn)) })
+			all.Go(func() { limiter.fetches.acquire(c) })
 		}
 		for limiter.Stats().FetchesWaiting < waiting {
 			time.Sleep(10 * time.Millisecond)

@@ -56,13 +56,31 @@ func BenchmarkFetch(b *testing.B) {
 
 func BenchmarkSearch(b *testing.B) {
 	eachSession(b, func(b *testing.B, session imapserver.Session) {
-		criteria, options := &imap.SearchCriteria{}, &imap.SearchOptions{ReturnAll: true}
-		for b.Loop() {
-			if _, err := session.Search(imapserver.NumKindUID, criteria, options); err != nil {
-				b.Fatal(err)
-			}
-		}
+		benchmarkSearch(b, session, imapserver.NumKindSeq)
 	})
+}
+
+// A UID SEARCH in a mailbox may be shared.
+func BenchmarkSharedSearch(b *testing.B) {
+	eachSession(b, func(b *testing.B, session imapserver.Session) {
+		if _, err := session.Select("INBOX", &imap.SelectOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkSearch(b, session, imapserver.NumKindUID)
+	})
+}
+
+func benchmarkSearch(b *testing.B, session imapserver.Session, kind imapserver.NumKind) {
+	criteria := &imap.SearchCriteria{
+		Header:  []imap.SearchCriteriaHeaderField{{Key: "From", Value: "karen"}},
+		NotFlag: []imap.Flag{imap.FlagSeen},
+	}
+	options := &imap.SearchOptions{ReturnAll: true}
+	for b.Loop() {
+		if _, err := session.Search(kind, criteria, options); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // The time until all of 200 logins of one user at once are answered, where a password check costs what a cautious PBKDF2 does, and how

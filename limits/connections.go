@@ -9,37 +9,34 @@ import (
 
 // counter counts connections, all together and by network. A semaphore would do if its size could change.
 type counter struct {
-	mu            sync.Mutex
-	max, maxPerIP int // 0: no limit
-	total         int
-	ips           table[netip.Prefix, int]
+	mu    sync.Mutex
+	total int
+	ips   table[netip.Prefix, int]
 }
 
-func (c *counter) setLimits(max, maxPerIP int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.max, c.maxPerIP = max, maxPerIP
-}
-
-// acquire counts a connection from ip, the zero Prefix if that has no limit, and returns what takes it off again. If it is refused
-// nothing was counted.
-func (c *counter) acquire(ip netip.Prefix) (release func(), refusal *imap.Error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.maxPerIP > 0 && ip.IsValid() && c.ips.get(ip) >= c.maxPerIP {
-		return nil, ErrTooManyIPConnections
+// acquire counts a connection of the client, and returns what takes it off again. If there is a refusal it is not counted, except under
+// DryRun.
+func (n *counter) acquire(c *client) (release func(), refusal *imap.Error) {
+	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if max := limits.MaxConnectionsPerIP; max > 0 && c.ip.IsValid() && n.ips.get(c.ip) >= max {
+		refusal = ErrTooManyIPConnections
+	} else if max := settings.MaxConnections; max > 0 && n.total >= max && !limits.exempt {
+		refusal = ErrTooManyConnections
 	}
-	if c.max > 0 && c.total >= c.max {
-		return nil, ErrTooManyConnections
+	if refusal != nil && !settings.DryRun {
+		return nil, refusal
 	}
-	c.total++
-	addTo(&c.ips, ip, 1)
+	ip := c.ip
+	n.total++
+	addTo(&n.ips, ip, 1)
 	return sync.OnceFunc(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.total--
-		addTo(&c.ips, ip, -1)
-	}), nil
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.total--
+		addTo(&n.ips, ip, -1)
+	}), refusal
 }
 
 // addTo changes the count of a key by n. The zero key is not counted, and at zero the entry is deleted.
@@ -55,8 +52,8 @@ func addTo[K comparable](counts *table[K, int], key K, n int) {
 	}
 }
 
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.total
+func (n *counter) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.total
 }

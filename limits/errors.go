@@ -13,6 +13,19 @@ var (
 	// ErrTooManySearches refuses a SEARCH that has waited for SearchTimeout.
 	ErrTooManySearches = limit(imap.StatusResponseTypeNo, "Too many concurrent searches - try again later")
 
+	// ErrFetchTime ends a FETCH that has run for MaxFetchTime.
+	ErrFetchTime = limit(imap.StatusResponseTypeNo, "FETCH took too long")
+	// ErrSearchTime ends a SEARCH that has run for MaxSearchTime.
+	ErrSearchTime = limit(imap.StatusResponseTypeNo, "SEARCH took too long")
+	// ErrListWildcards refuses a LIST or LSUB with a pattern of more than MaxListWildcards wildcards.
+	ErrListWildcards = limit(imap.StatusResponseTypeNo, "Too many wildcards in a mailbox pattern")
+	// ErrSearchTerms refuses a SEARCH of more than MaxSearchTerms terms.
+	ErrSearchTerms = limit(imap.StatusResponseTypeNo, "Too many search terms")
+	// ErrSearchDepth refuses a SEARCH that is nested deeper than MaxSearchDepth.
+	ErrSearchDepth = limit(imap.StatusResponseTypeNo, "Search terms are nested too deep")
+	// ErrAppendSize refuses an APPEND of more than MaxAppendSize bytes.
+	ErrAppendSize = limit(imap.StatusResponseTypeNo, "The message is too large")
+
 	// ErrTooManyConnections is the greeting when there are MaxConnections connections.
 	ErrTooManyConnections = limit(imap.StatusResponseTypeBye, "Too many connections")
 	// ErrTooManyIPConnections is the greeting when there are MaxConnectionsPerIP connections from the address.
@@ -27,6 +40,12 @@ var (
 
 	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only the text is sent.
 	errTooManyFailedLogins = limit(imap.StatusResponseTypeNo, "Too many failed login attempts")
+
+	// errLoginTimeout refuses further logins until the connection is closed; as its BYE only the text is sent.
+	errLoginTimeout = limit(imap.StatusResponseTypeNo, "No login within the time allowed")
+
+	// errStalled is never sent: the client takes nothing.
+	errStalled = limit(imap.StatusResponseTypeBye, "Nothing was read for too long")
 
 	// errClientGone ends a command whose client hung up while it waited. Nobody is there to read it, unless the client closed only its
 	// own direction.

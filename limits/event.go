@@ -7,41 +7,42 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// EventKind says what happened to a command.
+// EventKind says what happened to a command or a connection.
 type EventKind int
 
 const (
 	Refused  EventKind = iota + 1 // it was over a limit, or the Limiter is closed
-	TimedOut                      // it was refused after it had waited for as long as it may
-	Left                          // its client hung up while it waited
-	Admitted                      // it runs, after it had to wait
+	TimedOut                      // it was refused after it had waited, or stopped after it had run, for as long as it may
+	Left                          // its client hung up while it waited or ran
+	Admitted                      // it runs or has run, after it had to wait
+	Joined                        // it has waited for the answer to an identical SEARCH, and got it without running
+	Evicted                       // its session made room for a newer login of the user
+	Stalled                       // its client took nothing of what was sent, and the connection was closed
 )
 
 // String returns the kind in words.
 func (k EventKind) String() string {
-	switch k {
-	case Refused:
-		return "refused"
-	case TimedOut:
-		return "timed out"
-	case Left:
-		return "left"
-	case Admitted:
-		return "admitted"
-	default:
+	names := [...]string{Refused: "refused", TimedOut: "timed out", Left: "left", Admitted: "admitted", Joined: "joined",
+		Evicted: "evicted", Stalled: "stalled"}
+	if k < Refused || int(k) >= len(names) {
 		return "unknown"
 	}
+	return names[k]
 }
 
-// An Event is a refusal, or a command that had to wait. Its strings may come from a client: escape them where they are shown.
+// An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a client: escape them where they are shown.
 type Event struct {
 	Kind    EventKind
-	Command string        // CONNECT, LOGIN, AUTHENTICATE, FETCH or SEARCH
+	Command string        // CONNECT, LOGIN, AUTHENTICATE, FETCH, SEARCH, LIST or APPEND; "" for an evicted session
 	User    string        // the user's key, see Options.UserKey; "" if not known. Before a login it is what the client claims.
 	Addr    netip.Addr    // the client's; the zero Addr if it has none
-	Waited  time.Duration // in the queue
+	Waited  time.Duration // in the queue; for Stalled since the client took something
 	Limit   string        // the field of Options that was in the way, "" if none was
-	Max     int           // its value
+	Max     int64         // its value; a time is in nanoseconds
+	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that was refused it is the longest that one
+	// waits: if there had been a turn within it, the command would have run.
+	RetryAfter time.Duration
+	DryRun     bool // it was not refused, stopped or closed, only reported
 }
 
 const (
@@ -50,43 +51,82 @@ const (
 	commandAuthenticate = "AUTHENTICATE"
 	commandFetch        = "FETCH"
 	commandSearch       = "SEARCH"
+	commandList         = "LIST"
+	commandAppend       = "APPEND"
 )
 
 // tell reports the event.
-func (s *session) tell(event Event) {
-	if onEvent := s.limiter.options.Load().OnEvent; onEvent != nil {
-		event.Addr = s.addr
+func (c *client) tell(event Event) {
+	if onEvent := c.limiter.settings.Load().OnEvent; onEvent != nil {
+		event.Addr = c.addr
 		onEvent(event)
 	}
 }
 
-// tellRefusal counts and reports the end of a command that was not admitted.
-func (s *session) tellRefusal(event Event, refusal *imap.Error) {
-	options := s.limiter.options.Load()
-	event.Kind = Refused
+// refuses counts and reports a refusal, and tells whether it is to be carried out: not under DryRun.
+func (c *client) refuses(event Event, refusal *imap.Error) bool {
+	event.DryRun = c.limiter.settings.Load().DryRun
+	c.tellRefusal(event, refusal)
+	return !event.DryRun
+}
+
+// tellRefusal counts and reports a refusal.
+func (c *client) tellRefusal(event Event, refusal *imap.Error) {
+	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+	if event.Kind == 0 {
+		event.Kind = Refused
+	}
+	limit := func(kind EventKind, name string, max int64) {
+		event.Kind, event.Limit, event.Max = kind, name, max
+	}
 	switch refusal {
 	case ErrTooManyConnections:
-		event.Limit, event.Max = "MaxConnections", options.MaxConnections
+		limit(Refused, "MaxConnections", int64(settings.MaxConnections))
 	case ErrTooManyIPConnections:
-		event.Limit, event.Max = "MaxConnectionsPerIP", options.MaxConnectionsPerIP
+		limit(Refused, "MaxConnectionsPerIP", int64(limits.MaxConnectionsPerIP))
 	case ErrTooManyUserLogins:
-		event.Limit, event.Max = "MaxLoginsPerUser", options.MaxLoginsPerUser
+		limit(Refused, "MaxLoginsPerUser", int64(limits.MaxLoginsPerUser))
 		if event.Waited >= loginTimeout {
 			event.Kind = TimedOut
 		}
 	case ErrTooManyIPLogins:
-		event.Limit, event.Max = "MaxLoginsPerIP", options.MaxLoginsPerIP
+		limit(Refused, "MaxLoginsPerIP", int64(limits.MaxLoginsPerIP))
 	case errTooManyFailedLogins:
-		event.Limit, event.Max = "MaxFailedLogins", options.MaxFailedLogins
+		limit(Refused, "MaxFailedLogins", int64(limits.MaxFailedLogins))
 	case ErrTooManyFetches:
-		event.Kind = TimedOut
-		event.Limit, event.Max = s.limiter.fetches.blockingLimit(s.turn, "MaxFetches")
+		c.tellOfQueue(&event, &c.limiter.fetches, "MaxFetches", settings.FetchTimeout)
 	case ErrTooManySearches:
-		event.Kind = TimedOut
-		event.Limit, event.Max = s.limiter.searches.blockingLimit(s.turn, "MaxSearches")
+		c.tellOfQueue(&event, &c.limiter.searches, "MaxSearches", settings.SearchTimeout)
+	case ErrFetchTime:
+		limit(TimedOut, "MaxFetchTime", int64(settings.MaxFetchTime))
+	case ErrSearchTime:
+		limit(TimedOut, "MaxSearchTime", int64(settings.MaxSearchTime))
+	case ErrListWildcards:
+		limit(Refused, "MaxListWildcards", int64(settings.MaxListWildcards))
+	case ErrSearchTerms:
+		limit(Refused, "MaxSearchTerms", int64(settings.MaxSearchTerms))
+	case ErrSearchDepth:
+		limit(Refused, "MaxSearchDepth", int64(settings.MaxSearchDepth))
+	case ErrAppendSize:
+		limit(Refused, "MaxAppendSize", settings.MaxAppendSize)
+	case errLoginTimeout:
+		limit(TimedOut, "LoginTimeout", int64(settings.LoginTimeout))
+	case errStalled:
+		limit(Stalled, "StallTimeout", int64(settings.StallTimeout))
 	case errClientGone:
 		event.Kind = Left
 	}
-	s.limiter.refusals.add(refusal)
-	s.tell(event)
+	c.limiter.refusals.add(refusal)
+	c.tell(event)
+}
+
+// tellOfQueue completes the event of a command that the gate refused: after its time in the queue, or at once because that was full.
+func (c *client) tellOfQueue(event *Event, g *gate, name string, timeout time.Duration) {
+	event.RetryAfter = timeout
+	if event.Waited > 0 {
+		event.Kind = TimedOut
+		event.Limit, event.Max = g.blockingLimit(c, name)
+		return
+	}
+	event.Limit, event.Max = g.fullQueue(c)
 }

@@ -65,7 +65,9 @@ func ExampleLimiter_Wrap() {
 
 	options := limits.DefaultOptions()
 	options.MaxLoginsPerUser = 10
-	options.OnEvent = func(e limits.Event) { slog.Info("limits", "event", e.Kind, "user", e.User, "addr", e.Addr, "limit", e.Limit) }
+	options.OnEvent = func(e limits.Event) {
+		slog.Info("limits", "event", e.Kind, "user", e.User, "addr", e.Addr, "limit", e.Limit)
+	}
 	limiter := limits.New(options)
 
 	server := imapserver.New(&imapserver.Options{

@@ -32,6 +32,7 @@
 package limits
 
 import (
+	"context"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -45,24 +46,33 @@ type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 // A Limiter limits the sessions of every NewSession function that it wraps, together. It may be used from several goroutines at once.
 type Limiter struct {
 	changing sync.Mutex // held while options are applied
-	options  atomic.Pointer[Options]
+	settings atomic.Pointer[settings]
 
+	sessions    registry
 	connections counter
 	logins      logins
 	fetches     gate
 	searches    gate
+	flights     flights
+	stalls      stalls
+	refusals    refusals
 
+	open      context.Context // ends with ErrClosed at Close
+	shut      context.CancelCauseFunc
 	closed    atomic.Bool
 	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
-	refusals  refusals
 }
 
 // New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit nothing. It panics with the error of
 // [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
 	l := &Limiter{}
+	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.fetches.refusal = ErrTooManyFetches
+	l.fetches.perUser = func(limits *clientLimits) int { return limits.MaxFetchesPerUser }
 	l.searches.refusal = ErrTooManySearches
+	l.searches.perUser = func(limits *clientLimits) int { return limits.MaxSearchesPerUser }
+	l.flights.gate = &l.searches
 	if err := l.SetOptions(options); err != nil {
 		panic(err)
 	}
@@ -83,19 +93,23 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	l.options.Store(&o)
-	l.connections.setLimits(o.MaxConnections, o.MaxConnectionsPerIP)
-	l.logins.setLimits(o.MaxLoginsPerUser, o.MaxLoginsPerIP)
-	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxFetchesPerUser, o.FetchTimeout})
-	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxSearchesPerUser, o.SearchTimeout})
+	l.settings.Store(newSettings(o))
+	for _, s := range l.sessions.all() {
+		s.refreshLimits()
+		s.armLoginTimeout()
+	}
+	l.logins.review()
+	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxWaiting, o.FetchTimeout})
+	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxWaiting, o.SearchTimeout})
 	return nil
 }
 
 // Close makes everything that waits give up with [ErrClosed], and refuses what comes after: connections with a BYE, logins, FETCHes and
-// SEARCHes with a NO. What runs goes on and gives its slots back. Call it before the server's own Close, which does not wake
-// commands that wait. It returns nil, and may be called again.
+// SEARCHes with a NO. What runs goes on and gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it
+// before the server's own Close, which does not wake commands that wait. It returns nil, and may be called again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
+	l.shut(ErrClosed)
 	l.logins.close()
 	l.fetches.close()
 	l.searches.close()
@@ -112,10 +126,14 @@ func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
 
 // userKey returns what the user is counted by, "" if the name is empty.
 func (o *Options) userKey(name string) string {
-	if o.UserKey != nil {
+	switch {
+	case name == "":
+		return ""
+	case o.UserKey != nil:
 		return o.UserKey(name)
+	default:
+		return foldUser(name)
 	}
-	return foldUser(name)
 }
 
 // ipKey returns what the address is counted by, the zero Prefix if it has no limit.
@@ -124,7 +142,7 @@ func (o *Options) ipKey(addr netip.Addr) netip.Prefix {
 	case !addr.IsValid():
 		return netip.Prefix{}
 	case o.IPKey != nil:
-		return o.IPKey(addr)
+		return o.IPKey(addr).Masked()
 	default:
 		return network(addr)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-sasl"
 
 	"github.com/imapgate/imapgate/internal/keep"
 )
@@ -19,79 +20,111 @@ const (
 
 // Login logs in if the limits allow it; the package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
-	return s.login(commandLogin, username, func() (bool, error) {
+	_, err := s.authenticate(commandLogin, username, nil, func() (bool, error) {
 		return true, s.Session.Login(username, password)
 	})
+	return s.countFailure(commandLogin, username, err)
 }
 
-// login runs one step of a login in which the client has named itself as username, "" if it has not yet. The step says whether the client
-// is logged in now.
-func (s *session) login(command, username string, step func() (done bool, err error)) error {
-	if s.refused != nil {
-		return s.refused
+// authenticate runs one step of a login in which the client has named itself as username, "" if it has not yet. The step says whether the
+// client is logged in now; if it is not, and did not fail, the attempt is returned: it must be ended, or given to the next step.
+func (s *session) authenticate(command, username string, attempt *attempt, step func() (done bool, err error)) (kept *attempt, err error) {
+	if refusal := s.ending.Load(); refusal != nil {
+		return nil, refusal
 	}
-	user := s.limiter.options.Load().userKey(username)
-	start := time.Now()
-	attempt, refusal := s.limiter.logins.begin(loginKey{user, s.ip}, s.socket)
-	if refusal != nil {
-		return s.refuseLogin(Event{Command: command, User: user, Waited: time.Since(start)}, refusal)
+	user := s.limiter.settings.Load().userKey(username)
+	if attempt == nil {
+		s.identify(user)
+		var refusal *imap.Error
+		if attempt, refusal = s.limiter.logins.begin(&s.client, user, s.dryRun()); refusal != nil {
+			s.tellRefusal(Event{Command: command, User: user, Waited: attempt.waited}, refusal)
+			return nil, s.refuseLogin(refusal)
+		}
 	}
-	defer attempt.end()
+	defer func() {
+		if kept == nil {
+			attempt.end()
+		}
+	}()
 	if attempt.waited > 0 {
 		s.tell(Event{Kind: Admitted, Command: command, User: user, Waited: attempt.waited})
+		s.renewDeadlines()
 	}
 	done, err := step()
-	if err != nil {
-		return s.failLogin(Event{Command: command, User: user}, err)
+	switch {
+	case err != nil:
+		return nil, err
+	case !done:
+		return attempt, nil
 	}
-	if !done {
-		return nil
+	if refusal := s.admit(command, attempt, user); refusal != nil {
+		return nil, s.refuseLogin(refusal)
 	}
-	if refusal := s.admit(attempt, user); refusal != nil {
-		return s.refuseLogin(Event{Command: command, User: user}, refusal)
-	}
-	return nil
+	return nil, nil
+}
+
+// renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has used it up. LOGIN does not need it, but
+// AUTHENTICATE does.
+func (s *session) renewDeadlines() {
+	const serverTimeout = 30 * time.Second
+	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
 // admit counts the session, which the backend has logged in, as one of the user's. The backend may know the name better.
-func (s *session) admit(a *attempt, user string) *imap.Error {
-	options := s.limiter.options.Load()
-	if options.Username != nil {
-		if name := options.Username(keep.Backend(s.Session)); name != "" {
-			user = options.userKey(name)
+func (s *session) admit(command string, attempt *attempt, user string) *imap.Error {
+	if refusal := s.ending.Load(); refusal != nil {
+		return refusal // meanwhile its time was up
+	}
+	settings := s.limiter.settings.Load()
+	if settings.Username != nil {
+		if name := settings.Username(keep.Backend(s.Session)); name != "" {
+			user = settings.userKey(name)
+			s.identify(user)
 		}
 	}
-	release, refusal := a.admit(user)
-	if refusal != nil {
+	evicted, refusal := attempt.admit(s, user, settings.DryRun)
+	if evicted != nil {
+		evicted.evict()
+	}
+	if refusal != nil && s.refuses(Event{Command: command, User: user}, refusal) {
 		return refusal
 	}
-	s.releaseLogin, s.user = release, user
+	s.user = user
 	s.turn = s.turnKey()
+	s.timers.Lock()
+	s.loggedIn = true
+	s.timers.Unlock()
+	s.activity.end()
 	return nil
 }
 
 // refuseLogin ends the connection with the limiter's own refusal.
-func (s *session) refuseLogin(event Event, refusal *imap.Error) error {
-	s.tellRefusal(event, refusal)
+func (s *session) refuseLogin(refusal *imap.Error) error {
 	s.endConnection(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
 	return refusal
 }
 
-// failLogin counts an answer of the backend that is about wrong credentials, and ends the connection when it was the last one allowed.
-func (s *session) failLogin(event Event, err error) error {
+// countFailure counts an answer of the backend that is about wrong credentials, and ends the connection when it was the last one allowed.
+func (s *session) countFailure(command, username string, err error) error {
 	if !wrongCredentials(err) {
 		return err
 	}
 	s.failed++
-	if max := s.limiter.options.Load().MaxFailedLogins; max > 0 && s.failed >= max {
-		s.tellRefusal(event, errTooManyFailedLogins)
-		s.endConnection(errTooManyFailedLogins, errTooManyFailedLogins.Text)
+	if max := s.limits.Load().MaxFailedLogins; max > 0 && s.failed >= max {
+		event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
+		if s.refuses(event, errTooManyFailedLogins) {
+			s.endConnection(errTooManyFailedLogins, errTooManyFailedLogins.Text)
+		}
 	}
 	return err
 }
 
 // wrongCredentials tells an answer to a bad password from one about the server's or the protocol's troubles.
 func wrongCredentials(err error) bool {
+	var bearer *sasl.OAuthBearerError
+	if errors.As(err, &bearer) {
+		return true
+	}
 	var answer *imap.Error
 	if !errors.As(err, &answer) || answer.Type != imap.StatusResponseTypeNo {
 		return false
@@ -108,14 +141,55 @@ func wrongCredentials(err error) bool {
 // endConnection sends a BYE and closes the connection as soon as the answer to the current command is out. Until then nothing on it
 // reaches the backend: further logins get the refusal.
 func (s *session) endConnection(refusal *imap.Error, text string) {
-	s.refused = refusal
-	s.bye = time.AfterFunc(byeDelay, func() {
-		// Not Conn.Bye: it waits for a client that does not read, and closes the connection without the lock that STARTTLS changes
-		// it under. The line is whole and goes out in one piece, as every answer does before login.
-		conn := s.conn.NetConn()
-		kill := time.AfterFunc(byeTimeout, func() { conn.Close() })
-		defer kill.Stop()
-		defer conn.Close()
-		io.WriteString(conn, "* BYE "+text+"\r\n")
+	if !s.ending.CompareAndSwap(nil, refusal) {
+		return
+	}
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	s.bye = time.AfterFunc(byeDelay, func() { s.hangUp(text) })
+}
+
+// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that does not read, and closes the connection
+// without the lock that STARTTLS changes it under. The line is whole and goes out in one piece, as every answer of less than
+// 4 KB does while no command runs.
+func (c *client) hangUp(text string) {
+	conn := c.conn.NetConn()
+	kill := time.AfterFunc(byeTimeout, func() { conn.Close() })
+	defer kill.Stop()
+	defer conn.Close()
+	io.WriteString(conn, "* BYE "+text+"\r\n")
+}
+
+// armLoginTimeout starts the time within which the client must log in, or starts it anew after the options have changed.
+func (s *session) armLoginTimeout() {
+	timeout := s.limiter.settings.Load().LoginTimeout
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	if s.noLogin != nil {
+		s.noLogin.Stop()
+	}
+	if timeout == 0 || s.loggedIn || s.closed {
+		return
+	}
+	s.noLogin = time.AfterFunc(time.Until(s.connected.Add(timeout)), func() {
+		s.timers.Lock()
+		late := s.loggedIn || s.closed
+		s.timers.Unlock()
+		if late || s.limits.Load().exempt || !s.refuses(Event{Command: commandConnect}, errLoginTimeout) {
+			return
+		}
+		s.ending.CompareAndSwap(nil, errLoginTimeout)
+		s.hangUp(errLoginTimeout.Text)
 	})
+}
+
+// stopTimers stops what would end the connection, which is ending.
+func (s *session) stopTimers() {
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	for _, timer := range []*time.Timer{s.bye, s.noLogin} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
 }

@@ -3,7 +3,9 @@ package limits_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -505,4 +507,153 @@ func TestClientsThatHangUpDuringLoginLeaveNothing(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		s.inUse(limits.Stats{})
 	})
+}
+
+func TestMasterSessionsDoNotLockTheUserOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// With the master password a client is logged in as the administrator, whatever name it gives.
+		var as sync.Map
+		b := &backend{login: func(username, password string) error {
+			as.Store(username, password)
+			return nil
+		}}
+		options := &limits.Options{MaxLoginsPerUser: 2, Username: func(session imapserver.Session) string {
+			user := session.(*backendSession).user
+			if password, _ := as.Load(user); password == "master" {
+				return "admin"
+			}
+			return user
+		}}
+		s := serve(t, b, options)
+		for _, want := range []struct{ password, answer string }{
+			{"master", "OK"}, {"own", "OK"}, {"master", "OK"}, {"own", "OK"}, {"own", noUserLogins}, {"master", noUserLogins},
+		} {
+			c := s.dial("192.0.2.1")
+			assert.Contains(t, imaptest.Last(c.Cmd("a LOGIN karen "+want.password)), want.answer)
+		}
+	})
+}
+
+func TestAddressesWithoutALimitAreStillApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := limits.DefaultOptions()
+		options.IPKey = func(netip.Addr) netip.Prefix { return netip.Prefix{} }
+		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
+		go s.storm(40, "203.0.113.9", "karen", "guess")
+		synctest.Wait()
+		for _, address := range []string{"192.0.2.1", ""} {
+			took := elapsed(func() {
+				_, answer := s.login(address, "karen")
+				assert.Contains(t, answer, "OK")
+			})
+			assert.Equal(t, time.Second, took)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestIPKeyNeedNotMask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1, IPKey: func(addr netip.Addr) netip.Prefix {
+			return netip.PrefixFrom(addr, 24)
+		}})
+		s.dial("192.0.2.1")
+		assert.Equal(t, "* BYE [LIMIT] Too many connections from this address!", imaptest.NewConn(t, s.DialFrom("192.0.2.99")).Line())
+	})
+}
+
+func TestUserKeyIsNotAskedForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{MaxLoginsPerUser: 1, UserKey: func(name string) string { return name + "@example.com" }}
+		s := serveSessions(t, &backend{}, saslBackend(&backend{}, "X-TOKEN", 1, 0), options)
+		for range 2 {
+			assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), "OK")
+		}
+	})
+}
+
+func TestNamesInAnotherEncodingAreNotOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{MaxLoginsPerUser: 1})
+		for name, want := range map[string]string{"{4+}\r\njos\xe9": "OK", "{4+}\r\njos\xe8": "OK"} {
+			_, answer := s.login("192.0.2.1", name)
+			assert.Contains(t, answer, want)
+		}
+		_, answer := s.login("192.0.2.1", "{4+}\r\nJOS\xe9")
+		assert.Equal(t, noUserLogins, answer)
+	})
+}
+
+func TestAWaitedLoginIsRefusedByALimitThatIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{login: slowCheck(time.Minute)}, &limits.Options{MaxLoginsPerIP: 1})
+		s.dial("192.0.2.1").Send("a LOGIN karen pass")
+		synctest.Wait()
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, noIPLogins, answer)
+	})
+}
+
+// The server gives AUTHENTICATE 30 seconds when it comes; what a login waits for others must not be taken from them.
+func TestAuthenticateThatWaitedGetsItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{login: slowCheck(20 * time.Second)}, &limits.Options{MaxLoginsPerUser: 2})
+		s.dial("192.0.2.1").Send("a AUTHENTICATE PLAIN AGthcmVuAHBhc3M=")
+		synctest.Wait()
+		c := s.dial("192.0.2.1")
+		took := elapsed(func() { assert.True(t, imaptest.IsOK(c.Cmd("a AUTHENTICATE PLAIN AGthcmVuAHBhc3M="))) })
+		assert.Equal(t, 40*time.Second, took)
+	})
+}
+
+func TestLimitsForDoesNotTellStrangersOfAnAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{MaxLoginsPerUser: 20, LimitsFor: func(c limits.Client) limits.ClientLimits {
+			if c.User == "service" {
+				return limits.ClientLimits{}
+			}
+			return c.Limits
+		}}
+		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
+		for _, user := range []string{"service", "nobody"} {
+			took := elapsed(func() { s.storm(10, "203.0.113.9", user, "guess") })
+			assert.Equal(t, 10*time.Second, took)
+		}
+	})
+}
+
+func TestCallbacksThatPanicLeaveNothing(t *testing.T) {
+	for name, spoil := range map[string]func(*limits.Options){
+		"OnEvent":   func(o *limits.Options) { o.OnEvent = func(limits.Event) { panic("broken") } },
+		"UserKey":   func(o *limits.Options) { o.UserKey = func(string) string { panic("broken") } },
+		"IPKey":     func(o *limits.Options) { o.IPKey = func(netip.Addr) netip.Prefix { panic("broken") } },
+		"Username":  func(o *limits.Options) { o.Username = func(imapserver.Session) string { panic("broken") } },
+		"LimitsFor": func(o *limits.Options) { o.LimitsFor = func(limits.Client) limits.ClientLimits { panic("broken") } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				options := &limits.Options{MaxLoginsPerUser: 9, MaxFetches: 1, MaxSearches: 1, ShareSearches: true}
+				spoil(options)
+				b := &backend{fetch: newWork(time.Second).do, search: newWork(time.Second).do}
+				s := serve(t, b, options)
+				for i := range 9 {
+					c := s.Dial()
+					command := []string{"c FETCH 1 FLAGS", "c SEARCH ALL", "c UID SEARCH ALL"}[i%3]
+					io.WriteString(c.Conn, "a LOGIN karen pass\r\nb SELECT INBOX\r\n"+command+"\r\n")
+				}
+				preAuth := limits.New(options)
+				pre := imaptest.NewServer(t, &imapserver.Options{NewSession: preAuth.Wrap(
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return &backendSession{backend: b}, &imapserver.GreetingData{PreAuth: true}, nil
+					})})
+				pre.Dial()
+				time.Sleep(time.Minute)
+				s.Server.Close()
+				pre.Close()
+				synctest.Wait()
+				s.inUse(limits.Stats{})
+				assert.Equal(t, limits.Stats{Refused: preAuth.Stats().Refused}, preAuth.Stats())
+			})
+		})
+	}
 }

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"container/list"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -17,32 +18,34 @@ const loginTimeout = 30 * time.Second
 // The session code knows two calls of it: begin before a password check, and admit after a good one. A count that spans several machines
 // belongs into admit, behind the local one.
 type logins struct {
-	mu                   sync.Mutex
-	maxPerUser, maxPerIP int // 0: no limit
-	closed               bool
-	total                int
-	checking             int
-	waiting              int
-	users                table[string, int]
-	ips                  table[netip.Prefix, int]
-	pairs                table[loginKey, *pair]
+	mu       sync.Mutex
+	closed   bool
+	total    int
+	checking int
+	waiting  int
+	users    table[string, map[*session]struct{}] // those who are logged in
+	ips      table[netip.Prefix, int]
+	pairs    table[loginKey, *pair]
 }
 
-// loginKey is a user as the client names it, by its key, and the network it comes from.
+// loginKey is a user as the client names it, by its key, and the address it comes from, an IPv6 one by its /64. That is not what IPKey
+// makes of it: strangers whom that puts together with a user must not delay the user's logins.
 type loginKey struct {
-	user string
-	ip   netip.Prefix
+	user    string
+	network netip.Prefix
 }
 
 // pair is what goes on for one loginKey.
 type pair struct {
 	checking int       // password checks that run
 	sessions int       // sessions that are logged in
-	user     string    // whose sessions they are: Options.Username may know another name than the client gave
+	user     string    // whose they are: Options.Username may know another name than the client gave
+	mixed    bool      // they are different users', so that nothing is known of the next one
 	waiters  list.List // of *loginWaiter, first come first served
 }
 
 type loginWaiter struct {
+	client  *client
 	ready   chan struct{} // closed when the login may be checked, or is refused
 	refusal *imap.Error   // set before ready is closed
 	settled bool
@@ -51,63 +54,82 @@ type loginWaiter struct {
 // attempt is a login whose password is being checked.
 type attempt struct {
 	logins *logins
+	client *client
 	key    loginKey
-	pair   *pair         // nil if the user is not known
+	pair   *pair         // nil if the user or the address is not known, and under DryRun
 	waited time.Duration // for the outcome of others
+	ended  bool
 }
 
-// begin waits until the login may be checked, and returns an attempt that must be ended. After a
-// refusal (one of the two for logins, ErrClosed or errClientGone) there is nothing to end.
-func (l *logins) begin(key loginKey, client *socket) (*attempt, *imap.Error) {
+// login is a session that is logged in.
+type login struct {
+	attempt *attempt
+	session *session
+	user    string
+	left    bool
+}
+
+// begin waits until the login of the user may be checked, and returns an attempt, which must be ended unless there is a refusal: one of the
+// two for logins, ErrClosed or errClientGone. Under dryRun nobody waits or is refused.
+//
+// Of connections without an address, such as a Unix socket's, nobody can say who is a stranger to whom: there each login is checked.
+func (l *logins) begin(c *client, user string, dryRun bool) (*attempt, *imap.Error) {
+	a := &attempt{logins: l, client: c, key: loginKey{user, network(c.addr)}}
 	l.mu.Lock()
-	a := &attempt{logins: l, key: key}
-	if key.user == "" {
-		defer l.mu.Unlock()
-		if refusal := l.refusalLocked(key.ip, ""); refusal != nil {
-			return nil, refusal
+	defer l.mu.Unlock()
+	if user == "" || !c.addr.IsValid() || dryRun {
+		if refusal := l.refusalLocked(c, ""); refusal != nil && !dryRun {
+			return a, refusal
 		}
 		l.checking++
 		return a, nil
 	}
 
-	a.pair = l.pairs.get(key)
+	a.pair = l.pairs.get(a.key)
 	if a.pair == nil {
 		a.pair = &pair{}
-		l.pairs.set(key, a.pair)
+		l.pairs.set(a.key, a.pair)
 	}
-	w := &loginWaiter{ready: make(chan struct{})}
-	element := a.pair.waiters.PushBack(w)
+	w := &loginWaiter{client: c, ready: make(chan struct{})}
+	place := a.pair.waiters.PushBack(w)
 	l.waiting++
-	l.settleLocked(key, a.pair)
+	l.settleLocked(a.key, a.pair)
 	if !w.settled {
-		l.mu.Unlock()
-		start := time.Now()
-		got := await(w.ready, nil, start.Add(loginTimeout), client)
-		l.mu.Lock()
-		a.waited = time.Since(start)
-		switch {
-		case w.settled && got == outcomeClientGone && w.refusal == nil:
-			l.endLocked(a)
-			w.refusal = errClientGone
-		case w.settled:
-		default:
-			a.pair.waiters.Remove(element)
-			l.waiting--
-			l.settleLocked(key, a.pair)
-			w.refusal = ErrTooManyUserLogins
-			if got == outcomeClientGone {
-				w.refusal = errClientGone
-			}
-		}
+		l.waitLocked(a, w, place)
 	}
-	l.mu.Unlock()
-	if w.refusal != nil {
-		return nil, w.refusal
-	}
-	return a, nil
+	return a, w.refusal
 }
 
-// end tells that the password check is over. Those who wait for its outcome are admitted to theirs or refused.
+// waitLocked waits, without the lock, until the waiter is settled, and settles it itself if it gives up.
+func (l *logins) waitLocked(a *attempt, w *loginWaiter, place *list.Element) {
+	start := time.Now()
+	wait := wait{client: a.client, deadline: start.Add(loginTimeout)}
+	defer wait.end()
+	l.mu.Unlock()
+	got := wait.next(w.ready, nil)
+	l.mu.Lock()
+	a.waited = time.Since(start)
+	switch {
+	case w.settled && w.refusal == nil && got == outcomeClientGone:
+		w.refusal = errClientGone
+		l.endLocked(a)
+	case w.settled:
+	default:
+		switch {
+		case got == outcomeClientGone:
+			w.refusal = errClientGone
+		case a.client.limits.Load().MaxLoginsPerUser > 0:
+			w.refusal = ErrTooManyUserLogins
+		default:
+			w.refusal = ErrTooManyIPLogins
+		}
+		a.pair.waiters.Remove(place)
+		l.waiting--
+		l.settleLocked(a.key, a.pair)
+	}
+}
+
+// end tells that the password check is over. Those who wait for its outcome are admitted to theirs or refused. It may be called again.
 func (a *attempt) end() {
 	a.logins.mu.Lock()
 	defer a.logins.mu.Unlock()
@@ -115,6 +137,10 @@ func (a *attempt) end() {
 }
 
 func (l *logins) endLocked(a *attempt) {
+	if a.ended {
+		return
+	}
+	a.ended = true
 	l.checking--
 	if a.pair != nil {
 		a.pair.checking--
@@ -122,61 +148,120 @@ func (l *logins) endLocked(a *attempt) {
 	}
 }
 
-// admit counts a session of the user from the attempt's network as logged in, and returns what takes it off again. The user is known to
-// be who it says: it is the key of the name in the attempt, or of the one that the backend gave.
-func (a *attempt) admit(user string) (release func(), refusal *imap.Error) {
+// admit counts the session as logged in as the user, who is known to be who it says: it is the key of the name in the attempt, or of the
+// one that the backend gave. If another session of the user had to make room for it, that is returned as evicted, and does not count any
+// more. Under dryRun the session is counted even if there is a refusal, and nobody is evicted.
+func (a *attempt) admit(s *session, user string, dryRun bool) (evicted *session, refusal *imap.Error) {
 	l := a.logins
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if refusal := l.refusalLocked(a.key.ip, user); refusal != nil {
+	refusal = l.refusalLocked(a.client, user)
+	if refusal != nil && !dryRun {
 		return nil, refusal
 	}
-	l.countLocked(a, user, 1)
-	return sync.OnceFunc(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.countLocked(a, user, -1)
-	}), nil
+	if refusal == nil && !dryRun && l.roomLocked(a.client, user) <= 0 {
+		evicted = l.evictableLocked(user)[0]
+		l.leaveLocked(evicted.login)
+	}
+	s.login = &login{session: s, user: user, attempt: a}
+	l.total++
+	addTo(&l.ips, a.client.ip, 1)
+	if user != "" {
+		sessions := l.users.get(user)
+		if sessions == nil {
+			sessions = make(map[*session]struct{})
+		}
+		sessions[s] = struct{}{}
+		l.users.set(user, sessions)
+	}
+	if p := a.pair; p != nil {
+		p.mixed = p.sessions > 0 && (p.mixed || p.user != user)
+		p.user = user
+		p.sessions++
+		l.settleLocked(a.key, p)
+	}
+	return evicted, refusal
 }
 
-func (l *logins) countLocked(a *attempt, user string, n int) {
-	l.total += n
-	addTo(&l.users, user, n)
-	addTo(&l.ips, a.key.ip, n)
+// leave takes the session off the count, if it is on it.
+func (l *logins) leave(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaveLocked(s.login)
+	s.login = nil
+}
+
+func (l *logins) leaveLocked(in *login) {
+	if in == nil || in.left {
+		return
+	}
+	in.left = true
+	l.total--
+	a := in.attempt
+	addTo(&l.ips, a.client.ip, -1)
+	if in.user != "" {
+		sessions := l.users.get(in.user)
+		delete(sessions, in.session)
+		if len(sessions) == 0 {
+			l.users.delete(in.user)
+		}
+	}
 	if a.pair != nil {
-		a.pair.sessions += n
-		a.pair.user = user
+		a.pair.sessions--
 		l.settleLocked(a.key, a.pair)
 	}
 }
 
-// refusalLocked returns why a session from the network, of the user if not "", cannot be logged in now.
-func (l *logins) refusalLocked(ip netip.Prefix, user string) *imap.Error {
+// refusalLocked returns why the client cannot be logged in now, as the user if that is not "".
+func (l *logins) refusalLocked(c *client, user string) *imap.Error {
 	switch {
 	case l.closed:
 		return ErrClosed
-	case l.maxPerIP > 0 && l.ips.get(ip) >= l.maxPerIP:
+	case l.roomAtLocked(c) <= 0:
 		return ErrTooManyIPLogins
-	case user != "" && l.maxPerUser > 0 && l.users.get(user) >= l.maxPerUser:
+	case l.roomLocked(c, user) <= 0 && len(l.evictableLocked(user)) == 0:
 		return ErrTooManyUserLogins
 	default:
 		return nil
 	}
 }
 
+// roomAtLocked returns how many more sessions may be logged in from the client's network.
+func (l *logins) roomAtLocked(c *client) int {
+	max := c.limits.Load().MaxLoginsPerIP
+	if max <= 0 || !c.ip.IsValid() {
+		return math.MaxInt
+	}
+	return max - l.ips.get(c.ip)
+}
+
+// roomLocked returns how many more sessions of the user may be logged in.
+func (l *logins) roomLocked(c *client, user string) int {
+	max := c.limits.Load().MaxLoginsPerUser
+	if max <= 0 || user == "" {
+		return math.MaxInt
+	}
+	return max - len(l.users.get(user))
+}
+
+// knownUser returns the user whose sessions the pair has, "" if it has none: then the state of the account is nobody's business.
+func (p *pair) knownUser() string {
+	if p.sessions == 0 || p.mixed {
+		return ""
+	}
+	return p.user
+}
+
 // settleLocked lets those of the pair's waiters go on that may be checked now, refuses those that are known to be refused, and forgets
 // a pair with which nothing goes on. Somebody's check is running while others wait, so that every wait has an end.
 func (l *logins) settleLocked(key loginKey, p *pair) {
 	for p.waiters.Len() > 0 {
-		user := "" // the state of the account is nobody's business who has no session
-		if p.sessions > 0 {
-			user = p.user
-		}
-		refusal := l.refusalLocked(key.ip, user)
-		if refusal == nil && !l.mayCheckLocked(key.ip, p) {
+		w := p.waiters.Front().Value.(*loginWaiter)
+		refusal := l.refusalLocked(w.client, p.knownUser())
+		if refusal == nil && !l.mayCheckLocked(w.client, p) {
 			return
 		}
-		w := p.waiters.Remove(p.waiters.Front()).(*loginWaiter)
+		p.waiters.Remove(p.waiters.Front())
 		w.refusal, w.settled = refusal, true
 		l.waiting--
 		if refusal == nil {
@@ -190,39 +275,32 @@ func (l *logins) settleLocked(key loginKey, p *pair) {
 	}
 }
 
-// mayCheckLocked tells whether one more login of the pair may be checked beside those that are.
-func (l *logins) mayCheckLocked(ip netip.Prefix, p *pair) bool {
-	if l.maxPerIP > 0 && ip.IsValid() && p.checking >= l.maxPerIP-l.ips.get(ip) {
-		return false
+// mayCheckLocked tells whether one more login of the pair may be checked beside those that are: no more than could still be admitted, and
+// only one while no session of the user is there. That does not depend on the limits of the user, which are nobody's business either.
+func (l *logins) mayCheckLocked(c *client, p *pair) bool {
+	room := l.roomAtLocked(c)
+	if user := p.knownUser(); user != "" {
+		room = min(room, max(l.roomLocked(c, user), len(l.evictableLocked(user))))
+	} else if c.limiter.settings.Load().limitsUserLogins() {
+		room = min(room, 1)
 	}
-	switch {
-	case l.maxPerUser == 0:
-		return true
-	case p.sessions == 0:
-		return p.checking == 0
-	default:
-		return p.checking < l.maxPerUser-l.users.get(p.user)
-	}
+	return p.checking < room
 }
 
-func (l *logins) setLimits(maxPerUser, maxPerIP int) {
+// review decides anew about all who wait, after their limits have changed.
+func (l *logins) review() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.maxPerUser, l.maxPerIP = maxPerUser, maxPerIP
-	l.settleAllLocked()
+	for key, p := range l.pairs.entries {
+		l.settleLocked(key, p)
+	}
 }
 
 func (l *logins) close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.closed = true
-	l.settleAllLocked()
-}
-
-func (l *logins) settleAllLocked() {
-	for key, p := range l.pairs.entries {
-		l.settleLocked(key, p)
-	}
+	l.mu.Unlock()
+	l.review()
 }
 
 func (l *logins) counts() (sessions, checking, waiting int) {

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -43,6 +44,67 @@ type Options struct {
 	// SearchTimeout is the longest that a SEARCH waits for both slots, and then gets [ErrTooManySearches].
 	SearchTimeout time.Duration
 
+	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One more is refused at once, with
+	// [ErrTooManyFetches] or [ErrTooManySearches].
+	MaxWaiting int
+	// MaxWaitingPerUser is how many of each may be one user's.
+	MaxWaitingPerUser int
+
+	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits, those that come join it, and all get
+	// its answer; while one runs, one waits. So a client that repeats a slow SEARCH, on however many connections, costs two of
+	// them at most, and what it is told is never older than its question. SEARCHes whose answer depends on the session (sequence
+	// numbers, $, SAVE, RECENT, MODSEQ), and those of users who are not known, are never shared.
+	ShareSearches bool
+	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer comes sooner. But it is the answer to
+	// the mailbox as it was when the SEARCH began: a message that arrived since, and that the client may already have been told of,
+	// can be missing from it. It needs ShareSearches.
+	JoinRunning bool
+
+	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs, reads "* OK [INPROGRESS]" (RFC 9585),
+	// so that it neither gives up nor tries again. If zero, it reads nothing until the answer. RFC 9585 asks for no more than one in ten
+	// seconds. go-imap cannot advertise the capability INPROGRESS; clients that do not know it must ignore the response.
+	ProgressInterval time.Duration
+
+	// MaxFetchTime is how long a FETCH may run with a backend that has [FetchContext]; then it gets [ErrFetchTime]. Other backends cannot
+	// be stopped.
+	MaxFetchTime time.Duration
+	// MaxSearchTime is how long a SEARCH may run with a backend that has [SearchContext]; then it gets [ErrSearchTime].
+	MaxSearchTime time.Duration
+	// StallTimeout is how long a FETCH keeps its slot when its client takes nothing of what is sent; then the connection is closed. Only
+	// Linux tells, and only of TCP connections whose socket can be found; elsewhere the server's own write timeout of five minutes stands.
+	StallTimeout time.Duration
+	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it sends; then it is closed, with a BYE
+	// where one can be sent. After UNAUTHENTICATE it counts anew.
+	LoginTimeout time.Duration
+
+	// EvictIdle is after how long a silent session that is not in IDLE makes room for a new login of the same user that would be over
+	// MaxLoginsPerUser, the longest silent one first. It is ended with a BYE, when the new login's password has been found right. If zero,
+	// only sessions whose client has hung up unnoticed make room.
+	EvictIdle time.Duration
+
+	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them counted as one. Clients use one or two; the
+	// time that go-imap's own matcher takes grows with the length of a mailbox name to the power of this. Beyond it: [ErrListWildcards].
+	MaxListWildcards int
+	// MaxSearchTerms is how many terms a SEARCH may have. Beyond it: [ErrSearchTerms].
+	MaxSearchTerms int
+	// MaxSearchDepth is how deep NOT and OR may be nested in a SEARCH that has a depth of 1 without them. Beyond it: [ErrSearchDepth].
+	MaxSearchDepth int
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is read and thrown away, and gets
+	// [ErrAppendSize]. A backend that has [imapserver.SessionAppendLimit] can refuse it before it is sent.
+	MaxAppendSize int64
+
+	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service account, say, or none for a webmail host. It
+	// returns client.Limits for everybody else. It is called when a connection comes (without a user), for each login (with the name that
+	// the client claims) and by SetOptions, from many goroutines at once.
+	LimitsFor func(client Client) ClientLimits
+	// Exempt are networks whose clients are never refused, and never wait. They count for the others.
+	Exempt []netip.Prefix
+
+	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is thrown out, and SEARCHes are not
+	// shared. A command that would wait runs at once; that it would have been refused is reported when it has taken longer than its
+	// timeout without coming to its turn.
+	DryRun bool
+
 	// UserKey returns the name that a user is counted by; names with the same key are one user. If nil, names that differ only in
 	// case (Unicode simple case folding, as in [strings.EqualFold]) or in space around them are one user. A backend that takes several
 	// spellings for one account ("karen" and "karen@example.com", a full-width "ｋａｒｅｎ") should do here what it does there, or a
@@ -58,14 +120,15 @@ type Options struct {
 	// of this module. "" means that the backend does not know either: then what the client said stands. If nil, it always does.
 	Username func(session imapserver.Session) string
 
-	// OnEvent is called for each refusal and for each command that had to wait, if it is not nil. It is called by the goroutine of
-	// the connection, never under a lock, and should be quick. See [Event].
+	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else [EventKind] lists, if it is not nil. It is called from many
+	// goroutines at once, never under a lock, and should be quick.
 	OnEvent func(event Event)
 }
 
-// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections, 300 from one address; 20 logins of
-// one user, 100 from one address, 3 failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s; 20 SEARCHes, 3 of one
-// user, waiting up to 30 s.
+// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections, 300 from one address, and a minute to
+// log in; 20 logins of one user, 100 from one address, 3 failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and
+// closed after 30 s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to 256 terms 30 deep; word
+// of progress every 10 s; 3 wildcards in a pattern.
 func DefaultOptions() *Options {
 	return &Options{
 		MaxConnections:      10_000,
@@ -79,24 +142,38 @@ func DefaultOptions() *Options {
 		MaxSearches:         20,
 		MaxSearchesPerUser:  3,
 		SearchTimeout:       30 * time.Second,
+		ShareSearches:       true,
+		ProgressInterval:    10 * time.Second,
+		StallTimeout:        30 * time.Second,
+		LoginTimeout:        time.Minute,
+		MaxListWildcards:    3,
+		MaxSearchTerms:      256,
+		MaxSearchDepth:      30,
 	}
 }
 
-// Validate returns an error that names the field and its value if one of them is negative.
+// Validate returns an error that names the field and its value if a number or a duration is negative, a network of Exempt is not valid, or
+// JoinRunning is set without ShareSearches.
 func (o *Options) Validate() error {
 	for _, field := range []struct {
 		name  string
-		value int
+		value int64
 	}{
-		{"MaxConnections", o.MaxConnections},
-		{"MaxConnectionsPerIP", o.MaxConnectionsPerIP},
-		{"MaxLoginsPerUser", o.MaxLoginsPerUser},
-		{"MaxLoginsPerIP", o.MaxLoginsPerIP},
-		{"MaxFailedLogins", o.MaxFailedLogins},
-		{"MaxFetches", o.MaxFetches},
-		{"MaxFetchesPerUser", o.MaxFetchesPerUser},
-		{"MaxSearches", o.MaxSearches},
-		{"MaxSearchesPerUser", o.MaxSearchesPerUser},
+		{"MaxConnections", int64(o.MaxConnections)},
+		{"MaxConnectionsPerIP", int64(o.MaxConnectionsPerIP)},
+		{"MaxLoginsPerUser", int64(o.MaxLoginsPerUser)},
+		{"MaxLoginsPerIP", int64(o.MaxLoginsPerIP)},
+		{"MaxFailedLogins", int64(o.MaxFailedLogins)},
+		{"MaxFetches", int64(o.MaxFetches)},
+		{"MaxFetchesPerUser", int64(o.MaxFetchesPerUser)},
+		{"MaxSearches", int64(o.MaxSearches)},
+		{"MaxSearchesPerUser", int64(o.MaxSearchesPerUser)},
+		{"MaxWaiting", int64(o.MaxWaiting)},
+		{"MaxWaitingPerUser", int64(o.MaxWaitingPerUser)},
+		{"MaxListWildcards", int64(o.MaxListWildcards)},
+		{"MaxSearchTerms", int64(o.MaxSearchTerms)},
+		{"MaxSearchDepth", int64(o.MaxSearchDepth)},
+		{"MaxAppendSize", o.MaxAppendSize},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("limits: %s is %d: it must be 0 (no limit) or more", field.name, field.value)
@@ -108,10 +185,24 @@ func (o *Options) Validate() error {
 	}{
 		{"FetchTimeout", o.FetchTimeout},
 		{"SearchTimeout", o.SearchTimeout},
+		{"ProgressInterval", o.ProgressInterval},
+		{"MaxFetchTime", o.MaxFetchTime},
+		{"MaxSearchTime", o.MaxSearchTime},
+		{"StallTimeout", o.StallTimeout},
+		{"LoginTimeout", o.LoginTimeout},
+		{"EvictIdle", o.EvictIdle},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("limits: %s is %v: it must be 0 (no limit) or more", field.name, field.value)
 		}
+	}
+	for i, network := range o.Exempt {
+		if !network.IsValid() {
+			return fmt.Errorf("limits: Exempt[%d] is %v: it must be a network", i, network)
+		}
+	}
+	if o.JoinRunning && !o.ShareSearches {
+		return errors.New("limits: JoinRunning is true: it needs ShareSearches")
 	}
 	return nil
 }

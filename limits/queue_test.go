@@ -164,7 +164,7 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			assert.Equal(t, "192.0.2.1", events[0].Addr.String())
 			assert.Equal(t, cmd.timeout, events[0].Waited)
 			assert.Contains(t, events[0].Limit, limit)
-			assert.Equal(t, 1, events[0].Max)
+			assert.EqualValues(t, 1, events[0].Max)
 
 			// The connection goes on, and can try again.
 			assert.True(t, imaptest.IsOK(second.Cmd("n NOOP")))

@@ -3,7 +3,9 @@ package limits
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
@@ -12,7 +14,7 @@ import (
 // AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be closed.
 func (s *session) AuthenticateMechanisms() []string {
 	inner, ok := s.Session.(imapserver.SessionSASL)
-	if !ok || s.refused != nil {
+	if !ok || s.ending.Load() != nil {
 		return nil
 	}
 	return inner.AuthenticateMechanisms()
@@ -20,8 +22,8 @@ func (s *session) AuthenticateMechanisms() []string {
 
 // Authenticate starts the backend's exchange, with the limits on each step of it.
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
-	if s.refused != nil {
-		return nil, s.refused
+	if refusal := s.ending.Load(); refusal != nil {
+		return nil, refusal
 	}
 	inner, ok := s.Session.(imapserver.SessionSASL)
 	if !ok {
@@ -31,39 +33,106 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &exchange{session: s, server: server, mech: mech}, nil
+	if s.exchange != nil {
+		s.exchange.drop()
+	}
+	s.exchange = &exchange{session: s, server: server, mech: strings.ToUpper(mech)}
+	return s.exchange, nil
 }
 
-// exchange is a SASL exchange that learns from the client's messages who logs in. Nothing is held between two steps: a client that
-// cancels or goes silent leaves nothing behind.
+// AppendLimit returns the backend's. The server asks for it before a login too.
+func (s *session) AppendLimit() uint32 {
+	inner, ok := s.Session.(imapserver.SessionAppendLimit)
+	if !ok || s.ending.Load() != nil {
+		return math.MaxUint32
+	}
+	return inner.AppendLimit()
+}
+
+// provenTimeout is how long a client that has proven who it is may take to end the exchange.
+const provenTimeout = 2 * time.Second
+
+// exchange is a SASL exchange that learns from the client's messages who logs in. Nothing is held between two steps, so that a client that
+// cancels or goes silent leaves nothing behind, with one exception: a client that has sent its proof and was not turned down, as in SCRAM,
+// keeps its attempt for a moment, so that a storm of such logins costs no more checks than others.
 type exchange struct {
-	session *session
-	server  sasl.Server
-	mech    string
-	begun   bool // the first message of the client has been seen
-	user    string
+	session   *session
+	server    sasl.Server
+	mech      string
+	user      string
+	messages  int    // of the client, empty ones not counted
+	challenge []byte // the last one
+	failed    bool   // a failure was counted before the server returned an error
+
+	proven *attempt
+	expire *time.Timer
 }
 
 func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
-	if response != nil && !e.begun {
-		e.begun = true
-		e.user = identity(e.mech, response)
+	if len(response) > 0 {
+		e.messages++
+		if e.messages == 1 && !e.asksForPassword() {
+			e.user = saslUser(e.mech, response)
+		}
 	}
-	err = e.session.login(commandAuthenticate, e.user, func() (bool, error) {
+	attempt, err := e.session.authenticate(commandAuthenticate, e.user, e.resume(), func() (bool, error) {
 		var err error
 		challenge, done, err = e.server.Next(response)
 		return done, err
 	})
-	if err != nil {
+	switch {
+	case err != nil && e.failed:
 		return nil, false, err
+	case err != nil:
+		return nil, false, e.session.countFailure(commandAuthenticate, e.user, err)
+	case done:
+		return challenge, true, nil
 	}
-	return challenge, done, nil
+	e.challenge = challenge
+	if e.messages >= 2 {
+		e.proven, e.expire = attempt, time.AfterFunc(provenTimeout, attempt.end)
+		return challenge, false, nil
+	}
+	attempt.end()
+	if e.isBearer() && len(response) > 0 && !e.failed {
+		// The server answers a bad token with a challenge, and with an error only when the client has replied: RFC 7628 section 3.2.3.
+		e.failed = true
+		err := e.session.countFailure(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
+		if e.session.ending.Load() != nil {
+			return nil, false, err
+		}
+	}
+	return challenge, false, nil
 }
 
-// identity returns whom the session will act as, by the first message of the client: the authorization identity if there is one, else the
+// resume returns the attempt that is held for this exchange, nil if there is none any more.
+func (e *exchange) resume() *attempt {
+	attempt := e.proven
+	e.proven = nil
+	if attempt == nil || !e.expire.Stop() {
+		return nil
+	}
+	return attempt
+}
+
+// drop gives up the attempt that is held.
+func (e *exchange) drop() {
+	if attempt := e.resume(); attempt != nil {
+		attempt.end()
+	}
+}
+
+// asksForPassword tells whether the message after the last challenge of LOGIN is the password, which must not be taken for a name: a client
+// can skip the user name with an empty initial response.
+func (e *exchange) asksForPassword() bool {
+	return e.mech == "LOGIN" && bytes.Contains(bytes.ToLower(e.challenge), []byte("pass"))
+}
+
+func (e *exchange) isBearer() bool { return e.mech == "OAUTHBEARER" || e.mech == "XOAUTH2" }
+
+// saslUser returns whom the session will act as, by the first message of the client: the authorization identity if there is one, else the
 // user name. It returns "" if the message does not tell.
-func identity(mech string, message []byte) string {
-	mech = strings.ToUpper(mech)
+func saslUser(mech string, message []byte) string {
 	switch {
 	case mech == "PLAIN": // RFC 4616: authzid NUL authcid NUL passwd
 		parts := bytes.SplitN(message, []byte{0}, 3)

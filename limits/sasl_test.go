@@ -16,20 +16,27 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// stepServer is a SASL server that takes the given number of client messages and then checks the last one.
+// stepServer is a SASL server that takes the given number of client messages and checks the last one that is not empty.
 type stepServer struct {
 	messages int
 	check    func(message string) error
 }
 
 func (s *stepServer) Next(response []byte) ([]byte, bool, error) {
-	if response != nil {
-		s.messages--
+	if response == nil {
+		return []byte("go on"), false, nil
+	}
+	s.messages--
+	// An empty message at the end only acknowledges the server's proof, in SCRAM.
+	if checks := s.messages == 0 && len(response) > 0 || strings.HasPrefix(string(response), "c="); checks {
+		if err := s.check(string(response)); err != nil {
+			return nil, false, err
+		}
 	}
 	if s.messages > 0 {
 		return []byte("go on"), false, nil
 	}
-	return nil, true, s.check(string(response))
+	return nil, true, nil
 }
 
 // saslBackend serves the mechanism with so many messages of the client; one that contains "guess" is a wrong password.
@@ -138,7 +145,7 @@ func TestSASLStorm(t *testing.T) {
 	for mech, messages := range map[string][]string{
 		"PLAIN":         {"\x00karen\x00pass"},
 		"LOGIN":         {"karen", "pass"},
-		"SCRAM-SHA-256": {"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"},
+		"SCRAM-SHA-256": {"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof", ""},
 	} {
 		t.Run(mech, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -248,5 +255,114 @@ func TestLimitsDoNotInventInterfaces(t *testing.T) {
 		assert.False(t, hasUnauthenticate)
 		_, hasAppendLimit := session.(imapserver.SessionAppendLimit)
 		assert.False(t, hasAppendLimit)
+	})
+}
+
+// go-sasl's own OAUTHBEARER server turns a token down with a challenge, and with an error when the client has replied.
+func TestMaxFailedLoginsWithBearerTokens(t *testing.T) {
+	for name, reply := range map[string]string{"replied": "AQ==", "cancelled": "*"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				checks := 0
+				s := serveSessions(t, &backend{}, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return saslSession{&backendSession{backend: &backend{}}, map[string]func() sasl.Server{"OAUTHBEARER": func() sasl.Server {
+						return sasl.NewOAuthBearerServer(func(options sasl.OAuthBearerOptions) *sasl.OAuthBearerError {
+							checks++
+							return &sasl.OAuthBearerError{Status: "invalid_token"}
+						})
+					}}}, nil, nil
+				}, limits.DefaultOptions())
+				c := s.dial("192.0.2.1")
+				guess := "a AUTHENTICATE OAUTHBEARER " + b64("n,a=karen,\x01auth=Bearer guess\x01\x01")
+				for range 2 {
+					c.Send(guess)
+					c.Line()
+					c.Send(reply)
+					c.Answer("a")
+				}
+				assert.Equal(t, authFailed, imaptest.Last(c.Cmd(guess)))
+				assert.Equal(t, []string{"* BYE Too many failed login attempts"}, c.Rest())
+				assert.Equal(t, 3, checks)
+			})
+		})
+	}
+}
+
+func TestAnEmptyMessageHidesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// This backend takes an empty initial response for none, as some do.
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return saslSession{&backendSession{backend: b}, map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
+				return &stepServer{3, func(string) error { return nil }}
+			}}}, nil, nil
+		}, &limits.Options{MaxLoginsPerUser: 1})
+		login := func() string { return authenticate(s.dial("192.0.2.1"), "LOGIN", "", "karen", "pass") }
+		assert.Contains(t, login(), "OK")
+		assert.Equal(t, noUserLogins, login())
+	})
+}
+
+func TestAPasswordIsNeverTakenForAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []limits.Event
+		options := &limits.Options{MaxFailedLogins: 1, OnEvent: func(e limits.Event) { events = append(events, e) }}
+		s := serveSessions(t, &backend{}, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return saslSession{&backendSession{backend: &backend{}}, map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
+				return &asksForPassword{}
+			}}}, nil, nil
+		}, options)
+		c := s.dial("192.0.2.1")
+		c.Send("a AUTHENTICATE LOGIN =")
+		c.Line()
+		c.Send(b64("secret"))
+		assert.Equal(t, authFailed, imaptest.Last(c.Answer("a")))
+		if assert.Len(t, events, 1) {
+			assert.Empty(t, events[0].User)
+		}
+	})
+}
+
+// asksForPassword takes an empty user name.
+type asksForPassword struct{ asked bool }
+
+func (a *asksForPassword) Next(response []byte) ([]byte, bool, error) {
+	if !a.asked {
+		a.asked = true
+		return []byte("Password:"), false, nil
+	}
+	return nil, false, imapserver.ErrAuthFailed
+}
+
+func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, saslBackend(b, "SCRAM-SHA-256", 3, 0), &limits.Options{MaxLoginsPerUser: 5})
+		messages := []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}
+		for _, leave := range []func(*imaptest.Conn){
+			func(*imaptest.Conn) {},
+			func(c *imaptest.Conn) { c.Send("*"); c.Answer("a"); c.Send("b AUTHENTICATE SCRAM-SHA-256"); c.Line() },
+			func(c *imaptest.Conn) { c.Close() },
+		} {
+			c := s.dial("192.0.2.1")
+			c.Send("a AUTHENTICATE SCRAM-SHA-256")
+			for _, message := range messages {
+				c.Line()
+				c.Send(b64(message))
+			}
+			c.Line()
+			synctest.Wait()
+			assert.Equal(t, 1, s.limiter.Stats().Logins)
+			leave(c)
+			took := elapsed(func() {
+				other := s.dial("192.0.2.1")
+				other.Send("a AUTHENTICATE SCRAM-SHA-256 " + b64(messages[0]))
+				other.Line()
+				other.Close()
+			})
+			assert.LessOrEqual(t, took, 2*time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		assert.Zero(t, s.limiter.Stats().Logins)
 	})
 }

@@ -3,8 +3,8 @@ package limits
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,111 +14,86 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// session is a session with limits. Its fields belong to the goroutine that serves the connection.
+// session is a session with limits. What is not locked or atomic belongs to the goroutine that serves the connection.
 type session struct {
 	imapserver.Session
-	limiter *Limiter
-	conn    *imapserver.Conn
-	addr    netip.Addr
-	ip      netip.Prefix // what addr is counted as
-	socket  *socket      // taken when the connection was new: after STARTTLS it may not be found any more
+	client
 
-	user    string      // the key of the user who is logged in, "" if none or not known
-	turn    string      // the key of whose turn it takes in the queues
-	failed  int         // logins with wrong credentials
-	refused *imap.Error // what every further login on this connection gets, if not nil
-	bye     *time.Timer
+	user     string                     // the key of the user who is logged in, "" if none or not known
+	login    *login                     // guarded by logins.mu
+	failed   int                        // logins with wrong credentials
+	mailbox  mailbox                    // the one that is selected
+	exchange *exchange                  // the last SASL exchange
+	notice   notice                     // while a SEARCH runs
+	ending   atomic.Pointer[imap.Error] // what every further login on this connection gets
 
-	releaseLogin      func() // nil if not logged in
+	timers    sync.Mutex
+	bye       *time.Timer // ends the connection after a refusal
+	noLogin   *time.Timer // ends it when LoginTimeout is over
+	connected time.Time   // from when LoginTimeout counts
+	loggedIn  bool
+	closed    bool
+
 	releaseConnection func()
-	closed            atomic.Bool
 }
 
 func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
-	options := l.options.Load()
 	netConn := conn.NetConn()
-	s := &session{limiter: l, conn: conn, addr: ipOf(netConn.RemoteAddr()), socket: socketOf(netConn)}
-	s.ip = options.ipKey(s.addr)
+	s := &session{connected: time.Now()}
+	s.limiter, s.conn = l, conn
+	s.addr, s.socket = ipOf(netConn.RemoteAddr()), socketOf(netConn)
+	s.ip = l.settings.Load().ipKey(s.addr)
+	s.identify("")
 
 	if l.closed.Load() {
 		s.tellRefusal(Event{Command: commandConnect}, ErrClosed)
 		return nil, nil, asGreeting(ErrClosed)
 	}
-	release, refusal := l.connections.acquire(s.ip)
-	if refusal != nil {
-		s.tellRefusal(Event{Command: commandConnect}, refusal)
+	release, refusal := l.connections.acquire(&s.client)
+	if refusal != nil && s.refuses(Event{Command: commandConnect}, refusal) {
 		return nil, nil, refusal
 	}
 	s.releaseConnection = release
+	l.sessions.add(s)
 	admitted := false
 	defer func() {
-		if !admitted {
-			s.release()
+		if admitted {
+			return
+		}
+		defer s.release()
+		if s.Session != nil {
+			// The server does not close a session that came with an error.
+			err = errors.Join(err, s.Session.Close())
 		}
 	}()
+	s.armLoginTimeout()
 
 	inner, greeting, err := next(conn)
 	if inner == nil && err == nil {
 		err = errors.New("limits: the wrapped NewSession returned neither a session nor an error")
 	}
+	s.Session = inner
 	if err == nil && greeting != nil && greeting.PreAuth {
-		s.Session = inner
 		err = s.preAuth()
 	}
 	if err != nil {
-		if inner != nil {
-			// The server does not close a session that came with an error.
-			err = errors.Join(err, inner.Close())
-		}
 		return nil, nil, err
 	}
-	s.Session = inner
 	admitted = true
 	return keep.Optional(s, inner), greeting, nil
 }
 
 // preAuth counts the user of a session that is logged in from the start.
 func (s *session) preAuth() error {
-	attempt, refusal := s.limiter.logins.begin(loginKey{ip: s.ip}, s.socket)
+	attempt, refusal := s.limiter.logins.begin(&s.client, "", s.dryRun())
 	if refusal == nil {
 		defer attempt.end()
-		refusal = s.admit(attempt, "")
+		refusal = s.admit(commandConnect, attempt, "")
 	}
 	if refusal != nil {
-		s.tellRefusal(Event{Command: commandConnect}, refusal)
 		return asGreeting(refusal)
 	}
 	return nil
-}
-
-// Fetch runs the FETCH when there is a slot for it.
-func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
-	slot, refusal := s.enter(&s.limiter.fetches, commandFetch)
-	if refusal != nil {
-		return refusal
-	}
-	defer slot.release()
-	return s.Session.Fetch(w, numSet, options)
-}
-
-// Search runs the SEARCH when there is a slot for it.
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	slot, refusal := s.enter(&s.limiter.searches, commandSearch)
-	if refusal != nil {
-		return nil, refusal
-	}
-	defer slot.release()
-	return s.Session.Search(kind, criteria, options)
-}
-
-func (s *session) enter(g *gate, command string) (slot, *imap.Error) {
-	slot, refusal := g.acquire(s.turn, s.socket)
-	if refusal != nil {
-		s.tellRefusal(Event{Command: command, User: s.user, Waited: slot.waited}, refusal)
-	} else if slot.waited > 0 {
-		s.tell(Event{Kind: Admitted, Command: command, User: s.user, Waited: slot.waited})
-	}
-	return slot, refusal
 }
 
 // Unauthenticate gives back what the user holds. The connection still counts.
@@ -131,33 +106,43 @@ func (s *session) Unauthenticate() error {
 		return err
 	}
 	s.logout()
+	s.identify("")
+	s.timers.Lock()
+	s.connected, s.loggedIn = time.Now(), false
+	s.timers.Unlock()
+	s.armLoginTimeout()
 	return nil
 }
 
 // Close gives everything back, after the session has closed or panicked.
 func (s *session) Close() error {
-	if s.closed.Swap(true) {
+	s.timers.Lock()
+	again := s.closed
+	s.closed = true
+	s.timers.Unlock()
+	if again {
 		return nil
 	}
 	defer s.release()
-	if s.bye != nil {
-		s.bye.Stop()
-	}
 	return s.Session.Close()
 }
 
 func (s *session) release() {
+	s.stopTimers()
+	if s.exchange != nil {
+		s.exchange.drop()
+	}
 	s.logout()
+	s.limiter.sessions.remove(s)
 	s.releaseConnection()
 }
 
 func (s *session) logout() {
-	if s.releaseLogin != nil {
-		s.releaseLogin()
-		s.releaseLogin = nil
-	}
-	s.user, s.turn = "", ""
+	s.limiter.logins.leave(s)
+	s.user, s.turn, s.mailbox = "", "", mailbox{}
 }
+
+func (s *session) dryRun() bool { return s.limiter.settings.Load().DryRun }
 
 // turnKey returns whose turn a session takes in the queues: its user's, or its address's if the user is not known, or its own.
 func (s *session) turnKey() string {
@@ -169,4 +154,56 @@ func (s *session) turnKey() string {
 	default:
 		return "connection " + strconv.FormatUint(s.limiter.anonymous.Add(1), 10)
 	}
+}
+
+// Poll notes that the client is not silent: the server polls after most commands, NOOP among them.
+func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	s.activity.end()
+	return s.Session.Poll(w, allowExpunge)
+}
+
+// Idle notes that the client is in IDLE.
+func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	s.activity.idle(1)
+	defer s.activity.idle(-1)
+	return s.Session.Idle(w, stop)
+}
+
+// running notes that the client has sent the command, until the returned function is called.
+func (s *session) running(command string) (end func()) {
+	s.activity.begin(command)
+	return s.activity.end
+}
+
+// Select remembers the mailbox, by which SEARCHes are known to be the same.
+func (s *session) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	defer s.running("SELECT")()
+	s.mailbox = mailbox{}
+	data, err := s.Session.Select(name, options)
+	if err == nil && data != nil {
+		s.mailbox = mailbox{name, data.UIDValidity}
+	}
+	return data, err
+}
+
+// Unselect forgets the mailbox.
+func (s *session) Unselect() error {
+	s.mailbox = mailbox{}
+	return s.Session.Unselect()
+}
+
+// Copy notes that the client is not silent.
+func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
+	defer s.running("COPY")()
+	return s.Session.Copy(numSet, dest)
+}
+
+// Move notes that the client is not silent.
+func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
+	inner, ok := s.Session.(imapserver.SessionMove)
+	if !ok {
+		return fmt.Errorf("limits: %T does not support MOVE", s.Session)
+	}
+	defer s.running("MOVE")()
+	return inner.Move(w, numSet, dest)
 }

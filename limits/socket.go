@@ -5,37 +5,27 @@ import (
 	"syscall"
 )
 
-// socket is the operating system's end of a connection. It tells whether the client has hung up, which a Session cannot see: while a
-// command runs nobody reads from the connection. A nil *socket cannot tell.
+// socket is the operating system's end of a connection. It tells what a Session cannot see: while a command runs nobody reads from the
+// connection, and nobody tells whether what is written arrives. A nil *socket cannot tell either.
 type socket struct {
 	raw syscall.RawConn
 }
 
-// maxLayers ends the search for the socket in a connection that has itself for its NetConn.
-const maxLayers = 16
-
-// socketOf looks for the socket below any number of layers (TLS, a proxy protocol, compression) that offer NetConn() net.Conn, as
-// [crypto/tls.Conn] does. It returns nil if there is none.
+// socketOf returns the socket of the connection, or nil if it has none or hides it.
 func socketOf(conn net.Conn) *socket {
-	for range maxLayers {
-		if c, ok := conn.(syscall.Conn); ok {
-			raw, err := c.SyscallConn()
-			if err != nil {
-				return nil
-			}
-			return &socket{raw}
-		}
-		layer, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		conn = layer.NetConn()
+	c, ok := findLayer[syscall.Conn](conn)
+	if !ok {
+		return nil
 	}
-	return nil
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return &socket{raw}
 }
 
 // canTell says whether hungUp can ever be true.
-func (s *socket) canTell() bool { return s != nil && hangUpIsSeen }
+func (s *socket) canTell() bool { return s != nil && socketsTell }
 
 // hungUp says whether the client has closed the connection or its sending direction, or the connection was closed on this side.
 func (s *socket) hungUp() bool {
@@ -47,4 +37,13 @@ func (s *socket) hungUp() bool {
 		return true
 	}
 	return hungUp
+}
+
+// sent returns how many bytes the client has confirmed, and whether there are more on their way; ok is false if the socket cannot tell.
+func (s *socket) sent() (confirmed uint64, more, ok bool) {
+	if !s.canTell() {
+		return 0, false, false
+	}
+	err := s.raw.Control(func(fd uintptr) { confirmed, more, ok = sentBytes(fd) })
+	return confirmed, more, ok && err == nil
 }

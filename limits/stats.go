@@ -17,6 +17,7 @@ type Stats struct {
 	FetchesWaiting  int // FETCHes in the queue
 	Searches        int // SEARCHes that run
 	SearchesWaiting int // SEARCHes in the queue
+	SearchesJoined  int // SEARCHes that wait for the answer to an identical one, and hold no place of their own
 
 	// Refused is how often each refusal was given since [New].
 	Refused Refusals
@@ -27,8 +28,14 @@ type Refusals struct {
 	Connections, ConnectionsPerIP uint64
 	LoginsPerUser, LoginsPerIP    uint64
 	FailedLogins                  uint64 // connections that were ended for their failed logins
-	Fetches, Searches             uint64 // commands that waited in vain
-	Left                          uint64 // commands and logins whose client hung up while they waited
+	LoginTimeout                  uint64 // connections that were closed because nobody logged in
+	Fetches, Searches             uint64 // commands that waited in vain, or found the queue full
+	FetchTime, SearchTime         uint64 // commands that were stopped because they ran too long
+	Stalled                       uint64 // connections that were closed because their client took nothing
+	ListWildcards                 uint64
+	SearchTerms, SearchDepth      uint64
+	AppendSize                    uint64
+	Left                          uint64 // commands and logins whose client hung up
 	Closed                        uint64 // what came, or waited, when the Limiter was closed
 }
 
@@ -39,6 +46,7 @@ func (l *Limiter) Stats() Stats {
 	s.Sessions, s.Logins, s.LoginsWaiting = l.logins.counts()
 	s.Fetches, s.FetchesWaiting = l.fetches.counts()
 	s.Searches, s.SearchesWaiting = l.searches.counts()
+	s.SearchesJoined = l.flights.joinedCount()
 	s.Refused = l.refusals.counts()
 	return s
 }
@@ -52,25 +60,49 @@ type refusals struct {
 func (r *refusals) add(refusal *imap.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if count := r.of(refusal); count != nil {
+		*count++
+	}
+}
+
+func (r *refusals) of(refusal *imap.Error) *uint64 {
 	switch refusal {
 	case ErrTooManyConnections:
-		r.total.Connections++
+		return &r.total.Connections
 	case ErrTooManyIPConnections:
-		r.total.ConnectionsPerIP++
+		return &r.total.ConnectionsPerIP
 	case ErrTooManyUserLogins:
-		r.total.LoginsPerUser++
+		return &r.total.LoginsPerUser
 	case ErrTooManyIPLogins:
-		r.total.LoginsPerIP++
+		return &r.total.LoginsPerIP
 	case errTooManyFailedLogins:
-		r.total.FailedLogins++
+		return &r.total.FailedLogins
+	case errLoginTimeout:
+		return &r.total.LoginTimeout
 	case ErrTooManyFetches:
-		r.total.Fetches++
+		return &r.total.Fetches
 	case ErrTooManySearches:
-		r.total.Searches++
+		return &r.total.Searches
+	case ErrFetchTime:
+		return &r.total.FetchTime
+	case ErrSearchTime:
+		return &r.total.SearchTime
+	case errStalled:
+		return &r.total.Stalled
+	case ErrListWildcards:
+		return &r.total.ListWildcards
+	case ErrSearchTerms:
+		return &r.total.SearchTerms
+	case ErrSearchDepth:
+		return &r.total.SearchDepth
+	case ErrAppendSize:
+		return &r.total.AppendSize
 	case errClientGone:
-		r.total.Left++
+		return &r.total.Left
 	case ErrClosed:
-		r.total.Closed++
+		return &r.total.Closed
+	default:
+		return nil
 	}
 }
 

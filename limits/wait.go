@@ -1,6 +1,9 @@
 package limits
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // hangUpCheck is how often a waiting command looks whether its client is still there.
 const hangUpCheck = 500 * time.Millisecond
@@ -14,47 +17,93 @@ const (
 	outcomeClientGone
 )
 
-// await waits until ready or changed is closed, until the deadline, which is never if zero, or until the client has hung up.
-func await(ready, changed <-chan struct{}, deadline time.Time, client *socket) outcome {
-	var timer *time.Timer
-	var tick <-chan time.Time
+// wait is a client that waits.
+type wait struct {
+	client   *client
+	deadline time.Time // never if zero
+	progress progress  // what it is told meanwhile
+	timer    *time.Timer
+}
+
+// next waits until ready or changed is closed, until the deadline, or until the client has hung up. It may be called again.
+func (w *wait) next(ready, changed <-chan struct{}) outcome {
 	for {
-		if client.hungUp() {
+		if w.client.socket.hungUp() {
 			return outcomeClientGone
 		}
-		if pause, ok := untilNextCheck(deadline, client); ok {
-			if pause <= 0 {
-				return outcomeTimedOut
-			}
-			if timer == nil {
-				timer = time.NewTimer(pause)
-				defer timer.Stop()
-				tick = timer.C
-			} else {
-				timer.Reset(pause)
-			}
+		now := time.Now()
+		if !w.deadline.IsZero() && !now.Before(w.deadline) {
+			return outcomeTimedOut
+		}
+		if !w.progress.tell(w.client, now) {
+			return outcomeClientGone
 		}
 		select {
 		case <-ready:
-			if client.hungUp() {
+			if w.client.socket.hungUp() {
 				return outcomeClientGone
 			}
 			return outcomeReady
 		case <-changed:
 			return outcomeChanged
-		case <-tick:
+		case <-w.tick(now):
 		}
 	}
 }
 
-// untilNextCheck returns how long to sleep before looking again; ok is false if there is nothing to look at.
-func untilNextCheck(deadline time.Time, client *socket) (pause time.Duration, ok bool) {
+// end stops the timer.
+func (w *wait) end() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// tick returns a channel on which something arrives when it is time to look again, nil if that is never.
+func (w *wait) tick(now time.Time) <-chan time.Time {
+	pause := time.Duration(-1)
+	sooner := func(d time.Duration) {
+		if pause < 0 || d < pause {
+			pause = d
+		}
+	}
+	if w.client.socket.canTell() {
+		sooner(hangUpCheck)
+	}
+	if !w.deadline.IsZero() {
+		sooner(w.deadline.Sub(now))
+	}
+	if !w.progress.due.IsZero() {
+		sooner(w.progress.due.Sub(now))
+	}
 	switch {
-	case deadline.IsZero():
-		return hangUpCheck, client.canTell()
-	case client.canTell():
-		return min(hangUpCheck, time.Until(deadline)), true
+	case pause < 0:
+		return nil
+	case w.timer == nil:
+		w.timer = time.NewTimer(pause)
 	default:
-		return time.Until(deadline), true
+		w.timer.Reset(pause)
+	}
+	return w.timer.C
+}
+
+// every calls f at each interval until it returns false, or stop is called, which waits for a call that is going on.
+func every(interval time.Duration, f func() bool) (stop func()) {
+	var mu sync.Mutex
+	var timer *time.Timer
+	stopped := false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(interval, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !stopped && f() {
+			timer.Reset(interval)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
 	}
 }

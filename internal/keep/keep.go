@@ -43,22 +43,26 @@ func Optional(outer, inner imapserver.Session) imapserver.Session {
 // Backend returns the session at the bottom of any number of wrappers that [Optional] made, or session itself.
 func Backend(session imapserver.Session) imapserver.Session {
 	for {
-		wrapper, ok := session.(interface{ Unwrap() imapserver.Session })
+		wrapper, ok := session.(layered)
 		if !ok {
 			return session
 		}
-		session = wrapper.Unwrap()
+		_, session = wrapper.layers()
 	}
 }
 
-// wrapped is what every combination has: the wrapper's methods, and a way to the session below.
+// wrapped is what every combination has: the wrapper's methods, and the session below.
 type wrapped struct {
 	imapserver.Session
 	inner imapserver.Session
 }
 
-// Unwrap returns the session that was wrapped.
-func (w wrapped) Unwrap() imapserver.Session { return w.inner }
+// layered is what all sessions of Optional are, and no others.
+type layered interface {
+	layers() (outer, inner imapserver.Session)
+}
+
+func (w wrapped) layers() (outer, inner imapserver.Session) { return w.Session, w.inner }
 
 // optional holds for each optional interface the session that answers for it, nil where there is none.
 type optional struct {
@@ -88,4 +92,24 @@ func pick[T any](outer, inner imapserver.Session) T {
 		return both
 	}
 	return inner.(T)
+}
+
+// As returns the outermost T among session and the sessions it wraps. It looks at those wrapped with [Optional] only, so T must be something
+// that every wrapper implements that overrides what T stands for: then what lies below such a wrapper is never reached around it.
+func As[T any](session imapserver.Session) (T, bool) {
+	for {
+		if t, ok := session.(T); ok {
+			return t, true
+		}
+		wrapper, ok := session.(layered)
+		if !ok {
+			var none T
+			return none, false
+		}
+		outer, inner := wrapper.layers()
+		if t, ok := outer.(T); ok {
+			return t, true
+		}
+		session = inner
+	}
 }

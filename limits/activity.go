@@ -1,0 +1,61 @@
+package limits
+
+import (
+	"sync"
+	"time"
+)
+
+// activity is what goes on on a connection, for others to see. A connection runs one command at once, and IDLE beside it when the client
+// breaks that off with something else than DONE.
+type activity struct {
+	mu      sync.Mutex
+	command string    // "" if none
+	waiting bool      // for a slot
+	since   time.Time // of command or, if there is none, of silence
+	idling  int
+
+	// For the stall watch, while a FETCH runs: what the client had confirmed at the last look, and since when it is no more.
+	sent      uint64
+	sentSince time.Time
+}
+
+// begin notes that the command has come. The returned time is now.
+func (a *activity) begin(command string) time.Time {
+	now := time.Now()
+	a.mu.Lock()
+	a.command, a.since = command, now
+	a.sent, a.sentSince = 0, now
+	a.mu.Unlock()
+	return now
+}
+
+// end notes that the command is over.
+func (a *activity) end() {
+	now := time.Now()
+	a.mu.Lock()
+	a.command, a.since = "", now
+	a.mu.Unlock()
+}
+
+// wait notes whether the command waits for a slot.
+func (a *activity) wait(waiting bool) {
+	a.mu.Lock()
+	a.waiting = waiting
+	a.mu.Unlock()
+}
+
+// idle notes that an IDLE begins (1) or is over (-1).
+func (a *activity) idle(n int) {
+	now := time.Now()
+	a.mu.Lock()
+	a.idling += n
+	a.since = now
+	a.mu.Unlock()
+}
+
+// silentSince returns since when the client has not sent a command; ok is false while one runs, IDLE among them.
+func (a *activity) silentSince() (since time.Time, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.since, a.command == "" && a.idling == 0
+}

@@ -1,0 +1,140 @@
+package limits
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// recent is the flag of RFC 3501 that each session sees for itself.
+const recent = imap.Flag("\\Recent")
+
+// searchKey returns a string that is the same for all UID SEARCHes that ask for the same, however they were written: in whatever order and
+// case of what has no order or case, with whatever repetitions. ok is false for those whose answer depends on the session that asks:
+// sequence numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell case apart.
+func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
+	if options.ReturnSave {
+		return "", false
+	}
+	key, ok = criteriaKey(criteria)
+	return fmt.Sprintf("%t %t %t %t %s", options.ReturnMin, options.ReturnMax, options.ReturnAll, options.ReturnCount, key), ok
+}
+
+// criteriaKey writes each term in a form that cannot be read as another, and all of them in order.
+func criteriaKey(c *imap.SearchCriteria) (string, bool) {
+	if len(c.SeqNum) > 0 || c.ModSeq != nil {
+		return "", false
+	}
+	var terms []string
+	add := func(name string, values ...string) {
+		var term strings.Builder
+		term.WriteString(name)
+		for _, value := range values {
+			term.WriteString(" " + strconv.Quote(value))
+		}
+		terms = append(terms, term.String())
+	}
+	for _, set := range c.UID {
+		if imap.IsSearchRes(set) {
+			return "", false
+		}
+		add("UID", ordered(set))
+	}
+	for _, date := range []struct {
+		name string
+		time time.Time
+	}{{"SINCE", c.Since}, {"BEFORE", c.Before}, {"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore}} {
+		if !date.time.IsZero() {
+			add(date.name, date.time.Format(time.DateOnly))
+		}
+	}
+	for _, header := range c.Header {
+		add("HEADER", strings.ToLower(header.Key), header.Value)
+	}
+	for _, body := range c.Body {
+		add("BODY", body)
+	}
+	for _, text := range c.Text {
+		add("TEXT", text)
+	}
+	for _, flags := range []struct {
+		name string
+		list []imap.Flag
+	}{{"FLAG", c.Flag}, {"NOTFLAG", c.NotFlag}} {
+		for _, flag := range flags.list {
+			if strings.EqualFold(string(flag), string(recent)) {
+				return "", false
+			}
+			add(flags.name, strings.ToLower(string(flag)))
+		}
+	}
+	if c.Larger != 0 {
+		add("LARGER", strconv.FormatInt(c.Larger, 10))
+	}
+	if c.Smaller != 0 {
+		add("SMALLER", strconv.FormatInt(c.Smaller, 10))
+	}
+	for i := range c.Not {
+		not, ok := criteriaKey(&c.Not[i])
+		if !ok {
+			return "", false
+		}
+		add("NOT", not)
+	}
+	for i := range c.Or {
+		first, firstOK := criteriaKey(&c.Or[i][0])
+		second, secondOK := criteriaKey(&c.Or[i][1])
+		if !firstOK || !secondOK {
+			return "", false
+		}
+		add("OR", min(first, second), max(first, second))
+	}
+	slices.Sort(terms)
+	return strings.Join(slices.Compact(terms), ","), true
+}
+
+// ordered returns the set with its ranges in order and joined.
+func ordered(set imap.UIDSet) string {
+	var sorted imap.UIDSet
+	for _, r := range set {
+		sorted.AddRange(r.Start, r.Stop)
+	}
+	return sorted.String()
+}
+
+// countTerms returns how many terms the criteria have, and how deep they are nested; criteria without NOT and OR have the depth 1.
+func countTerms(c *imap.SearchCriteria) (terms, depth int) {
+	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) + len(c.NotFlag)
+	for _, date := range []time.Time{c.Since, c.Before, c.SentSince, c.SentBefore} {
+		if !date.IsZero() {
+			terms++
+		}
+	}
+	for _, size := range []int64{c.Larger, c.Smaller} {
+		if size != 0 {
+			terms++
+		}
+	}
+	if c.ModSeq != nil {
+		terms++
+	}
+	nested := func(inner *imap.SearchCriteria) {
+		t, d := countTerms(inner)
+		terms += t
+		depth = max(depth, d)
+	}
+	for i := range c.Not {
+		terms++
+		nested(&c.Not[i])
+	}
+	for i := range c.Or {
+		terms++
+		nested(&c.Or[i][0])
+		nested(&c.Or[i][1])
+	}
+	return terms, depth + 1
+}

@@ -1,0 +1,62 @@
+package limits
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
+)
+
+// FetchContext is a session whose FETCH can be stopped. A backend's session that has this method gets the FETCHes through it instead of
+// Fetch. The context ends when the client has hung up, after [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then
+// return soon, with any error: the client is told why, and never that the FETCH is complete.
+type FetchContext interface {
+	FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error
+}
+
+// Fetch runs the FETCH when there is a slot for it.
+func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	s.activity.begin(commandFetch)
+	defer s.activity.end()
+	var slot slot
+	defer s.leave(&slot, commandFetch)
+	if refusal := s.enter(&slot, &s.limiter.fetches, commandFetch); refusal != nil {
+		return refusal
+	}
+	s.limiter.stalls.watch(s.limiter)
+
+	inner, ok := keep.As[FetchContext](s.Session)
+	if !ok {
+		return s.Session.Fetch(w, numSet, options)
+	}
+	ctx, end := s.commandContext(s.limiter.settings.Load().MaxFetchTime, ErrFetchTime, nil)
+	defer end()
+	err := inner.FetchContext(ctx, w, numSet, options)
+	if stopped := s.stopped(ctx, commandFetch); stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// enter takes a slot of the gate for the command. It must be left in any case.
+func (s *session) enter(slot *slot, g *gate, command string) (refusal *imap.Error) {
+	*slot, refusal = g.acquire(&s.client)
+	switch {
+	case refusal != nil:
+		if s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, refusal) {
+			return refusal
+		}
+	case slot.waited > 0:
+		s.tell(Event{Kind: Admitted, Command: command, User: s.user, Waited: slot.waited})
+	}
+	return nil
+}
+
+// leave gives the slot back, if there is one.
+func (s *session) leave(slot *slot, command string) {
+	if wouldBeRefused := slot.release(); wouldBeRefused != nil {
+		s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, wouldBeRefused)
+	}
+}

@@ -1,0 +1,57 @@
+package limits
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
+)
+
+// SearchContext is a session whose SEARCH can be stopped. A backend's session that has this method gets the SEARCHes through it instead of
+// Search. The context ends when every client that would get the answer has hung up, after [Options.MaxSearchTime], and at
+// [Limiter.Close]; SearchContext should then return soon, with any error: the client is told why, and never gets a shortened result.
+type SearchContext interface {
+	SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error)
+}
+
+// Search runs the SEARCH when there is a slot for it, or answers it with what an identical one finds.
+func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	s.activity.begin(commandSearch)
+	defer s.activity.end()
+	if refusal := s.checkTerms(criteria); refusal != nil {
+		return nil, refusal
+	}
+	settings := s.limiter.settings.Load()
+	if settings.ShareSearches && !settings.DryRun && kind == imapserver.NumKindUID && s.user != "" && s.mailbox.name != "" {
+		if key, ok := searchKey(criteria, options); ok {
+			return s.sharedSearch(flightKey{s.user, s.mailbox, key}, criteria, options)
+		}
+	}
+	var slot slot
+	defer s.leave(&slot, commandSearch)
+	if refusal := s.enter(&slot, &s.limiter.searches, commandSearch); refusal != nil {
+		return nil, refusal
+	}
+	return s.runSearch(kind, criteria, options, nil)
+}
+
+// runSearch runs a SEARCH that has a slot; gone tells whether nobody waits for the answer any more, if there are
+// others than its own client.
+func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, gone func() bool) (*imap.SearchData, error) {
+	settings := s.limiter.settings.Load()
+	s.notice.start(&s.client, settings.ProgressInterval)
+	defer s.notice.stop()
+	inner, ok := keep.As[SearchContext](s.Session)
+	if !ok {
+		return s.Session.Search(kind, criteria, options)
+	}
+	ctx, end := s.commandContext(settings.MaxSearchTime, ErrSearchTime, gone)
+	defer end()
+	data, err := inner.SearchContext(ctx, kind, criteria, options)
+	if stopped := s.stopped(ctx, commandSearch); stopped != nil {
+		return nil, stopped
+	}
+	return data, err
+}
