@@ -1,0 +1,123 @@
+package limits_test
+
+import (
+	"crypto/tls"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+const (
+	inQueue   = "* OK [INPROGRESS] The command waits for its turn"
+	isRunning = "* OK [INPROGRESS] The command is running"
+)
+
+// progressServer serves with STARTTLS and a word of progress every ten seconds.
+func progressServer(t *testing.T, b *backend, options *limits.Options) (*imaptest.Server, *limits.Limiter) {
+	t.Cleanup(func() { time.Sleep(time.Hour) })
+	options.ProgressInterval = 10 * time.Second
+	limiter := limits.New(options)
+	return imaptest.NewServer(t, &imapserver.Options{
+		NewSession: limiter.Wrap(b.NewSession), TLSConfig: imaptest.ServerTLS(), InsecureAuth: true,
+	}), limiter
+}
+
+func TestTheWaitIsNotSilent(t *testing.T) {
+	for name, connect := range map[string]func(*testing.T, *imaptest.Conn) *imaptest.Conn{
+		"plain": func(_ *testing.T, c *imaptest.Conn) *imaptest.Conn { return c },
+		"STARTTLS": func(t *testing.T, c *imaptest.Conn) *imaptest.Conn {
+			c.Cmd("s STARTTLS")
+			return imaptest.NewConn(t, tls.Client(c.Conn, imaptest.ClientTLS()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{fetch: newWork(35 * time.Second).do}
+				server, limiter := progressServer(t, b, &limits.Options{MaxFetches: 1, FetchTimeout: 40 * time.Second})
+				open := func() *imaptest.Conn {
+					c := server.Dial()
+					c.Line()
+					c = connect(t, c)
+					c.Cmd("a LOGIN karen pass")
+					c.Cmd("b SELECT INBOX")
+					return c
+				}
+				first, second, third := open(), open(), open()
+				first.Send("x FETCH 1 FLAGS")
+				synctest.Wait()
+				second.Send("x FETCH 1 FLAGS")
+				synctest.Wait()
+				third.Send("x FETCH 1 FLAGS")
+				start := time.Now()
+				for i := range 3 {
+					assert.Equal(t, inQueue, second.Line())
+					assert.Equal(t, time.Duration(i+1)*10*time.Second, time.Since(start))
+				}
+				assert.Equal(t, "x OK FETCH completed", second.Line())
+				assert.Equal(t, []string{inQueue, inQueue, inQueue, "x " + noFetches}, third.Answer("x"), "at 40 s it is refused")
+				assert.Equal(t, []string{"x OK FETCH completed"}, first.Answer("x"))
+				assert.Zero(t, limiter.Stats().FetchesWaiting)
+			})
+		})
+	}
+}
+
+func TestARunningSearchIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, share := range []bool{false, true} {
+			b := &backend{search: newWork(25 * time.Second).do}
+			server, _ := progressServer(t, b, &limits.Options{MaxSearches: 1, ShareSearches: share})
+			first, second := server.Login("karen", "pass"), server.Login("karen", "pass")
+			for _, c := range []*imaptest.Conn{first, second} {
+				c.Cmd("b SELECT INBOX")
+				c.Send("x UID SEARCH ALL")
+				synctest.Wait()
+			}
+			assert.Equal(t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, first.Answer("x"))
+			assert.Equal(t, []string{inQueue, inQueue, isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, second.Answer("x"))
+			// The next one starts anew.
+			assert.Equal(t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, first.Cmd("x UID SEARCH ALL"))
+		}
+	})
+}
+
+func TestAShortSearchIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, _ := progressServer(t, &backend{search: newWork(9 * time.Second).do}, &limits.Options{})
+		c := server.Login("karen", "pass")
+		c.Cmd("b SELECT INBOX")
+		for range 3 {
+			assert.Equal(t, []string{"* SEARCH", "x OK SEARCH completed"}, c.Cmd("x SEARCH ALL"))
+		}
+	})
+}
+
+func TestAFailedWriteEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{fetch: newWork(35 * time.Second).do}
+		var events []limits.Event
+		server, limiter := progressServer(t, b, &limits.Options{
+			MaxFetches: 1, FetchTimeout: 40 * time.Second,
+			OnEvent: func(e limits.Event) { events = append(events, e) },
+		})
+		first, second := server.Login("karen", "pass"), server.Login("karen", "pass")
+		for _, c := range []*imaptest.Conn{first, second} {
+			c.Cmd("b SELECT INBOX")
+			c.Send("x FETCH 1 FLAGS")
+			synctest.Wait()
+		}
+		// Nobody can tell of this connection that it is closed, but by writing to it.
+		second.Close()
+		time.Sleep(15 * time.Second)
+		assert.Equal(t, limits.Stats{Connections: 1, Sessions: 1, Fetches: 1, Refused: limits.Refusals{Left: 1}}, limiter.Stats())
+		assert.Len(t, events, 1)
+		assert.Equal(t, limits.Left, events[0].Kind)
+		assert.Equal(t, 10*time.Second, events[0].Waited)
+	})
+}
