@@ -2,6 +2,9 @@ package limits
 
 import (
 	"context"
+	"errors"
+	"runtime"
+	"syscall"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -11,7 +14,8 @@ import (
 
 // FetchContext is a session whose FETCH can be stopped. A backend's session that has this method gets the FETCHes through it instead of
 // Fetch. The context ends when the client has hung up, after [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then
-// return soon, with any error: the client is told why, and never that the FETCH is complete.
+// return soon, with any error: the client is told why, and never that the FETCH is complete. It should return between two messages: the rest
+// of one that has begun is what the client takes the answer for.
 type FetchContext interface {
 	FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error
 }
@@ -27,6 +31,17 @@ func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 	}
 	s.limiter.stalls.watch(s.limiter)
 
+	err := s.runFetch(w, numSet, options)
+	if err != nil && s.lost(err) {
+		// A backend that gives up in the middle of a message (imapmemserver does) leaves the server's writer locked, and the server would wait
+		// for it for ever with its answer: the session would never be closed, and what it holds never come back. Ending the goroutine
+		// runs all that is deferred, as a panic would, but without a word in the log about a client that is just gone.
+		runtime.Goexit()
+	}
+	return err
+}
+
+func (s *session) runFetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
 	inner, ok := keep.As[FetchContext](s.Session)
 	if !ok {
 		return s.Session.Fetch(w, numSet, options)
@@ -38,6 +53,17 @@ func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 		return stopped
 	}
 	return err
+}
+
+// lost tells whether the FETCH failed because nothing can be written to the client any more.
+func (s *session) lost(err error) bool {
+	if _, closed := s.conn.NetConn().Write(nil); closed != nil || err == errClientGone { // or its deadline is over
+		return true
+	}
+	if answer := (*imap.Error)(nil); errors.As(err, &answer) {
+		return false
+	}
+	return s.socket.hungUp() || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // enter takes a slot of the gate for the command. It must be left in any case.

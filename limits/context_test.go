@@ -1,0 +1,175 @@
+package limits_test
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// stoppable is a backend session whose commands run until they are told to stop. With shorten it then says that all is well, as a
+// careless one might.
+type stoppable struct {
+	backendSession
+	running chan struct{}
+	shorten bool
+}
+
+func (s *stoppable) wait(ctx context.Context) error {
+	if s.running != nil {
+		s.running <- struct{}{}
+	}
+	<-ctx.Done()
+	if s.shorten {
+		return nil
+	}
+	return ctx.Err()
+}
+
+func (s *stoppable) FetchContext(ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
+	return s.wait(ctx)
+}
+
+func (s *stoppable) SearchContext(ctx context.Context, _ imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+	return &imap.SearchData{All: imap.UIDSetNum(1)}, s.wait(ctx)
+}
+
+// pass is a wrapper that does not touch FETCH and SEARCH.
+type pass struct{ imapserver.Session }
+
+func stoppableBackend(b *backend, running chan struct{}, shorten, wrapped bool) limits.NewSessionFunc {
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		var session imapserver.Session = &stoppable{backendSession{backend: b}, running, shorten}
+		if wrapped {
+			session = keep.Optional(pass{session}, session)
+		}
+		return session, nil, nil
+	}
+}
+
+func TestACommandThatTakesTooLongIsStopped(t *testing.T) {
+	for name, wrapped := range map[string]bool{"bare": false, "wrapped": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, shorten := range []bool{false, true} {
+					b := &backend{}
+					var events []limits.Event
+					s := serveSessions(t, b, stoppableBackend(b, nil, shorten, wrapped), &limits.Options{
+						MaxFetches: 1, MaxFetchTime: time.Minute,
+						MaxSearches: 1, MaxSearchTime: 2 * time.Minute, ShareSearches: true,
+						OnEvent: func(e limits.Event) { events = append(events, e) },
+					})
+					c := s.selected("karen")
+					took := elapsed(func() {
+						assert.Equal(t, []string{"x NO [LIMIT] FETCH took too long"}, c.Cmd("x FETCH 1 FLAGS"))
+					})
+					assert.Equal(t, time.Minute, took)
+					for _, search := range []string{"x SEARCH ALL", "x UID SEARCH ALL"} {
+						took = elapsed(func() {
+							assert.Equal(t, []string{"x NO [LIMIT] SEARCH took too long"}, c.Cmd(search), "never a shortened result")
+						})
+						assert.Equal(t, 2*time.Minute, took)
+					}
+					require.Len(t, events, 3)
+					assert.Equal(t, limits.TimedOut, events[0].Kind)
+					assert.Equal(t, "MaxFetchTime", events[0].Limit)
+					assert.Equal(t, "MaxSearchTime", events[1].Limit)
+					s.commandsInUse(limits.Stats{})
+				}
+			})
+		})
+	}
+}
+
+func TestCloseStopsWhatCanBeStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, stoppableBackend(b, nil, true, false), &limits.Options{ShareSearches: true})
+		conns := []*imaptest.Conn{s.selected("karen"), s.selected("karen"), s.selected("karen"), s.selected("karen")}
+		for i, c := range conns {
+			c.Send([]string{"x FETCH 1 FLAGS", "x SEARCH ALL", "x UID SEARCH ALL", "x UID SEARCH ALL"}[i])
+			synctest.Wait()
+		}
+		s.limiter.Close()
+		for _, c := range conns {
+			assert.Equal(t, "x "+noShuttingDown, c.Line())
+		}
+		s.commandsInUse(limits.Stats{})
+	})
+}
+
+func TestACommandIsStoppedWhenItsClientHangsUp(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	for _, command := range []string{"x FETCH 1 FLAGS", "x SEARCH ALL", "x UID SEARCH ALL"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			b, running := &backend{}, make(chan struct{})
+			events := make(chan limits.Event, 1)
+			limiter := limits.New(&limits.Options{ShareSearches: true, OnEvent: func(e limits.Event) { events <- e }})
+			address := listenTCP(t, plain, limiter.Wrap(stoppableBackend(b, running, false, false)))
+			conn, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			c := imaptest.NewConn(t, conn)
+			c.Line()
+			c.Cmd("a LOGIN karen pass")
+			c.Cmd("b SELECT INBOX")
+			c.Send(command)
+			<-running
+			c.Close()
+			assert.Equal(t, limits.Left, (<-events).Kind)
+		})
+	}
+}
+
+// A shared SEARCH runs on while one of those who want its answer is there.
+func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	b, running := &backend{}, make(chan struct{}, 10)
+	events := make(chan limits.Event, 10)
+	limiter := limits.New(&limits.Options{
+		ShareSearches: true, JoinRunning: true, OnEvent: func(e limits.Event) { events <- e },
+	})
+	address := listenTCP(t, plain, limiter.Wrap(stoppableBackend(b, running, false, false)))
+	var conns []*imaptest.Conn
+	for i := range 3 {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Cmd("a LOGIN karen pass")
+		c.Cmd("b SELECT INBOX")
+		c.Send("x UID SEARCH ALL")
+		conns = append(conns, c)
+		if i == 0 {
+			<-running
+		}
+		for limiter.Stats().Searches+limiter.Stats().SearchesJoined < i+1 {
+			runtime.Gosched()
+		}
+	}
+	conns[0].Close() // the one that runs it
+	conns[1].Close()
+	assert.Equal(t, limits.Left, (<-events).Kind, "the one that had joined")
+	assert.Equal(t, 1, limiter.Stats().Searches)
+	conns[2].Close()
+	assert.Equal(t, limits.Left, (<-events).Kind)
+	for limiter.Stats().Searches > 0 {
+		runtime.Gosched()
+	}
+	assert.Empty(t, running, "it ran once")
+}

@@ -1,0 +1,168 @@
+package limits_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// bigFetch is a backend session with one message of so many bytes.
+type bigFetch struct {
+	backendSession
+	size int64
+}
+
+func (s *bigFetch) Fetch(w *imapserver.FetchWriter, _ imap.NumSet, options *imap.FetchOptions) error {
+	message := w.CreateMessage(1)
+	body := message.WriteBodySection(options.BodySection[0], s.size)
+	if _, err := io.Copy(body, io.LimitReader(zeros{}, s.size)); err != nil {
+		return err
+	}
+	if err := body.Close(); err != nil {
+		return err
+	}
+	return message.Close()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// fetching returns a limiter and a connection on which a FETCH of so many bytes was sent.
+func fetching(t *testing.T, size int64, options *limits.Options) (*limits.Limiter, net.Conn) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	b := &backend{}
+	limiter := limits.New(options)
+	address := listenTCP(t, plain, limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return &bigFetch{backendSession{backend: b}, size}, nil, nil
+	}))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Cmd("a LOGIN karen pass")
+	c.Cmd("b SELECT INBOX")
+	c.Send("x FETCH 1 BODY.PEEK[]")
+	return limiter, conn
+}
+
+func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
+	t.Parallel()
+	events := make(chan limits.Event, 1)
+	limiter, _ := fetching(t, 100<<20, &limits.Options{
+		MaxFetches: 1, StallTimeout: 300 * time.Millisecond, OnEvent: func(e limits.Event) { events <- e },
+	})
+	event := <-events
+	assert.Equal(t, limits.Stalled, event.Kind)
+	assert.Equal(t, "FETCH", event.Command)
+	assert.Equal(t, "karen", event.User)
+	assert.Equal(t, "StallTimeout", event.Limit)
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
+}
+
+// The backend gives up in the middle of the message, as imapmemserver does, and leaves the server's writer locked.
+func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
+	for name, die := range map[string]func(*net.TCPConn){
+		"FIN": func(c *net.TCPConn) { c.Close() },
+		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			limiter, conn := fetching(t, 100<<20, limits.DefaultOptions())
+			_, err := io.ReadFull(conn, make([]byte, 1<<20))
+			require.NoError(t, err)
+			die(conn.(*net.TCPConn))
+			for limiter.Stats() != (limits.Stats{}) {
+				runtime.Gosched()
+			}
+		})
+	}
+}
+
+func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
+	t.Parallel()
+	const size = 20 << 20
+	var stalled []limits.Event
+	limiter, conn := fetching(t, size, &limits.Options{
+		StallTimeout: 400 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
+	})
+	// A pause after each two megabytes, all together longer than the timeout.
+	buf := make([]byte, 2<<20)
+	read := 0
+	for read < size {
+		n, err := io.ReadFull(conn, buf[:min(len(buf), size-read)])
+		require.NoError(t, err)
+		read += n
+		<-time.After(60 * time.Millisecond)
+	}
+	assert.Empty(t, stalled)
+	assert.Equal(t, 1, limiter.Stats().Connections)
+}
+
+func TestABackendThatIsSlowIsNoStall(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	finish := make(chan struct{})
+	b := &backend{fetch: func(string) error { <-finish; return nil }}
+	stalled := make(chan limits.Event, 1)
+	limiter := limits.New(&limits.Options{StallTimeout: 20 * time.Millisecond, OnEvent: func(e limits.Event) { stalled <- e }})
+	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Cmd("a LOGIN karen pass")
+	c.Cmd("b SELECT INBOX")
+	c.Send("x FETCH 1 FLAGS")
+	select {
+	case event := <-stalled:
+		t.Errorf("%+v", event)
+	case <-time.After(300 * time.Millisecond):
+	}
+	close(finish)
+	assert.True(t, imaptest.IsOK(c.Answer("x")))
+}
+
+// A client that opens an implicit-TLS port and says nothing is let in by the server before the handshake, for ever.
+func TestAClientThatIsSilentBeforeTheTLSHandshakeIsClosed(t *testing.T) {
+	t.Parallel()
+	b := &backend{}
+	limiter := limits.New(&limits.Options{LoginTimeout: 200 * time.Millisecond})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := imapserver.New(&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)})
+	go server.Serve(tls.NewListener(listener, imaptest.ServerTLS()))
+	t.Cleanup(func() { server.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	received, _ := io.ReadAll(conn)
+	assert.Empty(t, strings.TrimSpace(string(received)))
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.EqualValues(t, 1, limiter.Stats().Refused.LoginTimeout)
+}

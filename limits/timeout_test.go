@@ -1,0 +1,212 @@
+package limits_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+const byeNoLogin = "* BYE No login within the time allowed"
+
+func TestLoginTimeoutCountsFromTheStartWhateverTheClientSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []limits.Event
+		options := limits.DefaultOptions()
+		options.OnEvent = func(e limits.Event) { events = append(events, e) }
+		s := serve(t, &backend{}, options)
+		start := time.Now()
+		c := s.dial("192.0.2.1")
+		for range 5 {
+			time.Sleep(11 * time.Second)
+			assert.True(t, imaptest.IsOK(c.Cmd("a NOOP")))
+		}
+		assert.Equal(t, []string{byeNoLogin}, c.Rest())
+		assert.Equal(t, time.Minute, time.Since(start))
+		require.Len(t, events, 1)
+		assert.Equal(t, "LoginTimeout", events[0].Limit)
+		synctest.Wait()
+		s.inUse(limits.Stats{})
+	})
+}
+
+func TestLoginTimeoutDoesNotTouchWhoIsLoggedIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, limits.DefaultOptions())
+		c, _ := s.login("192.0.2.1", "karen")
+		time.Sleep(20 * time.Minute)
+		assert.True(t, imaptest.IsOK(c.Cmd("b NOOP")))
+	})
+}
+
+func TestALoginThatIsBeingCheckedWhenTheTimeIsUpIsNotAdmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{login: slowCheck(25 * time.Second)}, limits.DefaultOptions())
+		c := s.dial("192.0.2.1")
+		for range 2 {
+			assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN karen guess")))
+		}
+		c.Send("a LOGIN karen pass")
+		assert.Equal(t, []string{byeNoLogin}, c.Rest())
+		time.Sleep(time.Minute)
+		s.inUse(limits.Stats{})
+	})
+}
+
+func TestLoginTimeoutCountsAnewAfterUnauthenticate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		limiter := limits.New(&limits.Options{LoginTimeout: time.Minute})
+		server := imaptest.NewServer(t, &imapserver.Options{
+			NewSession: limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return unauthenticating{&backendSession{backend: b}}, nil, nil
+			}),
+			InsecureAuth: true,
+			Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
+		})
+		c := server.Login("karen", "pass")
+		time.Sleep(10 * time.Minute)
+		start := time.Now()
+		assert.True(t, imaptest.IsOK(c.Cmd("a UNAUTHENTICATE")))
+		time.Sleep(29 * time.Second)
+		c.Cmd("b NOOP")
+		time.Sleep(29 * time.Second)
+		c.Cmd("b NOOP")
+		assert.Equal(t, []string{byeNoLogin}, c.Rest())
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+func TestSetOptionsChangesTheLoginTimeoutOfConnectionsThatAreThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{})
+		start := time.Now()
+		c := s.dial("192.0.2.1")
+		time.Sleep(10 * time.Second)
+		require.NoError(t, s.limiter.SetOptions(&limits.Options{LoginTimeout: 15 * time.Second}))
+		assert.Equal(t, []string{byeNoLogin}, c.Rest())
+		assert.Equal(t, 15*time.Second, time.Since(start))
+	})
+}
+
+func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []limits.Event
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 3, EvictIdle: 10 * time.Minute,
+			OnEvent: func(e limits.Event) { events = append(events, e) },
+		})
+		other, _ := s.login("192.0.2.1", "bob")
+		idles, _ := s.login("192.0.2.1", "karen")
+		idles.Send("i IDLE")
+		idles.Line()
+		busy, _ := s.login("192.0.2.1", "karen")
+		silent, _ := s.login("192.0.2.1", "karen")
+		time.Sleep(9 * time.Minute)
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, noUserLogins, answer, "nobody has been silent for long enough")
+		assert.True(t, imaptest.IsOK(busy.Cmd("n NOOP")))
+		time.Sleep(2 * time.Minute)
+
+		// A wrong password evicts nobody.
+		c := s.dial("192.0.2.1")
+		assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN karen guess")))
+		s.inUse(limits.Stats{Connections: 5, Sessions: 4})
+
+		_, answer = s.login("203.0.113.7", "karen")
+		assert.Contains(t, answer, "OK")
+		assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+		_, answer = s.login("192.0.2.1", "karen")
+		assert.Equal(t, noUserLogins, answer)
+		assert.True(t, imaptest.IsOK(busy.Cmd("n NOOP")))
+		assert.True(t, imaptest.IsOK(other.Cmd("n NOOP")))
+		idles.Send("DONE")
+		assert.True(t, imaptest.IsOK(idles.Answer("i")))
+		var kinds []limits.EventKind
+		for _, e := range events {
+			kinds = append(kinds, e.Kind)
+		}
+		assert.Equal(t, []limits.EventKind{limits.Refused, limits.Evicted, limits.Refused}, kinds)
+
+		s.Server.Close()
+		synctest.Wait()
+		s.inUse(limits.Stats{})
+	})
+}
+
+func TestASessionWithACommandIsNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{search: newWork(time.Hour).do}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute})
+		c := s.selected("karen")
+		c.Send("x SEARCH ALL")
+		time.Sleep(10 * time.Minute)
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, noUserLogins, answer)
+	})
+}
+
+// A session whose client has hung up while a command keeps the server from seeing it makes room, EvictIdle or not.
+func TestGhostsMakeRoom(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	running, finish := make(chan struct{}), make(chan struct{})
+	b := &backend{search: func(string) error {
+		running <- struct{}{}
+		<-finish
+		return nil
+	}}
+	events := make(chan limits.Event, 10)
+	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 2, OnEvent: func(e limits.Event) { events <- e }})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := imapserver.New(&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)})
+	go server.Serve(tls.NewListener(listener, imaptest.ServerTLS()))
+	t.Cleanup(func() { server.Close() })
+	login := func(user string) (*imaptest.Conn, net.Conn, string) {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, tls.Client(conn, imaptest.ClientTLS()))
+		c.Line()
+		return c, conn, imaptest.Last(c.Cmd("a LOGIN " + user + " pass"))
+	}
+	ghost, socket, _ := login("karen")
+	ghost.Cmd("b SELECT INBOX")
+	ghost.Send("x SEARCH ALL")
+	<-running
+	login("karen")
+	_, _, answer := login("karen")
+	assert.Equal(t, noUserLogins, answer)
+	assert.Equal(t, limits.Refused, (<-events).Kind)
+
+	socket.Close()
+	for {
+		_, _, answer = login("karen")
+		if answer != noUserLogins { // the FIN is on its way
+			break
+		}
+		<-events
+	}
+	assert.Contains(t, answer, "OK")
+	assert.Equal(t, limits.Evicted, (<-events).Kind)
+	assert.Equal(t, 2, limiter.Stats().Sessions)
+	assert.Equal(t, 1, limiter.Stats().Searches, "what the backend does for the ghost still has its slot")
+	close(finish)
+	server.Close()
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
+}
