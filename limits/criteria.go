@@ -13,30 +13,31 @@ import (
 // recent is the flag of RFC 3501 that each session sees for itself.
 const recent = imap.Flag("\\Recent")
 
+// maxSharedDepth bounds what it costs to compare SEARCHes: each level writes anew what is below it.
+const maxSharedDepth = 30
+
 // searchKey returns a string that is the same for all UID SEARCHes that ask for the same, however they were written: in whatever order and
 // case of what has no order or case, with whatever repetitions. ok is false for those whose answer depends on the session that asks:
 // sequence numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell case apart.
 func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
-	if options.ReturnSave {
+	if _, depth := countTerms(criteria); options.ReturnSave || depth > maxSharedDepth {
 		return "", false
 	}
 	key, ok = criteriaKey(criteria)
 	return fmt.Sprintf("%t %t %t %t %s", options.ReturnMin, options.ReturnMax, options.ReturnAll, options.ReturnCount, key), ok
 }
 
-// criteriaKey writes each term in a form that cannot be read as another, and all of them in order.
+// criteriaKey writes each term, its values with their lengths, so that it cannot be read as another, and all terms in order.
 func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	if len(c.SeqNum) > 0 || c.ModSeq != nil {
 		return "", false
 	}
 	var terms []string
 	add := func(name string, values ...string) {
-		var term strings.Builder
-		term.WriteString(name)
 		for _, value := range values {
-			term.WriteString(" " + strconv.Quote(value))
+			name += " " + strconv.Itoa(len(value)) + ":" + value
 		}
-		terms = append(terms, term.String())
+		terms = append(terms, name)
 	}
 	for _, set := range c.UID {
 		if imap.IsSearchRes(set) {

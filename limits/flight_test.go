@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -160,6 +161,7 @@ func TestSearchesThatAreNotShared(t *testing.T) {
 		"RECENT":                  {"UID SEARCH RECENT"},
 		"NEW":                     {"UID SEARCH NEW"},
 		"OLD":                     {"UID SEARCH NOT OLD"},
+		"too deep to compare":     {"UID SEARCH " + strings.Repeat("NOT ", 5000) + "SEEN"},
 		"different text":          {"UID SEARCH TEXT a", "UID SEARCH TEXT b", "UID SEARCH TEXT A", `UID SEARCH TEXT "a,TEXT b"`, "UID SEARCH BODY a"},
 		"different logic":         {"UID SEARCH OR SEEN FLAGGED", "UID SEARCH SEEN FLAGGED", "UID SEARCH NOT (SEEN FLAGGED)", "UID SEARCH NOT SEEN NOT FLAGGED"},
 		"different options":       {"UID SEARCH RETURN (MIN) SEEN", "UID SEARCH RETURN (MAX) SEEN", "UID SEARCH RETURN (COUNT) SEEN", "UID SEARCH SEEN"},

@@ -52,6 +52,7 @@ type waiter struct {
 	start   time.Time
 	ready   chan struct{} // closed when the slot is granted
 	granted bool
+	waited  time.Duration // when it was granted
 	place   *list.Element
 }
 
@@ -143,7 +144,11 @@ func (s *slot) release() (wouldBeRefused *imap.Error) {
 		g.leaveLocked(s.user)
 		return nil
 	}
-	if timeout := g.limits.timeout; !s.shadow.granted && timeout > 0 && time.Since(s.shadow.start) >= timeout {
+	waited := s.shadow.waited
+	if !s.shadow.granted {
+		waited = time.Since(s.shadow.start)
+	}
+	if timeout := g.limits.timeout; timeout > 0 && waited >= timeout {
 		s.waited, wouldBeRefused = timeout, g.refusal
 	}
 	g.abandonLocked(s.shadow)
@@ -307,7 +312,7 @@ func (g *gate) grantLocked() {
 			continue // the limit went down meanwhile; a release puts the user back in the round
 		}
 		q.waiters.Remove(first)
-		w.granted = true
+		w.granted, w.waited = true, time.Since(w.start)
 		close(w.ready)
 		g.waiting--
 		u.running++

@@ -1,0 +1,109 @@
+package limits_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// listing is a backend session that remembers the patterns it was asked for, and how much was appended.
+type listing struct {
+	backendSession
+	mu       *sync.Mutex
+	patterns *[]string
+}
+
+func (s *listing) List(_ *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*s.patterns = append(*s.patterns, strings.Join(patterns, " "))
+	return nil
+}
+
+func TestMaxListWildcards(t *testing.T) {
+	for _, test := range []struct{ list, reaches string }{
+		{`LIST "" *`, "*"},
+		{`LIST "" %/%/%`, "%/%/%"},
+		{`LIST "" ***%%**a%%%b%*`, "*a%b*"},
+		{`LSUB "" a**`, "a*"},
+		{`LIST "" *a*a*a*`, ""},
+		{`LIST "" (INBOX %/%/%/%)`, ""},
+		{`LSUB "" *a*a*a*a*a*a*b`, ""},
+		{`LIST "" INBOX`, "INBOX"},
+		{`LIST "" ""`, ""}, // asks for the delimiter, and has no pattern
+	} {
+		t.Run(test.list, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var patterns []string
+				var mu sync.Mutex
+				b := &backend{}
+				s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return &listing{backendSession{backend: b}, &mu, &patterns}, nil, nil
+				}, limits.DefaultOptions())
+				c, _ := s.login("192.0.2.1", "karen")
+				answer := imaptest.Last(c.Cmd("x " + test.list))
+				mu.Lock()
+				defer mu.Unlock()
+				if test.reaches != "" || strings.HasSuffix(test.list, `""`) {
+					assert.Contains(t, answer, "OK")
+					assert.Equal(t, []string{test.reaches}, patterns)
+				} else {
+					assert.Equal(t, "NO [LIMIT] Too many wildcards in a mailbox pattern", answer)
+					assert.Empty(t, patterns)
+				}
+			})
+		})
+	}
+}
+
+func TestMaxSearchTermsAndDepth(t *testing.T) {
+	const tooMany, tooDeep = "NO [LIMIT] Too many search terms", "NO [LIMIT] Search terms are nested too deep"
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		options := limits.DefaultOptions()
+		options.MaxSearchesPerUser = 0
+		s := serve(t, b, options)
+		c := s.selected("karen")
+		for _, test := range []struct{ criteria, answer string }{
+			{strings.Repeat("SEEN ", 255) + "SEEN", "OK"},
+			{strings.Repeat("SEEN ", 256) + "SEEN", tooMany},
+			{strings.Repeat("TEXT a ", 127) + "NOT (" + strings.Repeat("BODY b ", 127) + "BODY b)", "OK"},
+			{strings.Repeat("TEXT a ", 128) + "NOT (" + strings.Repeat("BODY b ", 127) + "BODY b)", tooMany},
+			{strings.Repeat("NOT ", 29) + "SEEN", "OK"},
+			{strings.Repeat("NOT ", 30) + "SEEN", tooDeep},
+			{strings.Repeat("OR SEEN ", 29) + "SEEN", "OK"},
+			{strings.Repeat("OR SEEN ", 30) + "SEEN", tooDeep},
+			{strings.Repeat("(", 10) + "SEEN" + strings.Repeat(")", 10), "OK"}, // parentheses alone cost nothing
+			{"1:* UID 1:* SINCE 1-Jan-2026 LARGER 1 KEYWORD a HEADER b c", "OK"},
+		} {
+			for _, search := range []string{"x SEARCH ", "x UID SEARCH "} {
+				assert.Contains(t, imaptest.Last(c.Cmd(search+test.criteria)), test.answer)
+			}
+		}
+		assert.EqualValues(t, 12, b.searches.Load())
+		refused := s.limiter.Stats().Refused
+		assert.EqualValues(t, 4, refused.SearchTerms)
+		assert.EqualValues(t, 4, refused.SearchDepth)
+	})
+}
+
+func TestMaxAppendSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{MaxAppendSize: 1000})
+		c, _ := s.login("192.0.2.1", "karen")
+		c.Send("x APPEND INBOX {1000+}", strings.Repeat("a", 1000))
+		assert.True(t, imaptest.IsOK(c.Answer("x")))
+		// Nothing of a message that is refused runs as a command.
+		c.Send("x APPEND INBOX {1001+}", strings.Repeat("y LOGOUT\r\n", 100)+"z", "n NOOP")
+		assert.Equal(t, "x NO [LIMIT] The message is too large", c.Line())
+		assert.Equal(t, "n OK NOOP completed", c.Line())
+	})
+}
