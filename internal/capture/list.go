@@ -1,0 +1,145 @@
+package capture
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// List runs call, which is to run the LIST of a session with the options and the given writer, and hands each mailbox that the session
+// writes to each, in order, before the session's own WriteList returns.
+//
+// What each gets is what a client would: attributes in the session's order and spelling, the delimiter, the exact name ("INBOX" for
+// INBOX in any case), CHILDINFO, OLDNAME, and of the status what options.ReturnStatus asks for. It may keep it. It runs in the middle
+// of the session's call, with whatever locks the session holds, and must not call the session.
+//
+// An error of each makes the session's writes fail, and is returned whatever the session then does. Otherwise List returns the
+// session's error unchanged, or one of its own if the session returned none but left a response unfinished. It may be called from
+// several goroutines at once.
+func List(options *imap.ListOptions, call func(w *imapserver.ListWriter) error, each func(*imap.ListData) error) error {
+	var h handover
+	reader := &listReader{each: each, attrs: make(map[string]imap.MailboxAttr)}
+	r := &responses{each: reader.read}
+	converse(&h, r, "l LIST \"\" \"\"\r\n")
+	*h.options = *options
+
+	err := call(h.list)
+	if err == nil && r.err == nil {
+		r.err = reader.flush()
+	}
+	return r.finish(err, func() error { return h.list.WriteList(&imap.ListData{}) }, `* LIST () NIL ""`)
+}
+
+// listReader puts the STATUS of a mailbox to the LIST response before it.
+type listReader struct {
+	each  func(*imap.ListData) error
+	last  *imap.ListData
+	attrs map[string]imap.MailboxAttr // saves a copy of each attribute for each mailbox
+}
+
+func (l *listReader) read(text []byte) error {
+	s := &scanner{rest: text}
+	if s.accept("* STATUS ") && l.last != nil {
+		l.last.Status = readStatus(s)
+		return s.err
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	s.expect("* LIST ")
+	l.last = l.readList(s)
+	return s.err
+}
+
+// flush hands over a mailbox when it is known that no STATUS follows.
+func (l *listReader) flush() error {
+	data := l.last
+	if data == nil {
+		return nil
+	}
+	l.last = nil
+	return l.each(data)
+}
+
+func (l *listReader) readList(s *scanner) *imap.ListData {
+	data := &imap.ListData{}
+	if !s.accept("()") {
+		data.Attrs = make([]imap.MailboxAttr, 0, 4)
+		s.list(func() { data.Attrs = append(data.Attrs, l.attr(s.atom())) })
+	}
+	s.expect(" ")
+	if !s.accept("NIL") {
+		data.Delim, _ = utf8.DecodeRuneInString(s.astring())
+	}
+	s.expect(" ")
+	data.Mailbox = mailbox(s)
+	if len(s.rest) == 0 {
+		return data
+	}
+	s.expect(" ")
+	s.list(func() {
+		switch string(s.atom()) {
+		case "CHILDINFO":
+			data.ChildInfo = &imap.ListDataChildInfo{}
+			s.expect(" ")
+			s.list(func() { data.ChildInfo.Subscribed = s.astring() == "SUBSCRIBED" || data.ChildInfo.Subscribed })
+		case "OLDNAME":
+			s.expect(" ")
+			s.list(func() { data.OldName = mailbox(s) })
+		default:
+			s.expect(" ")
+			s.skip()
+		}
+	})
+	return data
+}
+
+func (l *listReader) attr(atom []byte) imap.MailboxAttr {
+	attr, ok := l.attrs[string(atom)]
+	if !ok {
+		attr = imap.MailboxAttr(atom)
+		l.attrs[string(attr)] = attr
+	}
+	return attr
+}
+
+// mailbox reads a mailbox name. With UTF-8 enabled "&-" stands for "&", and all else for itself (RFC 9051, appendix A.1).
+func mailbox(s *scanner) string {
+	return strings.ReplaceAll(s.astring(), "&-", "&")
+}
+
+func readStatus(s *scanner) *imap.StatusData {
+	data := &imap.StatusData{Mailbox: mailbox(s)}
+	s.expect(" ")
+	s.list(func() {
+		name := string(s.atom())
+		s.expect(" ")
+		switch name {
+		case "MESSAGES":
+			data.NumMessages = new(s.uint32())
+		case "UIDNEXT":
+			data.UIDNext = imap.UID(s.uint32())
+		case "UIDVALIDITY":
+			data.UIDValidity = s.uint32()
+		case "UNSEEN":
+			data.NumUnseen = new(s.uint32())
+		case "DELETED":
+			data.NumDeleted = new(s.uint32())
+		case "SIZE":
+			data.Size = new(s.number())
+		case "APPENDLIMIT":
+			if !s.accept("NIL") {
+				data.AppendLimit = new(s.uint32())
+			}
+		case "DELETED-STORAGE":
+			data.DeletedStorage = new(s.number())
+		case "RECENT":
+			data.NumRecent = new(s.uint32())
+		default:
+			s.skip()
+		}
+	})
+	return data
+}

@@ -1,0 +1,126 @@
+package capture
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+)
+
+// responses cuts what a server writes into responses. It holds the text of one, not the literals that somebody wants.
+type responses struct {
+	// each gets the text of a response without its CRLF. The literals in it are quoted strings that may contain any byte, and those
+	// that went to a writer of literal's are NIL.
+	each func(text []byte) error
+	// literal gets the text before a literal, and says where its bytes go. Without a writer they become part of the text.
+	literal func(text []byte, size int64) (io.Writer, error)
+
+	open bool  // the server has begun a response that it has not ended
+	err  error // of each, of literal or of a literal's writer
+
+	text []byte
+	size int64     // bytes of a literal that are yet to come
+	body io.Writer // where they go, nil for text
+}
+
+// Write fails for ever once something that it calls has failed.
+func (r *responses) Write(p []byte) (int, error) {
+	written := len(p)
+	for len(p) > 0 && r.err == nil {
+		if r.size > 0 {
+			n := int(min(int64(len(p)), r.size))
+			r.size -= int64(n)
+			r.err = r.writeLiteral(p[:n])
+			p = p[n:]
+			continue
+		}
+		end := bytes.IndexByte(p, '\n') + 1
+		if end == 0 {
+			r.text = append(r.text, p...)
+			break
+		}
+		r.text = append(r.text, p[:end]...)
+		p = p[end:]
+		r.err = r.line()
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	return written, nil
+}
+
+// line is called when text has got the end of a line, which is that of the response or what goes before a literal.
+func (r *responses) line() error {
+	text := bytes.TrimSuffix(r.text, []byte("\r\n"))
+	before, size, ok := cutLiteral(text)
+	if !ok {
+		r.text = r.text[:0]
+		return r.each(text)
+	}
+	r.text, r.size, r.body = before, size, nil
+	if r.literal != nil {
+		var err error
+		if r.body, err = r.literal(before, size); err != nil {
+			return err
+		}
+	}
+	if r.body != nil {
+		r.text = append(r.text, "NIL"...)
+		return nil
+	}
+	r.text = append(r.text, '"')
+	return r.writeLiteral(nil)
+}
+
+func (r *responses) writeLiteral(p []byte) error {
+	if r.body != nil {
+		_, err := r.body.Write(p)
+		return err
+	}
+	for _, b := range p {
+		if b == '"' || b == '\\' {
+			r.text = append(r.text, '\\')
+		}
+		r.text = append(r.text, b)
+	}
+	if r.size == 0 {
+		r.text = append(r.text, '"')
+	}
+	return nil
+}
+
+// cutLiteral returns what is before the {n} or ~{n} at the end of text.
+func cutLiteral(text []byte) (before []byte, size int64, ok bool) {
+	start := bytes.LastIndexByte(text, '{')
+	if start < 0 || text[len(text)-1] != '}' {
+		return text, 0, false
+	}
+	size, err := strconv.ParseInt(string(text[start+1:len(text)-1]), 10, 64)
+	if err != nil || size < 0 {
+		return text, 0, false
+	}
+	return bytes.TrimSuffix(text[:start], []byte("~")), size, true
+}
+
+// finish is called after the session's call has returned err. It returns the error of the whole: that of whoever received the
+// responses, which is the cause of any other; that of the session; or one that says that its responses are not all here. The last shows
+// when mark is called: it writes a response of the given text, before which nothing may be left.
+func (r *responses) finish(err error, mark func() error, text string) error {
+	switch {
+	case r.err != nil:
+		return r.err
+	case err != nil:
+		return err
+	case r.open: // mark would wait for it for ever
+		return errUnfinished
+	}
+	marked := false
+	r.each = func(got []byte) error {
+		marked = string(got) == text
+		return nil
+	}
+	r.literal = nil
+	if err := mark(); err != nil || !marked {
+		return errUnfinished
+	}
+	return nil
+}
