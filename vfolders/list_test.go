@@ -1,0 +1,301 @@
+package vfolders_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// connect logs in to the backend with virtual folders.
+func connect(t testing.TB, next vfolders.NewSessionFunc, options *vfolders.Options) *imaptest.Conn {
+	server := imaptest.NewServer(t, &imapserver.Options{
+		NewSession: vfolders.Wrap(next, options), InsecureAuth: true,
+		Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapSpecialUse: {}, imap.CapListExtended: {}},
+	})
+	return server.Login("bob", "pass")
+}
+
+// answer returns the untagged lines of a command that succeeds, without "* ".
+func answer(t testing.TB, c *imaptest.Conn, command string) []string {
+	t.Helper()
+	lines := c.Cmd("a " + command)
+	require.True(t, imaptest.IsOK(lines), "%s: %q", command, lines)
+	got := []string{}
+	for _, line := range lines[:len(lines)-1] {
+		got = append(got, strings.TrimPrefix(line, "* "))
+	}
+	return got
+}
+
+func TestList(t *testing.T) {
+	backend := func() *backend {
+		return names('/', "Drafts", "INBOX", "#users/Karen/Inbox subscribed", "#users/Karen/Work/2024", "Sent/Old", "Sent", "#users/Eve/Inbox")
+	}
+	tests := map[string][]string{
+		`LIST "" *`: {
+			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`, `LIST () "/" "#users/Karen/Work/2024"`,
+			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`, `LIST () "/" "#users/Eve/Inbox"`,
+		},
+		`LIST "" %`:                {`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users"`},
+		`LIST "" "#users"`:         {`LIST (\HasChildren) "/" "#users"`},
+		`LIST "" "#users/%"`:       {`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "#users/" "%"`:       {`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "#users" "Karen"`:    {`LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "#users/" "/#users"`: {`LIST (\HasChildren) "/" "#users"`},
+		`LIST "" "#users/K*n"`:     {`LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "" "%/%/%"`: {
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST () "/" "#users/Eve/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`,
+		},
+		`LIST "" ("#users" "%/Eve" "Drafts" "#users")`: {
+			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Eve"`,
+		},
+		`LIST "" "#users/Bob"`:                             {},
+		`LIST "" "#user"`:                                  {},
+		`LIST "" "users"`:                                  {},
+		`LIST "other" "%"`:                                 {},
+		`LSUB "" *`:                                        {`LSUB (\HasChildren \Subscribed) "/" "#users"`, `LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`, `LSUB () "/" "#users/Karen/Inbox"`},
+		`LSUB "" %`:                                        {`LSUB (\HasChildren \Subscribed) "/" "#users"`},
+		`LSUB "" "#users/%"`:                               {`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`},
+		`LIST (SUBSCRIBED) "" %`:                           {`LIST (\HasChildren \Subscribed) "/" "#users"`},
+		`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`:            {`LIST (\HasChildren \Subscribed) "/" "#users" (CHILDINFO ("SUBSCRIBED"))`},
+		`LIST (SPECIAL-USE) "" *`:                          {},
+		`LIST (SPECIAL-USE SUBSCRIBED) "" *`:               {},
+		`LIST "" "%/Karen" RETURN (CHILDREN)`:              {`LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "" "%/E*e" RETURN (SUBSCRIBED)`:              {`LIST (\HasChildren) "/" "#users/Eve"`},
+		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {`LIST (\HasChildren \Subscribed) "/" "#users/Karen"`},
+		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT))`: {
+			`LIST (\HasChildren) "/" "#users"`,
+			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+		},
+		`LIST "" "S*" RETURN (STATUS (MESSAGES))`: {
+			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`, `STATUS "Sent" (MESSAGES 7)`,
+		},
+		`LIST "" ""`: {},
+	}
+	for command, want := range tests {
+		t.Run(command, func(t *testing.T) {
+			assert.Equal(t, want, answer(t, connect(t, backend().session, nil), command))
+			limited := &vfolders.Options{Prefixes: []string{"Public/", "#users"}}
+			assert.Equal(t, want, answer(t, connect(t, backend().session, limited), command), "with prefixes")
+		})
+	}
+}
+
+func TestListOfAVirtualFolderThatCannotBeSelected(t *testing.T) {
+	const rev1, extended, both = `(\Noselect \HasChildren)`, `(\NonExistent \HasChildren)`, `(\NonExistent \Noselect \HasChildren \Subscribed)`
+	tests := map[string]string{
+		`LIST "" #users`:                           `LIST ` + rev1,
+		`LIST "" (#users x)`:                       `LIST ` + extended,
+		`LIST "" #users RETURN (CHILDREN)`:         `LIST ` + extended,
+		`LIST "" #users RETURN (STATUS (UIDNEXT))`: `LIST ` + extended,
+		`LIST (SUBSCRIBED) "" #users`:              `LIST ` + both,
+		`LSUB "" #users`:                           `LSUB ` + both,
+	}
+	for command, want := range tests {
+		c := connect(t, names('/', "#users/Karen/Inbox subscribed").session, &vfolders.Options{Mode: vfolders.NoSelect})
+		assert.Equal(t, []string{want + ` "/" "#users"`}, answer(t, c, command), command)
+		answer(t, c, "ENABLE IMAP4rev2")
+		if strings.HasPrefix(command, `LIST ""`) {
+			want = `LIST ` + extended
+		}
+		assert.Equal(t, []string{strings.ReplaceAll(want, `\Noselect `, "") + ` "/" "#users"`}, answer(t, c, command), command)
+	}
+}
+
+func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
+	backend := func() *backend {
+		return names('/').
+			add('/', "a/b/c", imap.MailboxAttrHasNoChildren).
+			add('/', "a", `\nonexistent`, imap.MailboxAttrHasNoChildren, imap.MailboxAttrNoInferiors, imap.MailboxAttrMarked, `\Own`, imap.MailboxAttrSubscribed).
+			add('/', "a", imap.MailboxAttrNoSelect).
+			add('/', "a/b", imap.MailboxAttrNoSelect).
+			add('/', "leaf", imap.MailboxAttrNoSelect).
+			add('/', "real", imap.MailboxAttrHasChildren, imap.MailboxAttrMarked).
+			add('/', "real/x")
+	}
+	want := []string{
+		`LIST (\HasNoChildren) "/" "a/b/c"`, `LIST (\HasChildren \Own \Subscribed) "/" "a"`, `LIST (\HasChildren) "/" "a/b"`,
+		`LIST (\Noselect) "/" "leaf"`, `LIST (\HasChildren \Marked) "/" "real"`, `LIST () "/" "real/x"`,
+	}
+	c := connect(t, backend().session, nil)
+	assert.Equal(t, want, answer(t, c, `LIST "" *`))
+	assert.Equal(t, []string{want[1], want[3], want[4]}, answer(t, c, `LIST "" %`))
+	assert.Equal(t, []string{want[2]}, answer(t, c, `LIST "a/" %`))
+
+	c = connect(t, backend().session, &vfolders.Options{Mode: vfolders.NoSelect})
+	assert.Equal(t, []string{`LIST (\Noselect \HasChildren \Own \Subscribed) "/" "a"`}, answer(t, c, `LIST "" a`))
+	assert.Equal(t, []string{`LIST (\NonExistent \HasChildren) "/" "a/b"`}, answer(t, c, `LIST "" a/b RETURN (CHILDREN)`))
+}
+
+func TestListWithOtherDelimiters(t *testing.T) {
+	backend := names('.', "a.b.c").add('\\', `x\y`).add(0, "none/at.all").add('·', "é·😀").add('/', "//u//v/").add('/', "inbox/z").add('/', "INBOX")
+	c := connect(t, backend.session, nil)
+	answer(t, c, "ENABLE UTF8=ACCEPT")
+	assert.Equal(t, []string{
+		`LIST (\HasChildren) "." "a"`, `LIST (\HasChildren) "." "a.b"`, `LIST () "." "a.b.c"`,
+		`LIST (\HasChildren) "\\" "x"`, `LIST () "\\" "x\\y"`,
+		`LIST () NIL "none/at.all"`,
+		`LIST (\HasChildren) "·" "é"`, `LIST () "·" "é·😀"`,
+		`LIST (\HasChildren) "/" "//u"`, `LIST (\HasChildren) "/" "//u//v"`, `LIST () "/" "//u//v/"`,
+		`LIST () "/" "inbox/z"`, `LIST () "/" INBOX`,
+	}, answer(t, c, `LIST "" *`))
+	assert.Equal(t, []string{`LIST (\HasChildren) "\\" "x"`}, answer(t, c, `LIST "" "x%"`))
+	assert.Equal(t, []string{`LIST (\HasChildren) "·" "é"`}, answer(t, c, `LIST "" "é%"`))
+}
+
+func TestNamesOfAnyKind(t *testing.T) {
+	for _, name := range []string{`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#", "{5}"} {
+		for _, enable := range []string{"NOOP", "ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2"} {
+			client := imaptest.Serve(t, vfolders.Wrap(mover{names('/', "top/"+name+"/"+name)}.session, nil)).Client(nil)
+			require.NoError(t, client.Login("bob", "pass").Wait())
+			if name, ok := strings.CutPrefix(enable, "ENABLE "); ok {
+				client.Enable(imap.Cap(name)).Wait()
+			}
+			list, err := client.List("", "top/%", nil).Collect()
+			require.NoError(t, err)
+			require.Len(t, list, 1, "%q %s", name, enable)
+			assert.Equal(t, "top/"+name, list[0].Mailbox)
+			list, err = client.List("", "top/"+name, nil).Collect()
+			require.NoError(t, err)
+			require.NotEmpty(t, list)
+			assert.Equal(t, "top/"+name, list[0].Mailbox, "the others if any match it as a pattern")
+			status, err := client.Status("top/"+name, &imap.StatusOptions{NumMessages: true}).Wait()
+			require.NoError(t, err)
+			assert.Equal(t, "top/"+name, status.Mailbox)
+			_, err = client.Select("top/"+name, nil).Wait()
+			require.NoError(t, err)
+		}
+	}
+	c := connect(t, names('/', "a\r\nb/c", "d\x00/e").session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 2, "no virtual folders")
+}
+
+func TestListLeavesOtherSubtreesAlone(t *testing.T) {
+	b := names('/', "a/b", "Public/Team/x", "Publicity/y", "#users/Karen/Inbox")
+	c := connect(t, b.session, &vfolders.Options{Prefixes: []string{"#users/Karen", "Public/"}})
+	assert.Equal(t, []string{
+		`LIST () "/" "a/b"`, `LIST (\HasChildren) "/" "Public"`, `LIST (\HasChildren) "/" "Public/Team"`, `LIST () "/" "Public/Team/x"`,
+		`LIST () "/" "Publicity/y"`, `LIST (\HasChildren) "/" "#users/Karen"`, `LIST () "/" "#users/Karen/Inbox"`,
+	}, answer(t, c, `LIST "" *`))
+	assert.Equal(t, []string{"LIST  *"}, b.took())
+
+	assert.Equal(t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" %`))
+	assert.Equal(t, []string{"LIST  %", "LIST  #users/Karen* Public*"}, b.took())
+	assert.Empty(t, answer(t, c, `LIST "" "other/%"`))
+	assert.Equal(t, []string{"LIST  other/%"}, b.took())
+	assert.Equal(t, `NO [NONEXISTENT] No such mailbox`, imaptest.Last(c.Cmd("a SELECT a")))
+	assert.Equal(t, []string{"SELECT a"}, b.took())
+	assert.Equal(t, `NO [NONEXISTENT] No such mailbox`, imaptest.Last(c.Cmd("a SELECT #users")))
+	assert.True(t, imaptest.IsOK(c.Cmd("a SELECT Public")))
+}
+
+func TestListAsksTheBackendForNoMoreThanItNeeds(t *testing.T) {
+	tests := map[string][]string{
+		`LIST "" *`:                     {"LIST  *"},
+		`LIST "" (x *)`:                 {"LIST  x *"},
+		`LIST "" foo*`:                  {"LIST  foo*"},
+		`LIST "" foo/%/bar`:             {"LIST  foo/%/bar", "LIST  foo/*"},
+		`LIST "#users/" %`:              {"LIST #users/ %", "LIST  #users/*"},
+		`LIST "a*" b`:                   {"LIST a* b", "LIST  a*"},
+		`LIST "/x" b`:                   {"LIST /x b", "LIST  *"},
+		`LIST "x" /b`:                   {"LIST x /b", "LIST  *"},
+		`LIST "" (é è)`:                 {"LIST  é è", "LIST  *"},
+		`LIST "" (foo/a% foo/b)`:        {"LIST  foo/a% foo/b", "LIST  foo/*"},
+		`LIST "" * RETURN (SUBSCRIBED)`: {"LIST  *", "LIST  *"},
+		`LIST (SUBSCRIBED) "" *`:        {"LIST  *", "LIST  *"},
+		`LIST (SUBSCRIBED) "" %`:        {"LIST  %", "LIST  *", "LIST  *"},
+		`LIST (REMOTE) "" *`:            {"LIST  *", "LIST  *"},
+		`LIST "" ""`:                    {"LIST  "},
+		`SELECT foo/bar`:                {"SELECT foo/bar"},
+		`STATUS foo/bar (MESSAGES)`:     {"STATUS foo/bar"},
+		`SELECT foo`:                    {"SELECT foo", "LIST  foo*"},
+		`STATUS foo (MESSAGES)`:         {"STATUS foo", "LIST  foo*"},
+		`SELECT "*a*a*a*a*a*a*b"`:       {"SELECT *a*a*a*a*a*a*b", "LIST  *"},
+	}
+	for command, want := range tests {
+		b := names('/', "foo/bar/x", "foo/bar")
+		c := connect(t, b.session, nil)
+		b.took()
+		answer(t, c, "ENABLE UTF8=ACCEPT")
+		c.Cmd("a " + command)
+		assert.Equal(t, want, b.took(), command)
+	}
+}
+
+func TestListOfABackendThatFails(t *testing.T) {
+	b := names('/', "a/b")
+	b.fail = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again"}
+	c := connect(t, mover{b}.session, nil)
+	for _, command := range []string{
+		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x", "SUBSCRIBE a", "UNSUBSCRIBE a",
+		"APPEND a {1+}\r\nx",
+	} {
+		assert.Equal(t, "NO [UNAVAILABLE] Try again", imaptest.Last(c.Cmd("a "+command)), command)
+	}
+	b.fail = errBackend
+	assert.Contains(t, imaptest.Last(c.Cmd(`a LIST "" *`)), "NO [SERVERBUG]")
+}
+
+type panicking struct{ *backend }
+
+func (panicking) List(*imapserver.ListWriter, string, []string, *imap.ListOptions) error {
+	panic("in the backend")
+}
+
+func (p panicking) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return p, nil, nil
+}
+
+func TestListOfABackendThatPanics(t *testing.T) {
+	server := imaptest.NewServer(t, &imapserver.Options{NewSession: vfolders.Wrap(panicking{names('/')}.session, nil), InsecureAuth: true})
+	c := server.Login("bob", "pass")
+	c.Send(`a LIST "" *`)
+	assert.Empty(t, c.Rest(), "the connection ends, as without a wrapper")
+	assert.Contains(t, server.Log(), "panic handling command: in the backend")
+}
+
+func TestDeepNamesHaveLimitedAncestors(t *testing.T) {
+	c := connect(t, names('/', strings.Repeat("x/", 20_000)+"x").session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 101)
+}
+
+func TestHostilePatterns(t *testing.T) {
+	long := strings.Repeat("a", 8000)
+	c := connect(t, quick{names('/', long+"/"+long)}.session, nil)
+	start := time.Now()
+	for _, pattern := range []string{
+		strings.Repeat("*a", 7) + "*b", strings.Repeat("*a", 3000) + "*b", strings.Repeat("%a", 3000) + "%b", strings.Repeat("*a%a", 2000) + "/b",
+		strings.Repeat("*", 20_000), strings.Repeat("a", 20_000),
+	} {
+		for _, command := range []string{"LIST", "LSUB"} {
+			assert.True(t, imaptest.IsOK(c.Cmd(fmt.Sprintf(`a %s "" "%s"`, command, pattern))))
+		}
+	}
+	assert.Less(t, time.Since(start), 5*time.Second)
+}
+
+// quick is a backend that matches everything.
+type quick struct{ *backend }
+
+func (q quick) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return q, nil, nil
+}
+
+func (q quick) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
+	for _, m := range q.mailboxes {
+		if err := w.WriteList(&m.ListData); err != nil {
+			return err
+		}
+	}
+	return nil
+}

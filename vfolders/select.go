@@ -1,0 +1,152 @@
+package vfolders
+
+import (
+	"errors"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+const (
+	uidValidity = 1
+	uidNext     = 1
+)
+
+// isMissing tells whether a backend's answer may mean that it has no such mailbox.
+func isMissing(err error) bool {
+	var answer *imap.Error
+	if !errors.As(err, &answer) || answer.Type != imap.StatusResponseTypeNo {
+		return false
+	}
+	switch answer.Code {
+	case "", imap.ResponseCodeNonExistent, imap.ResponseCodeTryCreate, imap.ResponseCodeCannot, imap.ResponseCodeNoPerm:
+		return true
+	}
+	return false
+}
+
+// Select opens a mailbox of the backend, or else a virtual folder.
+func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	data, err := s.Session.Select(mailbox, options)
+	if s.options.Mode == NoSelect || !isMissing(err) {
+		return data, err
+	}
+	delim, ok, findErr := s.find(mailbox)
+	if findErr != nil {
+		return nil, findErr
+	}
+	if !ok {
+		return nil, err
+	}
+	s.virtual.Store(true)
+	data = &imap.SelectData{
+		Flags:       []imap.Flag{imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft},
+		UIDNext:     uidNext,
+		UIDValidity: uidValidity,
+	}
+	if s.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
+		data.List = &imap.ListData{Mailbox: mailbox, Delim: delim, Attrs: []imap.MailboxAttr{imap.MailboxAttrHasChildren}}
+	}
+	return data, nil
+}
+
+// Status asks the backend, or else tells that a virtual folder is empty.
+func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
+	data, err := s.Session.Status(mailbox, options)
+	if s.options.Mode == NoSelect || !isMissing(err) {
+		return data, err
+	}
+	_, ok, findErr := s.find(mailbox)
+	if findErr != nil {
+		return nil, findErr
+	}
+	if !ok {
+		return nil, err
+	}
+	return emptyStatus(mailbox), nil
+}
+
+// emptyStatus has all items. The limit of APPEND is zero too: none succeeds.
+func emptyStatus(mailbox string) *imap.StatusData {
+	return &imap.StatusData{
+		Mailbox:        mailbox,
+		NumMessages:    new(uint32),
+		NumRecent:      new(uint32),
+		UIDNext:        uidNext,
+		UIDValidity:    uidValidity,
+		NumUnseen:      new(uint32),
+		NumDeleted:     new(uint32),
+		Size:           new(int64),
+		AppendLimit:    new(uint32),
+		DeletedStorage: new(int64),
+	}
+}
+
+// Unselect closes what is selected.
+func (s *session) Unselect() error {
+	if s.virtual.CompareAndSwap(true, false) {
+		return nil
+	}
+	return s.Session.Unselect()
+}
+
+// Unauthenticate logs out. The server does not call Unselect before.
+func (s *session) Unauthenticate() error {
+	if err := s.Session.(imapserver.SessionUnauthenticate).Unauthenticate(); err != nil {
+		return err
+	}
+	s.virtual.Store(false)
+	return nil
+}
+
+// Poll has no news of a virtual folder.
+func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	if s.virtual.Load() {
+		return nil
+	}
+	return s.Session.Poll(w, allowExpunge)
+}
+
+// Idle has no news of a virtual folder, and waits.
+func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	if s.virtual.Load() {
+		<-stop
+		return nil
+	}
+	return s.Session.Idle(w, stop)
+}
+
+// Expunge finds nothing in a virtual folder.
+func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
+	if s.virtual.Load() {
+		return nil
+	}
+	return s.Session.Expunge(w, uids)
+}
+
+// Search finds nothing in a virtual folder.
+func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	if !s.virtual.Load() {
+		return s.Session.Search(kind, criteria, options)
+	}
+	if kind == imapserver.NumKindUID {
+		return &imap.SearchData{All: imap.UIDSet{}}, nil
+	}
+	return &imap.SearchData{All: imap.SeqSet{}}, nil
+}
+
+// Fetch finds nothing in a virtual folder.
+func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	if s.virtual.Load() {
+		return nil
+	}
+	return s.Session.Fetch(w, numSet, options)
+}
+
+// Store finds nothing in a virtual folder.
+func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+	if s.virtual.Load() {
+		return nil
+	}
+	return s.Session.Store(w, numSet, flags, options)
+}
