@@ -59,26 +59,30 @@ type listing struct {
 // ask finds out about all that is in the scope. If the client asked for the whole of it, some of that is in what is shown already.
 func (l *listing) ask(s *session, scope []string, shown []*imap.ListData, whole bool) error {
 	o := l.options
-	all, subscribed := shown, shown
-	var err error
+	if o.SelectSubscribed || o.ReturnSubscribed {
+		subscribed := shown
+		if !whole || !o.SelectSubscribed || o.SelectRecursiveMatch {
+			only := imap.ListOptions{SelectSubscribed: true, SelectRemote: o.SelectRemote, SelectSpecialUse: o.SelectSpecialUse}
+			var err error
+			if subscribed, err = s.backendList("", scope, only); err != nil {
+				return err
+			}
+		}
+		l.subscribed = parents(slices.DeleteFunc(slices.Clone(subscribed), func(data *imap.ListData) bool {
+			return hasAttr(data, imap.MailboxAttrNonExistent)
+		}))
+		if o.SelectSubscribed && len(l.subscribed) == 0 && !slices.ContainsFunc(shown, isNotSelectable) {
+			return nil // no virtual folder can be in the answer
+		}
+	}
+	all := shown
 	if !whole || o.SelectSubscribed || o.SelectRemote || o.SelectSpecialUse {
+		var err error
 		if all, err = s.backendList("", scope, imap.ListOptions{}); err != nil {
 			return err
 		}
 	}
 	l.virtual = s.options.virtual(all)
-	if !o.SelectSubscribed && !o.ReturnSubscribed || len(l.virtual) == 0 {
-		return nil
-	}
-	if !whole || !o.SelectSubscribed || o.SelectRecursiveMatch {
-		only := imap.ListOptions{SelectSubscribed: true, SelectRemote: o.SelectRemote, SelectSpecialUse: o.SelectSpecialUse}
-		if subscribed, err = s.backendList("", scope, only); err != nil {
-			return err
-		}
-	}
-	l.subscribed = parents(slices.DeleteFunc(slices.Clone(subscribed), func(data *imap.ListData) bool {
-		return hasAttr(data, imap.MailboxAttrNonExistent)
-	}))
 	return nil
 }
 
@@ -105,7 +109,7 @@ func (l *listing) merge(shown []*imap.ListData, m *matcher) []*imap.ListData {
 				}
 			}
 		}
-		if _, ok := l.virtual[data.Mailbox]; ok && !selectable(data) {
+		if _, ok := l.virtual[data.Mailbox]; ok && isNotSelectable(data) {
 			if rewritten[data.Mailbox] {
 				continue
 			}

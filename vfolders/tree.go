@@ -110,7 +110,7 @@ func commonPrefix(a, b string) string {
 func (o *Options) virtual(list []*imap.ListData) map[string]rune {
 	folders := parents(list)
 	for _, data := range list {
-		if _, ok := folders[data.Mailbox]; ok && selectable(data) {
+		if _, ok := folders[data.Mailbox]; ok && !isNotSelectable(data) {
 			delete(folders, data.Mailbox)
 		}
 	}
@@ -170,8 +170,8 @@ func (o *Options) covers(name string, delim rune) bool {
 	})
 }
 
-func selectable(data *imap.ListData) bool {
-	return !hasAttr(data, imap.MailboxAttrNoSelect) && !hasAttr(data, imap.MailboxAttrNonExistent)
+func isNotSelectable(data *imap.ListData) bool {
+	return hasAttr(data, imap.MailboxAttrNoSelect) || hasAttr(data, imap.MailboxAttrNonExistent)
 }
 
 func hasAttr(data *imap.ListData, attr imap.MailboxAttr) bool { return contains(data.Attrs, attr) }
