@@ -29,7 +29,7 @@ func tree() *imapmemserver.User {
 func dial(tb testing.TB, newSession vfolders.NewSessionFunc) *bufio.ReadWriter {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
-	server := imapserver.New(&imapserver.Options{NewSession: newSession, Caps: imaptest.MemoryCaps(), InsecureAuth: true})
+	server := imapserver.New(&imapserver.Options{NewSession: newSession, InsecureAuth: true})
 	go server.Serve(listener)
 	tb.Cleanup(func() { server.Close() })
 	conn, err := net.Dial("tcp", listener.Addr().String())
@@ -79,16 +79,14 @@ func BenchmarkOverLoopback(b *testing.B) {
 	}
 }
 
-// BenchmarkHostilePattern is what our matcher, not the backend's, takes for patterns that double the work of a naive one with each star.
+// BenchmarkHostilePattern lists one virtual folder by patterns whose stars double the work of go-imap's matcher each. The backend
+// here matches nothing itself.
 func BenchmarkHostilePattern(b *testing.B) {
-	name := strings.Repeat("a", 250)
-	for _, stars := range []int{1, 8, 100} {
+	for _, stars := range []int{1, 7, 63, 200} {
 		b.Run(fmt.Sprint(stars), func(b *testing.B) {
-			c := dial(b, quick{names('/', name+"/x")}.session)
-			_ = c
-			w := dial(b, vfolders.Wrap(quick{names('/', name+"/x")}.session, nil))
+			c := dial(b, vfolders.Wrap(quick{names('/', strings.Repeat("a", 250)+"/x")}.session, nil))
 			for b.Loop() {
-				command(b, w, `LIST "" `+strings.Repeat("*a", stars)+"*b")
+				command(b, c, `LIST "" `+strings.Repeat("*a", stars)+"*b")
 			}
 		})
 	}

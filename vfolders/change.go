@@ -7,20 +7,13 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// into returns what to answer when the backend has refused to put messages into a mailbox.
+// into returns what to answer to a command that puts messages into a mailbox, of which the backend has said err.
 func (s *session) into(mailbox string, err error) error {
-	if !isMissing(err) {
-		return err
-	}
-	_, ok, findErr := s.find(mailbox)
-	switch {
-	case findErr != nil:
-		return findErr
-	case ok:
+	_, ok, err := s.instead(mailbox, err)
+	if ok {
 		return ErrCannot
-	default:
-		return err
 	}
+	return err
 }
 
 // Append puts a message into a mailbox of the backend.
@@ -95,21 +88,12 @@ func (s *session) Rename(mailbox, newName string, options *imap.RenameOptions) e
 
 // Subscribe succeeds for a virtual folder.
 func (s *session) Subscribe(mailbox string) error {
-	return s.subscription(mailbox, s.Session.Subscribe(mailbox))
+	_, _, err := s.instead(mailbox, s.Session.Subscribe(mailbox))
+	return err
 }
 
 // Unsubscribe succeeds for a virtual folder.
 func (s *session) Unsubscribe(mailbox string) error {
-	return s.subscription(mailbox, s.Session.Unsubscribe(mailbox))
-}
-
-// subscription returns what to answer when the backend has answered err.
-func (s *session) subscription(mailbox string, err error) error {
-	if !isMissing(err) {
-		return err
-	}
-	if _, ok, findErr := s.find(mailbox); findErr != nil || ok {
-		return findErr
-	}
+	_, _, err := s.instead(mailbox, s.Session.Unsubscribe(mailbox))
 	return err
 }

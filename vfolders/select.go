@@ -25,18 +25,31 @@ func isMissing(err error) bool {
 	return false
 }
 
+// instead tells whether a mailbox of which the backend has said err is a virtual folder, and if it is not, what to answer.
+func (s *session) instead(mailbox string, err error) (delim rune, ok bool, answer error) {
+	if !isMissing(err) {
+		return 0, false, err
+	}
+	delim, ok, findErr := s.find(mailbox)
+	switch {
+	case findErr != nil:
+		return 0, false, findErr
+	case ok:
+		return delim, true, nil
+	default:
+		return 0, false, err
+	}
+}
+
 // Select opens a mailbox of the backend, or else a virtual folder.
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	data, err := s.Session.Select(mailbox, options)
-	if s.options.Mode == NoSelect || !isMissing(err) {
+	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	delim, ok, findErr := s.find(mailbox)
-	if findErr != nil {
-		return nil, findErr
-	}
+	delim, ok, err := s.instead(mailbox, err)
 	if !ok {
-		return nil, err
+		return data, err
 	}
 	s.virtual.Store(true)
 	data = &imap.SelectData{
@@ -53,15 +66,11 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 // Status asks the backend, or else tells that a virtual folder is empty.
 func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
 	data, err := s.Session.Status(mailbox, options)
-	if s.options.Mode == NoSelect || !isMissing(err) {
+	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	_, ok, findErr := s.find(mailbox)
-	if findErr != nil {
-		return nil, findErr
-	}
-	if !ok {
-		return nil, err
+	if _, ok, err := s.instead(mailbox, err); !ok {
+		return data, err
 	}
 	return emptyStatus(mailbox), nil
 }
