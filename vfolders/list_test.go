@@ -1,10 +1,8 @@
 package vfolders_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -230,82 +228,4 @@ func TestListAsksTheBackendForNoMoreThanItNeeds(t *testing.T) {
 		c.Cmd("a " + command)
 		assert.Equal(t, want, b.took(), command)
 	}
-}
-
-func TestListOfABackendThatFails(t *testing.T) {
-	b := names('/', "a/b")
-	b.fail = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again"}
-	c := connect(t, mover{b}.session, nil)
-	for _, command := range []string{
-		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x", "SUBSCRIBE a", "UNSUBSCRIBE a",
-		"APPEND a {1+}\r\nx",
-	} {
-		assert.Equal(t, "NO [UNAVAILABLE] Try again", imaptest.Last(c.Cmd("a "+command)), command)
-	}
-	b.fail = errBackend
-	assert.Contains(t, imaptest.Last(c.Cmd(`a LIST "" *`)), "NO [SERVERBUG]")
-}
-
-type panicking struct{ *backend }
-
-func (panicking) List(*imapserver.ListWriter, string, []string, *imap.ListOptions) error {
-	panic("in the backend")
-}
-
-func (p panicking) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	return p, nil, nil
-}
-
-func TestListOfABackendThatPanics(t *testing.T) {
-	server := imaptest.NewServer(t, &imapserver.Options{NewSession: vfolders.Wrap(panicking{names('/')}.session, nil), InsecureAuth: true})
-	c := server.Login("bob", "pass")
-	c.Send(`a LIST "" *`)
-	assert.Empty(t, c.Rest(), "the connection ends, as without a wrapper")
-	assert.Contains(t, server.Log(), "panic handling command: in the backend")
-}
-
-func TestDeepNamesHaveLimitedAncestors(t *testing.T) {
-	c := connect(t, names('/', strings.Repeat("x/", 20_000)+"x").session, nil)
-	assert.Len(t, answer(t, c, `LIST "" *`), 101)
-}
-
-func TestListOfManyMailboxes(t *testing.T) {
-	memory := imaptest.Memory(tree())
-	lines := answer(t, connect(t, vfolders.Wrap(memory, nil), nil), `LIST "" *`) // wrapped twice: the second finds nothing to do
-	require.Len(t, lines, 1+1+100+10_000)
-	assert.Equal(t, []string{
-		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/user 0"`, `LIST () "/" "#users/user 0/Folder 0"`,
-	}, lines[:3])
-	assert.Equal(t, `LIST () "/" INBOX`, lines[len(lines)-1])
-}
-
-func TestHostilePatterns(t *testing.T) {
-	long := strings.Repeat("a", 8000)
-	c := connect(t, quick{names('/', long+"/"+long)}.session, nil)
-	start := time.Now()
-	for _, pattern := range []string{
-		strings.Repeat("*a", 7) + "*b", strings.Repeat("*a", 3000) + "*b", strings.Repeat("%a", 3000) + "%b", strings.Repeat("*a%a", 2000) + "/b",
-		strings.Repeat("*", 20_000), strings.Repeat("a", 20_000),
-	} {
-		for _, command := range []string{"LIST", "LSUB"} {
-			assert.True(t, imaptest.IsOK(c.Cmd(fmt.Sprintf(`a %s "" "%s"`, command, pattern))))
-		}
-	}
-	assert.Less(t, time.Since(start), 5*time.Second)
-}
-
-// quick is a backend that matches everything.
-type quick struct{ *backend }
-
-func (q quick) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	return q, nil, nil
-}
-
-func (q quick) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
-	for _, m := range q.mailboxes {
-		if err := w.WriteList(&m.ListData); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -32,9 +32,9 @@ func (m *matcher) match(name string, delim rune) bool {
 	return false
 }
 
-// pattern is one LIST pattern, as a machine that reads a name once. Its states are how many of the pattern's letters, which are the
-// characters that are not wildcards, were found so far. All states that it can be in are bits of a set, so that a step of
-// all takes one operation for 64 letters, and no pattern takes more than that for each character of the name.
+// pattern is one LIST pattern, as a machine that reads a name once and never goes back. Its states are how many letters of the
+// pattern, which are its characters other than wildcards, it may have found so far. They are the bits of a set, so that one character
+// of the name takes one step for every 64 letters of the pattern, whatever the wildcards.
 type pattern struct {
 	ref           string // that names begin with
 	text          string

@@ -1,6 +1,7 @@
 package vfolders
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -105,8 +106,8 @@ func commonPrefix(a, b string) string {
 	return strings.ToValidUTF8(a[:n], "") // the cut may be within a character
 }
 
-// virtual returns the names of the virtual folders that a list of the backend's mailboxes implies, with their delimiters. Where
-// the list has only a part of the mailboxes the names that are not in that part mean nothing.
+// virtual returns the names of the virtual folders that a list of the backend's mailboxes implies, with their delimiters. Of a list
+// within a scope the folders above it are no more than a guess.
 func (o *Options) virtual(list []*imap.ListData) map[string]rune {
 	folders := parents(list)
 	for _, data := range list {
@@ -135,8 +136,8 @@ func parents(list []*imap.ListData) map[string]rune {
 	return folders
 }
 
-// ancestors calls yield with the proper ancestors of a mailbox, from the top down.
-func ancestors(name string, delim rune) func(yield func(string) bool) {
+// ancestors returns the proper ancestors of a mailbox, from the top down.
+func ancestors(name string, delim rune) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if delim == 0 {
 			return
