@@ -1,4 +1,4 @@
-// Package capture runs the LIST or FETCH of an IMAP session and hands back what it wrote.
+// Package capture runs the LIST, FETCH or EXPUNGE of an IMAP session and hands back what it wrote.
 //
 // The writers that [imapserver] gives to a session are concrete, and write to a private connection: a wrapper can pass the client's
 // writer down, but cannot see what is written to it. So this package gets itself a writer of a server of its own, whose connection is
@@ -30,6 +30,7 @@ type handover struct {
 	list    *imapserver.ListWriter
 	options *imap.ListOptions // those that list goes by
 	fetch   *imapserver.FetchWriter
+	expunge *imapserver.ExpungeWriter
 }
 
 func (h *handover) List(w *imapserver.ListWriter, _ string, _ []string, options *imap.ListOptions) error {
@@ -39,6 +40,11 @@ func (h *handover) List(w *imapserver.ListWriter, _ string, _ []string, options 
 
 func (h *handover) Fetch(w *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
 	h.fetch = w
+	return nil
+}
+
+func (h *handover) Expunge(w *imapserver.ExpungeWriter, _ *imap.UIDSet) error {
+	h.expunge = w
 	return nil
 }
 
