@@ -1,0 +1,298 @@
+package copymeta_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// stored is a message of a backend.
+type stored struct {
+	uid     imap.UID
+	date    time.Time
+	flags   []imap.Flag
+	content string
+	// What FETCH says, if it is not what is stored.
+	stream io.WriterTo // of size bytes
+	size   int64
+}
+
+type mailbox struct {
+	validity uint32
+	next     imap.UID
+	messages []*stored
+}
+
+func (m *mailbox) add(s stored) *stored {
+	m.next++
+	s.uid = m.next
+	if s.size == 0 {
+		s.size = int64(len(s.content))
+	}
+	m.messages = append(m.messages, &s)
+	return &s
+}
+
+// backend is a session whose own COPY drops dates and flags, which holds a lock while FETCH writes, and which tells of expunged messages
+// by its writer only. It can copy a mailbox to itself. In a test the fields make it fail.
+type backend struct {
+	imaptest.Stub
+	mailboxes map[string]*mailbox
+	selected  *mailbox
+	mu        sync.Mutex
+	calls     []string
+
+	appendError error // of the APPEND after appends others
+	appends     int
+	noUIDs      bool
+	fetch       func(w *imapserver.FetchWriter) error // instead of its own
+	items       func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions)
+	store       func(uids imap.UIDSet, flags *imap.StoreFlags) error // before its own
+	expunge     error
+}
+
+func newBackend(messages ...stored) *backend {
+	b := &backend{mailboxes: map[string]*mailbox{"INBOX": {validity: 1}, "Archive": {validity: 7, next: 40}}}
+	for _, m := range messages {
+		b.mailboxes["INBOX"].add(m)
+	}
+	return b
+}
+
+var noSuchMailbox = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeTryCreate, Text: "Backend has no such mailbox"}
+
+func (b *backend) mailbox(name string) (*mailbox, error) {
+	m, ok := b.mailboxes[name]
+	if !ok {
+		return nil, noSuchMailbox
+	}
+	return m, nil
+}
+
+// called writes down a call, but not those that nothing can come of.
+func (b *backend) called(call string) {
+	if !strings.Contains(call, "4294967295") {
+		b.calls = append(b.calls, call)
+	}
+}
+
+func (b *backend) Namespace() (*imap.NamespaceData, error) { return &imap.NamespaceData{}, nil }
+
+func (b *backend) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, error) {
+	m, err := b.mailbox(name)
+	if err != nil {
+		return nil, err
+	}
+	b.selected = m
+	return &imap.SelectData{UIDValidity: m.validity, UIDNext: m.next + 1, NumMessages: uint32(len(m.messages))}, nil
+}
+
+func (b *backend) each(numSet imap.NumSet, f func(seqNum uint32, m *stored) error) error {
+	for i, m := range slices.Clone(b.selected.messages) {
+		contains := false
+		switch set := numSet.(type) {
+		case imap.UIDSet:
+			contains = set.Contains(m.uid)
+		case imap.SeqSet:
+			contains = set.Contains(uint32(i + 1))
+		}
+		if !contains {
+			continue
+		}
+		if err := f(uint32(i+1), m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backend) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.called("FETCH")
+	if b.fetch != nil {
+		return b.fetch(w)
+	}
+	items := b.items
+	if items == nil {
+		items = writeItems
+	}
+	return b.each(numSet, func(seqNum uint32, m *stored) error {
+		r := w.CreateMessage(seqNum)
+		items(r, m, options)
+		return r.Close()
+	})
+}
+
+func writeItems(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
+	w.WriteUID(m.uid)
+	if options.Flags {
+		w.WriteFlags(m.flags)
+	}
+	if options.InternalDate {
+		w.WriteInternalDate(m.date)
+	}
+	for _, section := range options.BodySection {
+		writeSection(w, section, m)
+	}
+	if options.RFC822Size {
+		w.WriteRFC822Size(m.size)
+	}
+}
+
+func writeSection(w *imapserver.FetchResponseWriter, section *imap.FetchItemBodySection, m *stored) {
+	var content io.WriterTo = strings.NewReader(m.content)
+	size := int64(len(m.content))
+	if m.stream != nil {
+		content, size = m.stream, m.size
+	}
+	body := w.WriteBodySection(section, size)
+	content.WriteTo(body)
+	body.Close()
+}
+
+func (b *backend) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.called("APPEND")
+	m, err := b.mailbox(name)
+	if err != nil {
+		return nil, err
+	}
+	if b.appends--; b.appends < 0 && b.appendError != nil {
+		return nil, b.appendError
+	}
+	var content bytes.Buffer
+	if n, err := content.ReadFrom(r); err != nil || n != r.Size() {
+		return nil, fmt.Errorf("literal of %d bytes has %d, %v", r.Size(), n, err)
+	}
+	added := m.add(stored{content: content.String(), date: options.Time, flags: options.Flags})
+	if b.noUIDs {
+		return nil, nil
+	}
+	return &imap.AppendData{UID: added.uid, UIDValidity: m.validity}, nil
+}
+
+func (b *backend) Copy(numSet imap.NumSet, name string) (*imap.CopyData, error) {
+	b.called("COPY " + numSet.String())
+	m, err := b.mailbox(name)
+	if err != nil {
+		return nil, err
+	}
+	data := &imap.CopyData{UIDValidity: m.validity}
+	b.each(numSet, func(_ uint32, source *stored) error {
+		data.SourceUIDs.AddNum(source.uid)
+		data.DestUIDs.AddNum(m.add(stored{content: source.content}).uid)
+		return nil
+	})
+	return data, nil
+}
+
+func (b *backend) Move(*imapserver.MoveWriter, imap.NumSet, string) error {
+	b.called("MOVE")
+	return nil
+}
+
+func (b *backend) Store(_ *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, _ *imap.StoreOptions) error {
+	op := map[imap.StoreFlagsOp]string{imap.StoreFlagsAdd: "+", imap.StoreFlagsDel: "-"}[flags.Op]
+	b.called(fmt.Sprint("STORE ", numSet, " ", op, flags.Flags))
+	if b.store != nil {
+		if err := b.store(numSet.(imap.UIDSet), flags); err != nil {
+			return err
+		}
+	}
+	return b.each(numSet, func(_ uint32, m *stored) error {
+		m.flags = slices.DeleteFunc(m.flags, func(f imap.Flag) bool { return slices.Contains(flags.Flags, f) })
+		if flags.Op == imap.StoreFlagsAdd {
+			m.flags = append(m.flags, flags.Flags...)
+		}
+		return nil
+	})
+}
+
+func (b *backend) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
+	b.called("EXPUNGE " + uids.String())
+	if b.expunge != nil {
+		return b.expunge
+	}
+	var left []*stored
+	for _, m := range b.selected.messages {
+		if uids.Contains(m.uid) && slices.Contains(m.flags, imap.FlagDeleted) {
+			if err := w.WriteExpunge(uint32(len(left) + 1)); err != nil {
+				return err
+			}
+			continue
+		}
+		left = append(left, m)
+	}
+	b.selected.messages = left
+	return nil
+}
+
+// withUndo is a backend that can take back an APPEND.
+type withUndo struct {
+	*backend
+	err error
+}
+
+func (b *withUndo) Undo(name string, uidValidity uint32, uids imap.UIDSet) error {
+	b.called(fmt.Sprint("UNDO ", name, " ", uidValidity, " ", uids))
+	if b.err != nil {
+		return b.err
+	}
+	m := b.mailboxes[name]
+	m.messages = slices.DeleteFunc(m.messages, func(m *stored) bool { return uids.Contains(m.uid) })
+	return nil
+}
+
+// withCopier is a backend that does it all by itself.
+type withCopier struct {
+	*backend
+	data *imap.CopyData
+	err  error
+}
+
+func (b *withCopier) CopyMeta(numSet imap.NumSet, dest string, date, flags copymeta.Policy) (*imap.CopyData, error) {
+	b.called(fmt.Sprintf("COPYMETA %T %s %s %s %s", numSet, numSet, dest, date, flags))
+	return b.data, b.err
+}
+
+var (
+	_ copymeta.Undoer = (*withUndo)(nil)
+	_ copymeta.Copier = (*withCopier)(nil)
+)
+
+var (
+	errQuota    = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeOverQuota, Text: "Backend is full"}
+	errInternal = errors.New("disk on fire\r\n")
+)
+
+func of(session imapserver.Session) copymeta.NewSessionFunc {
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return session, nil, nil }
+}
+
+// open returns a client of the session, wrapped with the options, that has selected INBOX.
+func open(t testing.TB, session imapserver.Session, options *copymeta.Options) *imaptest.Conn {
+	c := imaptest.Serve(t, copymeta.Wrap(of(session), options)).Login("karen", "pass")
+	c.Cmd("s SELECT INBOX")
+	return c
+}
+
+func contents(m *mailbox) (contents []string) {
+	for _, s := range m.messages {
+		contents = append(contents, s.content)
+	}
+	return contents
+}

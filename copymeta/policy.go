@@ -1,0 +1,58 @@
+package copymeta
+
+import "fmt"
+
+// Policy is what becomes of one property of a message when it is copied.
+type Policy int
+
+const (
+	// Keep leaves it to the backend, which should keep it. When a message is fetched and appended on account of the other property, Keep
+	// does what [Preserve] does, except that a message without an internal date gets the one that the backend's APPEND gives it.
+	Keep Policy = iota
+	// Reset makes the copy a new message: its internal date is the time of the COPY, its flags are none.
+	Reset
+	// Preserve gives the copy what the source has, also when the backend's own COPY would not. An internal date is preserved to the
+	// second, and with its time zone, as the backend's FETCH reports it; a message for which it reports none is not copied.
+	Preserve
+)
+
+var policyNames = [...]string{Keep: "keep", Reset: "reset", Preserve: "preserve"}
+
+// String returns keep, reset or preserve.
+func (p Policy) String() string {
+	if !p.valid() {
+		return fmt.Sprintf("Policy(%d)", int(p))
+	}
+	return policyNames[p]
+}
+
+// MarshalText returns what [Policy.String] does.
+func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText accepts keep, reset and preserve, so that a Policy can be set by [flag.TextVar] or in a configuration file.
+func (p *Policy) UnmarshalText(text []byte) error {
+	for policy, name := range policyNames {
+		if name == string(text) {
+			*p = Policy(policy)
+			return nil
+		}
+	}
+	return fmt.Errorf("copymeta: policy %q is none of keep, reset and preserve", text)
+}
+
+func (p Policy) valid() bool { return p >= Keep && p <= Preserve }
+
+// policies are those of one copy.
+type policies struct{ date, flags Policy }
+
+func (p policies) keep() bool { return p.date == Keep && p.flags == Keep }
+
+func (p policies) validate(dateName, flagsName string) error {
+	switch {
+	case !p.date.valid():
+		return fmt.Errorf("copymeta: %s is %d, which is none of Keep, Reset and Preserve", dateName, p.date)
+	case !p.flags.valid():
+		return fmt.Errorf("copymeta: %s is %d, which is none of Keep, Reset and Preserve", flagsName, p.flags)
+	}
+	return nil
+}
