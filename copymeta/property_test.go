@@ -15,30 +15,30 @@ import (
 )
 
 // randomMessage is made of what mail programs stumble over: 8-bit bytes, NUL, CR and LF by themselves, no header, nothing at all.
-func randomMessage(random *rand.Rand) string {
+func randomMessage(source *rand.Rand) string {
 	pieces := []string{
 		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00", "\xff\xfe", "ü", "body", ")\r\n* 1 FETCH (", "{3}\r\n",
 		"* OK", "\"", "\\", "From x\n", ".\r\n", strings.Repeat("long ", 300),
 	}
 	var message strings.Builder
-	if random.IntN(3) > 0 { // with a header, so that imapmemserver has something to say
-		fmt.Fprintf(&message, "Subject: %d\r\n\r\n", random.IntN(9))
+	if source.IntN(3) > 0 { // with a header, so that imapmemserver has something to say
+		fmt.Fprintf(&message, "Subject: %d\r\n\r\n", source.IntN(9))
 	}
-	for range random.IntN(12) {
-		message.WriteString(pieces[random.IntN(len(pieces))])
+	for range source.IntN(12) {
+		message.WriteString(pieces[source.IntN(len(pieces))])
 	}
 	return message.String()
 }
 
 func TestACopyHasEveryByte(t *testing.T) {
 	for seed := range uint64(30) {
-		random := rand.New(rand.NewPCG(seed, 0))
+		source := rand.New(rand.NewPCG(seed, 0))
 		b := newBackend(stored{content: ""})
 		for range 40 {
-			b.mailboxes["INBOX"].add(stored{content: randomMessage(random)})
+			b.mailboxes["INBOX"].add(stored{content: randomMessage(source)})
 		}
 		b.mailboxes["INBOX"].add(stored{content: ""})
-		c := open(t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: 1 + random.Int64N(9000)})
+		c := open(t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: 1 + source.Int64N(9000)})
 		require.True(t, imaptest.IsOK(c.Cmd("a COPY 1:* Archive")))
 		assert.Equal(t, contents(b.mailboxes["INBOX"]), contents(b.mailboxes["Archive"]), "seed %d", seed)
 	}
@@ -46,11 +46,11 @@ func TestACopyHasEveryByte(t *testing.T) {
 
 // imapmemserver cannot be asked for the bytes of each message. A copy is made when it can, and then has what the source has.
 func TestACopyHasEveryByteOrIsNotMade(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
+	source := rand.New(rand.NewPCG(1, 2))
 	user := imaptest.User("karen", "Archive")
 	const messages = 500
 	for range messages {
-		user.Append("INBOX", strings.NewReader(randomMessage(random)), &imap.AppendOptions{})
+		user.Append("INBOX", strings.NewReader(randomMessage(source)), &imap.AppendOptions{})
 	}
 	c := login(t, user, reset)
 	items := func(n int, mailbox string) string {
@@ -61,11 +61,11 @@ func TestACopyHasEveryByteOrIsNotMade(t *testing.T) {
 	}
 	copies := 0
 	for n := 1; n <= messages; n++ {
-		source := items(n, "INBOX")
+		original := items(n, "INBOX")
 		last := imaptest.Last(c.Cmd(fmt.Sprintf("a COPY %d Archive", n)))
 		if strings.HasPrefix(last, "OK ") {
 			copies++
-			assert.Equal(t, source, items(copies, "Archive"))
+			assert.Equal(t, original, items(copies, "Archive"))
 			continue
 		}
 		assert.Contains(t, last, "cannot be read completely")
