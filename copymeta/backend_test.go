@@ -57,6 +57,7 @@ type backend struct {
 	appendError error // of the APPEND after appends others
 	appends     int
 	noUIDs      bool
+	recreated   bool                                  // the mailbox before each APPEND
 	fetch       func(w *imapserver.FetchWriter) error // instead of its own
 	items       func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions)
 	store       func(uids imap.UIDSet, flags *imap.StoreFlags) error // before its own
@@ -179,6 +180,9 @@ func (b *backend) Append(name string, r imap.LiteralReader, options *imap.Append
 		return nil, fmt.Errorf("literal of %d bytes has %d, %v", r.Size(), n, err)
 	}
 	added := m.add(stored{content: content.String(), date: options.Time, flags: options.Flags})
+	if b.recreated {
+		m.validity++
+	}
 	if b.noUIDs {
 		return nil, nil
 	}
@@ -276,7 +280,7 @@ var (
 
 var (
 	errQuota    = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeOverQuota, Text: "Backend is full"}
-	errInternal = errors.New("disk on fire\r\n")
+	errInternal = errors.New("disk\r\non fire")
 )
 
 func of(session imapserver.Session) copymeta.NewSessionFunc {

@@ -191,6 +191,17 @@ func TestWithoutUIDsOfTheBackendThereIsNoCopyUID(t *testing.T) {
 	c := open(t, b, reset)
 	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")))
 	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["Archive"]))
+
+	b.noUIDs, b.recreated = false, true
+	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("b COPY 1:* Archive")))
+	assert.Equal(t, "OK [COPYUID 10 2 45] COPY completed", imaptest.Last(c.Cmd("c COPY 2 Archive")))
+}
+
+func TestKeepOfAMessageWithoutADate(t *testing.T) {
+	b := newBackend(stored{content: "x"})
+	c := open(t, b, &copymeta.Options{Flags: copymeta.Reset})
+	assert.True(t, imaptest.IsOK(c.Cmd("a COPY 1 Archive")))
+	assert.True(t, b.mailboxes["Archive"].messages[0].date.IsZero(), "the backend is to choose")
 }
 
 func TestPolicyForDecidesForEachCopy(t *testing.T) {

@@ -129,13 +129,13 @@ func TestAFailingAppend(t *testing.T) {
 		{name: "third", appends: 2, err: errQuota, want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full", left: []string{"one", "two"}},
 		{
 			name: "internal", appends: 1, err: errInternal, want: "NO [SERVERBUG] 1 of 3 messages were copied", left: []string{"one"},
-			log: `copymeta: 1 of 3 messages were copied: "disk on fire\r\n"` + "\n",
+			log: `copymeta: 1 of 3 messages were copied: "disk\r\non fire"` + "\n",
 		},
 		{name: "undo", appends: 2, err: errQuota, undo: true, want: "NO [OVERQUOTA] Backend is full"},
 		{
 			name: "undo fails", appends: 2, err: errQuota, undo: true, undoErr: errInternal,
 			want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full", left: []string{"one", "two"},
-			log: `copymeta: undo of a copy: "disk on fire\r\n"` + "\n",
+			log: `copymeta: undo of a copy: "disk\r\non fire"` + "\n",
 		},
 		{
 			name: "undo of unknown", appends: 1, err: errQuota, undo: true, noUIDs: true,

@@ -54,7 +54,9 @@ func (s *session) copyForMove(numSet imap.NumSet, dest string, p policies) (copi
 		return copied{}, err
 	}
 	if data != nil {
-		messages = slices.DeleteFunc(messages, func(m message) bool { return !data.SourceUIDs.Contains(m.uid) })
+		var copied imap.UIDSet // sorted, which that of a Copier need not be
+		copied.AddSet(data.SourceUIDs)
+		messages = slices.DeleteFunc(messages, func(m message) bool { return !copied.Contains(m.uid) })
 	}
 	return copied{messages: messages, done: len(messages), data: withoutEmpty(data)}, nil
 }

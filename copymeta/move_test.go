@@ -114,7 +114,7 @@ func TestAMoveThatFails(t *testing.T) {
 			"store", func(b *backend) { b.store = storeFails(imap.StoreFlagsAdd) }, false,
 			[]string{"a NO [SERVERBUG] 3 messages were copied, but none was moved"},
 			[]string{"one", "two", "three"}, []string{"one", "two", "three"},
-			`copymeta: 3 messages were copied, but none was moved: "disk on fire\r\n"` + "\n",
+			`copymeta: 3 messages were copied, but none was moved: "disk\r\non fire"` + "\n",
 		},
 		{
 			"store with undo", func(b *backend) { b.store = storeFails(imap.StoreFlagsAdd) }, true,
@@ -136,7 +136,7 @@ func TestAMoveThatFails(t *testing.T) {
 				"a NO [OVERQUOTA] 3 messages were copied, but perhaps not all were moved: Backend is full",
 			},
 			[]string{"one", "two", "three"}, []string{"one", "two", "three"},
-			`copymeta: remove \Deleted after a failed move: "disk on fire\r\n"` + "\n",
+			`copymeta: remove \Deleted after a failed move: "disk\r\non fire"` + "\n",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -171,9 +171,9 @@ func TestMoveWithACopier(t *testing.T) {
 	assert.Equal(t, []string{"a NO [TRYCREATE] Backend has no such mailbox"}, c.Cmd("a MOVE 1 Nowhere"))
 
 	b.err, b.calls = nil, nil
-	b.data = &imap.CopyData{UIDValidity: 5, SourceUIDs: imap.UIDSetNum(1, 3), DestUIDs: imap.UIDSetNum(8, 9)} // the second is gone
+	b.data = &imap.CopyData{UIDValidity: 5, SourceUIDs: imap.UIDSet{{Start: 3, Stop: 3}, {Start: 1, Stop: 1}}, DestUIDs: imap.UIDSetNum(8, 9)} // 2 is gone
 	assert.Equal(t, []string{
-		"* OK [COPYUID 5 1,3 8:9] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "b OK MOVE completed",
+		"* OK [COPYUID 5 3,1 8:9] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "b OK MOVE completed",
 	}, c.Cmd("b MOVE 1:* Archive"))
 	assert.Equal(t, []string{"FETCH", "COPYMETA imap.UIDSet 1:3 Archive reset reset", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3"}, b.calls)
 

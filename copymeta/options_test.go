@@ -28,7 +28,7 @@ func TestNothingToChangeIsNotWrapped(t *testing.T) {
 	} {
 		session, _, err := copymeta.Wrap(of(b), options)(nil)
 		assert.NoError(t, err)
-		assert.NotEqual(t, reflect.TypeOf(b), reflect.TypeOf(session))
+		assert.NotEqual(t, reflect.TypeFor[*backend](), reflect.TypeOf(session))
 	}
 }
 
