@@ -3,6 +3,7 @@ package copymeta_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,4 +243,26 @@ func TestACopierIsUsedInstead(t *testing.T) {
 	assert.Equal(t, []string{
 		"COPYMETA imap.UIDSet 1:* Archive keep reset", "COPYMETA imap.SeqSet 2 Archive keep reset", "COPYMETA imap.UIDSet $ Nowhere keep reset",
 	}, b.calls)
+}
+
+func TestSessionsSideBySide(t *testing.T) {
+	const clients, rounds = 4, 10
+	server := imaptest.Serve(t, copymeta.Wrap(imaptest.Memory(karen(20)), resetMove))
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() {
+			c := server.Login("karen", "pass")
+			from, to := "INBOX", "Archive"
+			if i%2 == 1 {
+				from, to = to, from
+			}
+			c.Cmd("s SELECT " + from)
+			for range rounds {
+				assert.True(t, imaptest.IsOK(c.Cmd("a UID COPY 1:5 "+to)))
+				assert.True(t, imaptest.IsOK(c.Cmd("b UID MOVE 6:7 "+to)))
+			}
+		})
+	}
+	all.Wait()
+	assert.Empty(t, server.Log())
 }
