@@ -33,7 +33,9 @@ func TestNoSectionSavesAMessageWithoutAHeader(t *testing.T) {
 	user := imaptest.User("karen")
 	user.Append("INBOX", strings.NewReader("no header\r\n\r\nno body"), &imap.AppendOptions{})
 	c := login(t, user, nil)
-	for _, section := range []string{"BODY[]", "BODY[]<0.20>", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[HEADER.FIELDS.NOT (X)]", "BINARY[]", "BINARY[1]"} {
+	for _, section := range []string{
+		"BODY[]", "BODY[]<0.20>", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[HEADER.FIELDS.NOT (X)]", "BINARY[]", "BINARY[1]",
+	} {
 		item := strings.Replace(section, "[", ".PEEK[", 1)
 		assert.Contains(t, c.Cmd("a FETCH 1 (RFC822.SIZE " + item + ")")[0], "{0}\r\n", section)
 	}

@@ -171,7 +171,8 @@ func TestMoveWithACopier(t *testing.T) {
 	assert.Equal(t, []string{"a NO [TRYCREATE] Backend has no such mailbox"}, c.Cmd("a MOVE 1 Nowhere"))
 
 	b.err, b.calls = nil, nil
-	b.data = &imap.CopyData{UIDValidity: 5, SourceUIDs: imap.UIDSet{{Start: 3, Stop: 3}, {Start: 1, Stop: 1}}, DestUIDs: imap.UIDSetNum(8, 9)} // 2 is gone
+	threeAndOne := imap.UIDSet{{Start: 3, Stop: 3}, {Start: 1, Stop: 1}} // 2 is gone
+	b.data = &imap.CopyData{UIDValidity: 5, SourceUIDs: threeAndOne, DestUIDs: imap.UIDSetNum(8, 9)}
 	assert.Equal(t, []string{
 		"* OK [COPYUID 5 3,1 8:9] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "b OK MOVE completed",
 	}, c.Cmd("b MOVE 1:* Archive"))

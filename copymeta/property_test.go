@@ -17,8 +17,9 @@ import (
 // randomMessage is made of what mail programs stumble over: 8-bit bytes, NUL, CR and LF by themselves, no header, nothing at all.
 func randomMessage(source *rand.Rand) string {
 	pieces := []string{
-		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00", "\xff\xfe", "ü", "body", ")\r\n* 1 FETCH (", "{3}\r\n",
-		"* OK", "\"", "\\", "From x\n", ".\r\n", strings.Repeat("long ", 300),
+		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00", "\xff\xfe", "ü", "body",
+		")\r\n* 1 FETCH (", "{3}\r\n", "* OK",
+		"\"", "\\", "From x\n", ".\r\n", strings.Repeat("long ", 300),
 	}
 	var message strings.Builder
 	if source.IntN(3) > 0 { // with a header, so that imapmemserver has something to say
