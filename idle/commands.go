@@ -1,0 +1,110 @@
+package idle
+
+import (
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// The commands below wait for a poll of an IDLE that the client left without DONE, and for nothing else.
+
+func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Select(mailbox, options)
+}
+
+func (s *session) Create(mailbox string, options *imap.CreateOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Create(mailbox, options)
+}
+
+func (s *session) Delete(mailbox string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Delete(mailbox)
+}
+
+func (s *session) Rename(mailbox, newName string, options *imap.RenameOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Rename(mailbox, newName, options)
+}
+
+func (s *session) Subscribe(mailbox string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Subscribe(mailbox)
+}
+
+func (s *session) Unsubscribe(mailbox string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Unsubscribe(mailbox)
+}
+
+func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.List(w, ref, patterns, options)
+}
+
+func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Status(mailbox, options)
+}
+
+func (s *session) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Append(mailbox, r, options)
+}
+
+func (s *session) Unselect() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Unselect()
+}
+
+func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Expunge(w, uids)
+}
+
+func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Search(kind, criteria, options)
+}
+
+func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Fetch(w, numSet, options)
+}
+
+func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Store(w, numSet, flags, options)
+}
+
+func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.Copy(numSet, dest)
+}
+
+func (s *session) Namespace() (*imap.NamespaceData, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.(imapserver.SessionNamespace).Namespace()
+}
+
+func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
+}

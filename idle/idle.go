@@ -1,0 +1,102 @@
+// Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by polling it, or not at all.
+//
+// [Wrap] works on sessions and is enough for [On] and [Poll]. go-imap advertises IDLE and answers "+ idling" before it asks the session,
+// so a session alone cannot make it disappear: a server that shall not have it is made by [NewServer], which takes IDLE off the wire too.
+package idle
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// NewSessionFunc is what an [imapserver.Server] calls for each connection.
+type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error)
+
+// Mode is how IDLE is served.
+type Mode int
+
+const (
+	// On leaves IDLE to the backend.
+	On Mode = iota
+	// Poll lets clients IDLE and calls the backend's Poll now and then, never its Idle.
+	Poll
+	// Off never calls the backend's Idle. A client that sends IDLE gets its own session's updates when it sends DONE, and a tagged NO.
+	// Behind [NewServer] or [NewListener] it does not come that far: IDLE is not advertised, and refused at once.
+	Off
+)
+
+// DefaultPollInterval is the PollInterval of Options that do not set one.
+const DefaultPollInterval = 30 * time.Second
+
+// slowdown is how many times longer than the others a session waits that is over MaxPerUser.
+const slowdown = 4
+
+// Options say how IDLE is served. The zero value leaves everything to the backend.
+type Options struct {
+	// Mode is for the users for whom ModeFor is not asked. The zero value is [On].
+	Mode Mode
+	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins. The name is the one that the client
+	// logged in with. It is empty where it is not known: after a PREAUTH greeting, and with SASL mechanisms of the session
+	// other than PLAIN. It is called from many goroutines at once. An unknown Mode that it returns is served as [Off].
+	ModeFor func(user string) Mode
+	// PollInterval is the longest time between two polls of a session in IDLE. Each wait is up to a tenth shorter, and the first
+	// anything between nothing and all of it, so that sessions do not poll together. Zero means [DefaultPollInterval]; less than a
+	// millisecond or more than a day is a mistake.
+	PollInterval time.Duration
+	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not refused but polled, at
+	// four times PollInterval, until there is room for them. Names that differ only in case are one user, and so are all whose name
+	// is not known. Zero means no limit.
+	MaxPerUser int
+	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE. Zero means for ever, which
+	// for go-imap is 35 minutes without a byte from the client.
+	MaxDuration time.Duration
+}
+
+// Validate returns an error that names the first field whose value is a mistake, and the value.
+func (o *Options) Validate() error {
+	switch {
+	case o.Mode < On || o.Mode > Off:
+		return fmt.Errorf("idle: Mode is %d, which is none of On, Poll and Off", o.Mode)
+	case o.PollInterval != 0 && (o.PollInterval < time.Millisecond || o.PollInterval > 24*time.Hour):
+		return fmt.Errorf("idle: PollInterval is %v, not between 1ms and 24h", o.PollInterval)
+	case o.MaxPerUser < 0:
+		return fmt.Errorf("idle: MaxPerUser is %d, which is negative", o.MaxPerUser)
+	case o.MaxDuration < 0:
+		return fmt.Errorf("idle: MaxDuration is %v, which is negative", o.MaxDuration)
+	}
+	return nil
+}
+
+// Wrap returns a NewSession function whose sessions serve IDLE as the options say. Nil options equal the zero value; they are copied. Wrap
+// panics with the error of [Options.Validate]. MaxPerUser counts the sessions of this one Wrap.
+//
+// The sessions have exactly the optional interfaces of those that next makes. A poll never runs while another method of the same session
+// does, also when a client sends the next command without DONE; with [On] that is up to the backend.
+func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	if err := o.Validate(); err != nil {
+		panic(err)
+	}
+	if o.Mode == On && o.ModeFor == nil && o.MaxPerUser == 0 && o.MaxDuration == 0 {
+		return next
+	}
+	if o.PollInterval == 0 {
+		o.PollInterval = DefaultPollInterval
+	}
+	users := newUsers(o.MaxPerUser)
+	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		inner, greeting, err := next(conn)
+		if err != nil {
+			if inner != nil {
+				inner.Close() // go-imap does not
+			}
+			return nil, nil, err
+		}
+		return newSession(inner, conn, &o, users), greeting, nil
+	}
+}

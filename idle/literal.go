@@ -1,0 +1,50 @@
+package idle
+
+// maxLiteral keeps sizes that no server accepts from overflowing.
+const maxLiteral = 1 << 60
+
+// announcement recognises a literal at the end of a line: {n}, {n+} or {n-} and CRLF, or LF alone, or a space before either, which go-imap
+// accepts too (RFC 9051 section 4.3, RFC 7888). It is fed all bytes of the line, but none of a quoted string.
+type announcement struct {
+	state announcementState
+	size  int64
+}
+
+type announcementState int
+
+const (
+	noLiteral announcementState = iota
+	literalOpen
+	literalDigits
+	literalSign
+	literalClosed
+	literalSpace
+	literalComplete
+)
+
+func (a *announcement) feed(b byte) {
+	switch {
+	case b == '{':
+		a.state, a.size = literalOpen, 0
+	case b >= '0' && b <= '9' && (a.state == literalOpen || a.state == literalDigits):
+		a.state, a.size = literalDigits, min(a.size*10+int64(b-'0'), maxLiteral)
+	case (b == '+' || b == '-') && a.state == literalDigits:
+		a.state = literalSign
+	case b == '}' && (a.state == literalDigits || a.state == literalSign):
+		a.state = literalClosed
+	case b == ' ' && a.state == literalClosed:
+		a.state = literalSpace
+	case b == '\r' && (a.state == literalClosed || a.state == literalSpace):
+	case b == '\n' && (a.state == literalClosed || a.state == literalSpace):
+		a.state = literalComplete
+	default:
+		a.state = noLiteral
+	}
+}
+
+// take returns the size of the literal if the line that was fed last announced one, and is ready for the next line.
+func (a *announcement) take() (size int64, ok bool) {
+	size, ok = a.size, a.state == literalComplete
+	*a = announcement{}
+	return size, ok
+}

@@ -1,0 +1,139 @@
+package idle
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
+)
+
+// ErrOff is the answer to DONE where the mode is [Off] and IDLE was not taken off the wire.
+var ErrOff = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeCannot,
+	Text: "IDLE is switched off on this server",
+}
+
+// session serves IDLE. go-imap runs Idle in a goroutine of its own, and lets the next command run beside it after a line other than DONE:
+// that is why every method of the backend that could meet a poll is called under mu.
+type session struct {
+	imapserver.Session // the backend's; Idle of it is called without mu
+	conn               *imapserver.Conn
+	options            *Options
+	users              *users
+	closing            chan struct{}
+
+	mu     sync.Mutex
+	user   string
+	closed bool
+}
+
+func newSession(inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users) imapserver.Session {
+	s := &session{Session: inner, conn: conn, options: options, users: users, closing: make(chan struct{})}
+	return keep.Optional(s, inner)
+}
+
+// Idle returns when stop is closed or the session is.
+func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	if max := s.options.MaxDuration; max > 0 {
+		timer := time.AfterFunc(max, func() { s.conn.Bye("IDLE took too long") })
+		defer timer.Stop()
+	}
+	user := s.userName()
+	mode := s.mode(user)
+	if mode != On && mode != Poll {
+		return s.refuse(w, stop)
+	}
+	release, err := s.place(user, w, stop)
+	if release == nil {
+		return err
+	}
+	defer release()
+	if mode == On {
+		return s.Session.Idle(w, stop)
+	}
+	return s.pollUntil(w, stop, s.options.PollInterval, func() bool { return false })
+}
+
+// refuse waits for the client to send DONE, because go-imap has told it to go on already and reads nothing else.
+func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	select {
+	case <-stop:
+	case <-s.closing:
+		return nil
+	}
+	if err := s.pollOnce(w); err != nil {
+		return err
+	}
+	return ErrOff
+}
+
+func (s *session) mode(user string) Mode {
+	if s.options.ModeFor != nil {
+		return s.options.ModeFor(user)
+	}
+	return s.options.Mode
+}
+
+// place waits for a place among the sessions of the user, and polls meanwhile. It returns nil if the IDLE is over before there is one.
+func (s *session) place(user string, w *imapserver.UpdateWriter, stop <-chan struct{}) (release func(), err error) {
+	if release = s.users.acquire(user); release != nil {
+		return release, nil
+	}
+	err = s.pollUntil(w, stop, slowdown*s.options.PollInterval, func() bool {
+		release = s.users.acquire(user)
+		return release != nil
+	})
+	return release, err
+}
+
+// pollUntil polls until stop is closed, the session is, a poll fails, or enough says so after a poll.
+func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, interval time.Duration, enough func() bool) error {
+	timer := time.NewTimer(rand.N(interval))
+	defer timer.Stop()
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-s.closing:
+			return nil
+		case <-timer.C:
+		}
+		if err := s.pollOnce(w); err != nil || enough() {
+			return err
+		}
+		timer.Reset(interval - rand.N(interval/10))
+	}
+}
+
+// pollOnce ends the connection when the backend cannot tell what is new: the client would take silence for no news.
+func (s *session) pollOnce(w *imapserver.UpdateWriter) error {
+	err := s.Poll(w, true)
+	if err != nil {
+		s.conn.Bye("Cannot look for updates")
+	}
+	return err
+}
+
+// Poll does nothing once the session is closed.
+func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	return s.Session.Poll(w, allowExpunge)
+}
+
+// Close ends an Idle that still runs, and waits for its poll.
+func (s *session) Close() error {
+	close(s.closing)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return s.Session.Close()
+}
