@@ -1,0 +1,12 @@
+package imaptest
+
+import "net"
+
+// Listener is a listener in memory, for servers that [NewServer] cannot make.
+type Listener struct{ *listener }
+
+// Listen returns a new listener.
+func Listen() *Listener { return &Listener{newListener()} }
+
+// Dial connects from 192.0.2.1.
+func (l *Listener) Dial() (net.Conn, error) { return l.dial("192.0.2.1") }
