@@ -19,6 +19,7 @@ const (
 	literalSign
 	literalClosed
 	literalSpace
+	literalCR
 	literalComplete
 )
 
@@ -35,7 +36,8 @@ func (a *announcement) feed(b byte) {
 	case b == ' ' && a.state == literalClosed:
 		a.state = literalSpace
 	case b == '\r' && (a.state == literalClosed || a.state == literalSpace):
-	case b == '\n' && (a.state == literalClosed || a.state == literalSpace):
+		a.state = literalCR
+	case b == '\n' && (a.state == literalClosed || a.state == literalSpace || a.state == literalCR):
 		a.state = literalComplete
 	default:
 		a.state = noLiteral

@@ -1,0 +1,338 @@
+package idle_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// script is a connection whose other side says something in pieces, and keeps what it hears.
+type script struct {
+	net.Conn
+	input  []byte
+	split  []byte // sizes of the pieces, again and again
+	turn   int
+	output bytes.Buffer
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	if len(s.input) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), s.next())], s.input)
+	s.input = s.input[n:]
+	return n, nil
+}
+
+func (s *script) next() int {
+	if len(s.split) == 0 {
+		return 1 << 20
+	}
+	s.turn++
+	return 1 + int(s.split[s.turn%len(s.split)])
+}
+
+func (s *script) Write(p []byte) (int, error) { return s.output.Write(p) }
+func (s *script) Close() error                { return nil }
+
+type once struct {
+	net.Listener
+	conn net.Conn
+}
+
+func (o once) Accept() (net.Conn, error) { return o.conn, nil }
+
+func filtered(t *testing.T, s *script) net.Conn {
+	conn, err := idle.NewListener(once{conn: s}).Accept()
+	require.NoError(t, err)
+	return conn
+}
+
+// latin makes a rune of each byte, so that the regular expressions below see bytes; bytesOf undoes it.
+func latin(s string) string {
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
+}
+
+func bytesOf(s string) string {
+	var b []byte
+	for _, r := range s {
+		b = append(b, byte(r))
+	}
+	return string(b)
+}
+
+const refused = `NOOP "refused by imapgate"`
+
+var (
+	commandHead  = regexp.MustCompile(`^([^ \n]*)(?: ([^\x00- (){%*"\\\]\x7f-\x{9f}]{0,16}))?`)
+	idleName     = regexp.MustCompile(`^(?:[Ii]|\x{c4}\x{b1})[Dd][Ll][Ee]$`)
+	appendBefore = regexp.MustCompile(`(?s)^[^ \n]* (?i:append).$`)
+	token        = regexp.MustCompile(`(?s)^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|\{([0-9]+)[+-]?\} ?\r?\n|\r?\n|.)`)
+)
+
+// requestsModel is what a server gets that never answers, worked out from the whole input.
+func requestsModel(input string) string {
+	in, out := latin(input), ""
+	for in != "" {
+		head := commandHead.FindStringSubmatch(in)
+		in = in[len(head[0]):]
+		named := strings.Contains(head[0], " ")
+		tag, cr := strings.CutSuffix(head[1], "\r")
+		switch {
+		case named && idleName.MatchString(head[2]):
+			out += noCR(head[1]) + " " + refused
+		case named:
+			out += noCR(head[0])
+		case strings.EqualFold(tag, "done"):
+			out += tag + " " + refused + strings.Repeat("\r", strings.Count(head[1], "\r"))
+		case cr:
+			out += noCR(tag) + "\r"
+		default:
+			out += tag
+		}
+		isAppend := named && strings.EqualFold(head[2], "append")
+		message := false
+		for before := head[0]; in != ""; {
+			m := token.FindStringSubmatch(in)
+			if !named {
+				m = []string{"\n", ""}
+			}
+			in = in[len(m[0]):]
+			out += noCR(m[0])
+			before += m[0]
+			if m[1] == "" || message {
+				if strings.TrimPrefix(m[0], "\r") == "\n" || m[1] != "" {
+					break
+				}
+				continue
+			}
+			size, err := strconv.Atoi(m[1])
+			if err != nil {
+				size = 1 << 40
+			}
+			if isAppend && !appendBefore.MatchString(strings.TrimSuffix(before, m[0])) {
+				message = true
+			} else if size > 4096 {
+				continue
+			}
+			runes := []rune(in)
+			literal := string(runes[:min(size, len(runes))])
+			in = in[len(literal):]
+			out += literal
+		}
+	}
+	return bytesOf(out)
+}
+
+// noCR replaces each CR that no LF follows.
+func noCR(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\x00\n"), "\r", "\x1a"), "\x00\n", "\r\n")
+}
+
+func FuzzRequests(f *testing.F) {
+	for _, input := range []string{
+		"a NOOP\r\nb IDLE\r\nc idle x\r\nDONE\r\nd \xc4\xb1dle\n",
+		"a LOGIN {6+}\r\nb IDLE \"c IDLE\\\" {3}\r\nd IDLE\" \r\ne IDLE\r\n",
+		"a APPEND {1}\r\nx (\\Seen) ~{8+} \nx IDLE\r\n\r\nb IDLE\r\n",
+		"a APPEND x {3}\r\nabcJ {8+}\r\nb IDLE\r\n",
+		"a CREATE {5000+}\r\nx\r\nb IDLE\r\n",
+		"a NOOP \r\"\r\r\nb IDLE\r", "done\r\n", " IDLE\r\n", "a IDLE",
+	} {
+		f.Add([]byte(input), []byte{0})
+		f.Add([]byte(input), []byte{2, 0, 30})
+	}
+	f.Fuzz(func(t *testing.T, input, split []byte) {
+		if len(input) > 1<<12 || bytes.IndexByte(input, 0) >= 0 { // the model needs a byte of its own
+			return
+		}
+		input = append(input, "\r\n"...) // so that nothing is held back at the end
+		want := requestsModel(string(input))
+		conn := filtered(t, &script{input: input, split: split})
+		var got []byte
+		size := &script{split: split}
+		for {
+			buf := make([]byte, size.next())
+			n, err := conn.Read(buf)
+			got = append(got, buf[:n]...)
+			if err != nil {
+				break
+			}
+		}
+		assert.Equal(t, want, string(got))
+	})
+}
+
+var (
+	responseHead = regexp.MustCompile(`^([^ \n]*) ([^ \r\n]{0,16})`)
+	statusWord   = regexp.MustCompile(`^(?i:OK|NO|BAD|BYE|PREAUTH)$`)
+	codeList     = regexp.MustCompile(`^[ \r]\[(?i:CAPABILITY) ([^\]\r\n]*)`)
+	bareList     = regexp.MustCompile(`^ ([^\r\n]*)`)
+	wholeLine    = regexp.MustCompile(`^[^\n]*(?:\n|$)`)
+	announced    = regexp.MustCompile(`\{([0-9]+)[+-]?\} ?\r?\n$`)
+)
+
+// responsesModel is what a client gets, worked out from the whole output of the server.
+func responsesModel(input string) string {
+	in, out := latin(input), ""
+	cut := func(n int) {
+		out += in[:n]
+		in = in[n:]
+	}
+	for ; in != ""; cut(len(wholeLine.FindString(in))) {
+		head := responseHead.FindStringSubmatch(in)
+		if head == nil {
+			continue
+		}
+		cut(len(head[0]))
+		status := statusWord.MatchString(head[2])
+		list := codeList
+		switch {
+		case head[1] == "+" && !status:
+			continue
+		case head[1] == "*" && strings.EqualFold(head[2], "capability"):
+			list = bareList
+		case head[1] == "*" && !status:
+			if strings.EqualFold(head[2], "enabled") && strings.HasPrefix(in, " ") {
+				continue
+			}
+			for {
+				line := wholeLine.FindString(in)
+				m := announced.FindStringSubmatch(line)
+				if m == nil {
+					break
+				}
+				cut(len(line))
+				size, err := strconv.Atoi(m[1])
+				if err != nil {
+					size = 1 << 40
+				}
+				runes := []rune(in)
+				cut(len(string(runes[:min(size, len(runes))])))
+			}
+			continue
+		}
+		if m := list.FindStringSubmatch(in); m != nil {
+			cut(len(m[0]) - len(m[1]))
+			in = in[len(m[1]):]
+			var caps []string
+			for c := range strings.SplitSeq(m[1], " ") {
+				if !strings.EqualFold(c, "IDLE") {
+					caps = append(caps, c)
+				}
+			}
+			out += strings.Join(caps, " ")
+		}
+	}
+	return bytesOf(out)
+}
+
+func FuzzResponses(f *testing.F) {
+	for _, input := range []string{
+		"* OK [CAPABILITY IMAP4rev1 IDLE] ready IDLE\r\n* CAPABILITY idle X IDLE\r\na OK [CAPABILITY IDLE] x\r\n",
+		"* 1 FETCH (BODY[] {24}\r\n* CAPABILITY IDLE IDLE\r\n FLAGS ())\r\n* LIST () \"/\" \"a IDLE\"\r\n* CAPABILITY IDLE\r\n",
+		"* OK text {5}\r\n* CAPABILITY IDLE\r\n", "+ IDLE {3}\r\n+ OK [CAPABILITY IDLE]\r\n", "* ENABLED IDLE\r\n",
+		"* {3}\r\nabc {0}\r\n {2+} \nab\r\n", "*\r\n* \r\n* CAPABILITY\r\na\r\n\r\n",
+	} {
+		f.Add([]byte(input), []byte{0})
+		f.Add([]byte(input), []byte{2, 0, 30})
+	}
+	f.Fuzz(func(t *testing.T, input, split []byte) {
+		if bytes.Contains(input, []byte("STARTTLS")) || len(input) > 1<<12 {
+			return
+		}
+		input = append(input, "\r\n"...)
+		want := responsesModel(string(input))
+		s := &script{split: split}
+		conn := filtered(t, s)
+		for rest := input; len(rest) > 0; {
+			n := min(s.next(), len(rest))
+			written, err := conn.Write(rest[:n])
+			require.NoError(t, err)
+			require.Equal(t, n, written)
+			rest = rest[n:]
+		}
+		if r := strings.LastIndexByte(want, '\n'); !strings.HasSuffix(want, "\n") { // only the end of a line sends out all of it
+			want = want[:r+1]
+			got := s.output.String()
+			assert.True(t, strings.HasPrefix(got, want), "%q does not begin with %q", got, want)
+			return
+		}
+		assert.Equal(t, want, s.output.String())
+	})
+}
+
+// watched is a session that says when Idle was called.
+type watched struct {
+	imaptest.Stub
+	idled *atomic.Bool
+}
+
+func (w watched) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
+	w.idled.Store(true)
+	return nil
+}
+
+// FuzzAgainstGoIMAP says the same to go-imap and to a server without IDLE. The second never idles; and where the first did not either,
+// and nobody mentioned it, they say the same.
+func FuzzAgainstGoIMAP(f *testing.F) {
+	for _, input := range []string{
+		"0 LOGIN u p\r\na CREATE {5000+}\r\nx\r\nb IDLE\r\nDONE\r\n",
+		"0 LOGIN u p\r\na APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
+		"0 LOGIN u p\r\na APPEND x {3+}\r\nabcJ {8+}\r\nb NOOP\r\n",
+		"a LOGIN u {3+}\r\nabc\r\nb CREATE {3+}\r\n&&&c NOOP\r\nd NOOP \"\r\ne NOOP\r\n",
+		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\nd UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
+		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\nb LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
+	} {
+		f.Add([]byte(input))
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		if len(input) > 1<<13 {
+			return
+		}
+		var theirs, ours atomic.Bool
+		options := func(idled *atomic.Bool) *imapserver.Options {
+			return quiet(imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return watched{idled: idled}, nil, nil
+				},
+				InsecureAuth: true,
+			})
+		}
+		bare, hidden := imaptest.Listen(), imaptest.Listen()
+		bareServer, hiddenServer := imapserver.New(options(&theirs)), idle.NewServer(options(&ours))
+		var wg sync.WaitGroup
+		wg.Go(func() { bareServer.Serve(bare) })
+		wg.Go(func() { hiddenServer.Serve(hidden) })
+		defer func() {
+			bare.Close()
+			hidden.Close()
+			wg.Wait()
+		}()
+		got := exchange(t, hidden, string(input))
+		assert.False(t, ours.Load(), "Idle was called")
+		assert.NotContains(t, got, "+ idling")
+		upper := strings.ToUpper(string(input))
+		if strings.Contains(upper, "IDLE") || strings.Contains(upper, "DONE") || strings.Contains(noCR(upper), "\x1a") {
+			return
+		}
+		want := strings.ReplaceAll(exchange(t, bare, string(input)), "ENABLE IDLE UTF8", "ENABLE UTF8")
+		assert.Equal(t, want, got)
+	})
+}
