@@ -73,16 +73,19 @@ func (c *conn) fill() error {
 		c.err = nil
 		return err
 	}
-	if c.in == nil {
+	first := c.in == nil
+	if first {
 		c.in = make([]byte, 4096)
 	}
 	n, err := c.NetConn().Read(c.in)
-	c.unread = c.in[:n]
-	if n > 0 {
-		c.err, err = err, nil
+	if n == 0 {
+		return err
+	}
+	c.unread, c.err = c.in[:n], err
+	if first {
 		return c.checkStacking()
 	}
-	return err
+	return nil
 }
 
 // Write passes on what the server says, and begins TLS when it has agreed to that.

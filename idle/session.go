@@ -2,7 +2,6 @@ package idle
 
 import (
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -27,13 +26,19 @@ type session struct {
 	users              *users
 	closing            chan struct{}
 
-	mu     sync.Mutex
+	mu     turn
 	user   string
 	closed bool
 }
 
+// turn is a mutex that goroutines in a [testing/synctest] bubble may wait for. A poll can take long.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
 func newSession(inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users) imapserver.Session {
-	s := &session{Session: inner, conn: conn, options: options, users: users, closing: make(chan struct{})}
+	s := &session{Session: inner, conn: conn, options: options, users: users, closing: make(chan struct{}), mu: make(turn, 1)}
 	return keep.Optional(s, inner)
 }
 
