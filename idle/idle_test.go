@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -491,6 +492,41 @@ func TestUpdatesOfARealBackend(t *testing.T) {
 		told := strings.Count(strings.Join(append(c.Answer("b"), c.Cmd("f NOOP")...), "\n"), "* 1 EXISTS")
 		assert.Equal(t, 1, told)
 	})
+}
+
+// Close may come from a wrapper that does not wait for stop.
+func TestCloseEndsIdle(t *testing.T) {
+	for _, mode := range []idle.Mode{idle.Poll, idle.Off} {
+		synctest.Test(t, func(t *testing.T) {
+			session, _, err := idle.Wrap(sessions(newBackend()), &idle.Options{Mode: mode})(nil)
+			require.NoError(t, err)
+			idled := make(chan error)
+			go func() { idled <- session.Idle(nil, nil) }()
+			synctest.Wait()
+			require.NoError(t, session.Close())
+			assert.NoError(t, <-idled)
+			assert.NoError(t, session.Poll(nil, true))
+		})
+	}
+}
+
+func TestOtherCommandsAreTheBackends(t *testing.T) {
+	script := []string{
+		"a CREATE x", "b RENAME x y", "c SUBSCRIBE y", "d LIST \"\" *", "e STATUS y (MESSAGES)", "f APPEND y {6+}", "A: b\r\n",
+		"g SELECT y", "h FETCH 1 (FLAGS BODY[])", "i STORE 1 +FLAGS (\\Seen)", "j SEARCH SEEN", "k COPY 1 INBOX", "l MOVE 1 INBOX",
+		"m UNSELECT", "n UNSUBSCRIBE y", "o DELETE y", "p NAMESPACE", "q SELECT INBOX", "r STORE 1 +FLAGS (\\Deleted)", "s EXPUNGE",
+		"t LOGOUT",
+	}
+	talk := func(newSession idle.NewSessionFunc) []string {
+		c := imaptest.Serve(t, newSession).Login("karen", "pass")
+		c.Send(script...)
+		return c.Rest()
+	}
+	mask := regexp.MustCompile("UIDVALIDITY [0-9]+|(COPY|APPEND)UID [0-9]+")
+	bare := strings.Join(talk(imaptest.Memory(imaptest.User("karen"))), "\n")
+	wrapped := strings.Join(talk(idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll})), "\n")
+	assert.Equal(t, mask.ReplaceAllString(bare, "UID"), mask.ReplaceAllString(wrapped, "UID"))
+	assert.Contains(t, wrapped, "t OK")
 }
 
 func TestNewSessionErrors(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/memconn"
 )
 
 // mechanisms is a session with SASL mechanisms of its own: PLAIN, or none.
@@ -176,7 +177,12 @@ func (e *early) Read(p []byte) (int, error) {
 
 func TestAHandshakeThatBeginsEarly(t *testing.T) {
 	ln := imaptest.Listen()
-	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})), ln)
+	var accepted net.Conn
+	newSession := func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		accepted = c.NetConn()
+		return noIdle{t: t}, nil, nil
+	}
+	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()})), ln)
 	conn, err := ln.Dial()
 	require.NoError(t, err)
 	c := imaptest.NewConn(t, tls.Client(&early{Conn: conn, line: "a STARTTLS\r\n", skip: 2}, imaptest.ClientTLS()))
@@ -184,6 +190,10 @@ func TestAHandshakeThatBeginsEarly(t *testing.T) {
 	assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("c IDLE")))
 	assert.NotContains(t, strings.Join(c.Cmd("d CAPABILITY"), "\n"), "IDLE")
 	assert.Equal(t, "BAD STARTTLS not available", imaptest.Last(c.Cmd("e STARTTLS")))
+	for below, ok := accepted.(interface{ NetConn() net.Conn }); ok; below, ok = accepted.(interface{ NetConn() net.Conn }) {
+		accepted = below.NetConn()
+	}
+	assert.IsType(t, &memconn.Conn{}, accepted)
 }
 
 func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
