@@ -441,27 +441,19 @@ func TestCloseAndCommandsWaitForAPoll(t *testing.T) {
 }
 
 func TestAFailingPollEndsTheConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBackend()
-		server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: idle.Poll}))
-		c := server.Login("karen", "pass")
-		begin(t, c, b)
-		b.mu.Lock()
-		b.fail = errors.New("disk on fire\r\n* BYE")
-		b.mu.Unlock()
-		assert.Equal(t, []string{"* BYE Cannot look for updates"}, c.Rest())
-	})
-	synctest.Test(t, func(t *testing.T) {
-		b := newBackend()
-		server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: idle.Off}))
-		c := server.Login("karen", "pass")
-		begin(t, c, b)
-		b.mu.Lock()
-		b.fail = errors.New("disk on fire")
-		b.mu.Unlock()
-		c.Send("DONE")
-		assert.Equal(t, "* BYE Cannot look for updates", c.Rest()[0])
-	})
+	for mode, send := range map[idle.Mode]string{idle.Poll: "", idle.Off: "DONE\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBackend()
+			server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: mode}))
+			c := server.Login("karen", "pass")
+			begin(t, c, b)
+			b.mu.Lock()
+			b.fail = errors.New("disk on fire\r\n* BYE")
+			b.mu.Unlock()
+			io.WriteString(c.Conn, send)
+			assert.Equal(t, "* BYE Cannot look for updates", c.Rest()[0])
+		})
+	}
 }
 
 func TestUpdatesOfARealBackend(t *testing.T) {

@@ -44,8 +44,8 @@ func newSession(inner imapserver.Session, conn *imapserver.Conn, options *Option
 
 // Idle returns when stop is closed or the session is.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	if max := s.options.MaxDuration; max > 0 {
-		timer := time.AfterFunc(max, func() { s.conn.Bye("IDLE took too long") })
+	if longest := s.options.MaxDuration; longest > 0 {
+		timer := time.AfterFunc(longest, func() { s.conn.Bye("IDLE took too long") })
 		defer timer.Stop()
 	}
 	user := s.userName()
