@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// limitFlags adds a flag for each field of limits.Options.
+func limitFlags(flags *flag.FlagSet, o *limits.Options) {
+	*o = *limits.DefaultOptions()
+	const noLimit = " (0: no limit)"
+	numberFlag(flags, &o.MaxConnections, "max-connections", "`number` of connections at once"+noLimit)
+	numberFlag(flags, &o.MaxConnectionsPerIP, "max-connections-per-ip", "`number` of connections from one address"+noLimit)
+	numberFlag(flags, &o.MaxLoginsPerUser, "max-logins-per-user", "`number` of sessions of one user that are logged in"+noLimit)
+	numberFlag(flags, &o.MaxLoginsPerIP, "max-logins-per-ip", "`number` of sessions from one address that are logged in"+noLimit)
+	numberFlag(flags, &o.MaxFailedLogins, "max-failed-logins", "`number` of failed logins that end a connection"+noLimit)
+	numberFlag(flags, &o.MaxFetches, "max-fetches", "`number` of FETCH commands that run at once"+noLimit)
+	numberFlag(flags, &o.MaxFetchesPerUser, "max-fetches-per-user", "`number` of FETCH commands of one user that run at once"+noLimit)
+	durationFlag(flags, &o.FetchTimeout, "fetch-timeout", "longest `time` a FETCH waits in the queue"+noLimit)
+	numberFlag(flags, &o.MaxSearches, "max-searches", "`number` of SEARCH commands that run at once"+noLimit)
+	numberFlag(flags, &o.MaxSearchesPerUser, "max-searches-per-user", "`number` of SEARCH commands of one user that run at once"+noLimit)
+	durationFlag(flags, &o.SearchTimeout, "search-timeout", "longest `time` a SEARCH waits in the queue"+noLimit)
+}
+
+// maxLoggedUser is how many characters of a user name are logged: it is up to the client, and may be 50 KB long.
+const maxLoggedUser = 64
+
+// eventLog returns what logs the events of a limiter.
+func eventLog(logger *slog.Logger) func(limits.Event) {
+	return func(event limits.Event) {
+		attrs := []slog.Attr{
+			slog.String("command", event.Command),
+			slog.String("user", cut(event.User, maxLoggedUser)),
+			slog.String("addr", address(event)),
+		}
+		if event.Limit != "" {
+			attrs = append(attrs, slog.String("limit", event.Limit), slog.Int("max", event.Max))
+		}
+		attrs = append(attrs, slog.Duration("waited", event.Waited))
+		level := slog.LevelWarn
+		if event.Kind == limits.Admitted {
+			level = slog.LevelInfo
+		}
+		logger.LogAttrs(context.Background(), level, event.Kind.String(), attrs...)
+	}
+}
+
+func address(event limits.Event) string {
+	if !event.Addr.IsValid() {
+		return ""
+	}
+	return event.Addr.String()
+}
+
+// cut returns at most max characters of the text, the last of them an ellipsis if there are more.
+func cut(text string, max int) string {
+	characters := []rune(text)
+	if len(characters) <= max {
+		return text
+	}
+	return string(characters[:max-1]) + "…"
+}

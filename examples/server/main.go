@@ -1,0 +1,83 @@
+// Command server is an IMAP server whose mail is in memory, with the limits of imapgate in front of it and a flag for each of them. It is
+// there to try a mail client or a setting against, and to be read. Run it with -h for the flags.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program. It returns the exit status after ctx is done, or when something is wrong.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	s, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printUsage(stdout)
+		return exitOK
+	}
+	if err == nil {
+		err = start(ctx, s, stdout, logger)
+	}
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "server: %v\n", err)
+	if !errors.As(err, new(*usageError)) {
+		return exitFailed
+	}
+	fmt.Fprintln(stderr, "Run it with -h for the flags.")
+	return exitUsage
+}
+
+// start stacks the packages around the backend, and serves until ctx is done.
+func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logger) error {
+	backend, err := newBackend(s, logger)
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := newTLSConfig(s)
+	if err != nil {
+		return err
+	}
+	s.limits.OnEvent = eventLog(logger)
+	limiter := limits.New(&s.limits)
+
+	newSession := backend.NewSession
+	newSession = s.delays.wrap(newSession)
+	newSession = limiter.Wrap(newSession) // outermost: it refuses before any other work is done
+
+	services, err := listen(s, newSession, tlsConfig, logger)
+	if err != nil {
+		return err
+	}
+	failed := services.serve()
+	printBanner(stdout, s, services)
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		logger.Info("stopping")
+	}
+	stop(limiter, services)
+	return err
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// settings is what the command line says.
+type settings struct {
+	listen, listenTLS string // "" is off
+	tlsCert, tlsKey   string
+	mail              string
+	users             string
+	accounts          []account // what users says
+	delays            delays
+	limits            limits.Options
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// wrongValue returns the error of a flag, in the words of package flag.
+func wrongValue(name, value string, err error) error {
+	return &usageError{fmt.Errorf("invalid value %q for flag -%s: %w", value, name, err)}
+}
+
+// newFlags returns the flags, which set s. Each part of the server has its own function that adds some.
+func newFlags(s *settings) *flag.FlagSet {
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	listenFlags(flags, s)
+	backendFlags(flags, s)
+	s.delays.flags(flags)
+	limitFlags(flags, &s.limits)
+	return flags
+}
+
+// parse returns the settings, flag.ErrHelp, or a usageError.
+func parse(args []string) (*settings, error) {
+	s := &settings{}
+	flags := newFlags(s)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil, err
+	} else if err != nil {
+		return nil, &usageError{err}
+	}
+	if flags.NArg() > 0 {
+		return nil, &usageError{fmt.Errorf("unexpected argument %q: everything is set by flags", flags.Arg(0))}
+	}
+	if err := s.checkListen(); err != nil {
+		return nil, err
+	}
+	var err error
+	s.accounts, err = parseUsers(s.users)
+	return s, err
+}
+
+func printUsage(w io.Writer) {
+	flags := newFlags(&settings{})
+	flags.SetOutput(w)
+	fmt.Fprintln(w, "An IMAP server with the mail in memory, and the limits of imapgate in front of it.\n\nFlags:")
+	flags.PrintDefaults()
+}
+
+// value is the flag.Value of a variable of any type.
+type value[T any] struct {
+	variable *T
+	parse    func(text string) (T, error)
+}
+
+func (v value[T]) String() string {
+	if v.variable == nil { // package flag asks for the text of a zero value
+		return ""
+	}
+	return fmt.Sprint(*v.variable)
+}
+
+func (v value[T]) Set(text string) (err error) {
+	parsed, err := v.parse(text)
+	if err == nil {
+		*v.variable = parsed
+	}
+	return err
+}
+
+// numberFlag adds a flag that takes 0 or a positive number.
+func numberFlag(flags *flag.FlagSet, variable *int, name, usage string) {
+	flags.Var(value[int]{variable, func(text string) (int, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return 0, errors.New("it takes a whole number, 0 or more")
+		}
+		return n, nil
+	}}, name, usage)
+}
+
+// durationFlag adds a flag that takes 0 or a positive duration.
+func durationFlag(flags *flag.FlagSet, variable *time.Duration, name, usage string) {
+	flags.Var(value[time.Duration]{variable, func(text string) (time.Duration, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			return 0, errors.New("it takes a duration with its unit, such as 40s or 200ms, 0 or more")
+		}
+		return d, nil
+	}}, name, usage)
+}
