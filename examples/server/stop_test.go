@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// It ends at once with clients in every state: before login, in IDLE, under TLS, in a slow command, and waiting, which are told.
+func TestItEndsCleanly(t *testing.T) {
+	s := startServer(t, "-delay", "1m", "-max-fetches-per-user", "1")
+	s.dial()
+	s.dialTLS()
+	idle := s.selected("bob")
+	idle.Send("a IDLE")
+	assert.Equal(t, "+ idling", idle.Line())
+	slow := s.selected("karen")
+	slow.Send("a FETCH 1 FLAGS")
+	waiting := s.selected("karen")
+	waiting.Send("a FETCH 1 FLAGS")
+	start := time.Now()
+	assert.Equal(t, exitOK, s.stop())
+	assert.Less(t, time.Since(start), 2*time.Second)
+	assert.Empty(t, idle.Rest())
+	assert.Equal(t, []string{"a NO [UNAVAILABLE] The server is shutting down"}, append(slow.Rest(), waiting.Rest()...))
+}
+
+func TestSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no signals")
+	}
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		stdout, stderr := newOutput(), newOutput()
+		program := exec.Command(os.Args[0], "-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.1:0")
+		program.Env = append(os.Environ(), asProgram+"=1")
+		program.Stdout, program.Stderr = stdout, stderr
+		require.NoError(t, program.Start())
+		stdout.waitFor(t, "Ctrl-C")
+		require.NoError(t, program.Process.Signal(signal))
+		assert.NoError(t, program.Wait(), "%v: %s", signal, stderr)
+	}
+}
