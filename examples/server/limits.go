@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"log/slog"
+	"time"
 
 	"github.com/imapgate/imapgate/limits"
 )
@@ -39,7 +40,7 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 		if event.Limit != "" {
 			attrs = append(attrs, slog.String("limit", event.Limit), slog.Int("max", event.Max))
 		}
-		attrs = append(attrs, slog.Duration("waited", event.Waited))
+		attrs = append(attrs, slog.Duration("waited", event.Waited.Round(time.Millisecond)))
 		level := slog.LevelWarn
 		if event.Kind == limits.Admitted {
 			level = slog.LevelInfo
