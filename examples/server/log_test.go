@@ -33,7 +33,9 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	answers := []string{imaptest.Last(first.Answer("a")), imaptest.Last(second.Answer("a"))}
 	assert.Contains(t, answers, "NO [LIMIT] Too many concurrent searches - try again later")
 	assert.Contains(t, answers, "OK SEARCH completed")
-	assert.Regexp(t, `level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms\n`, s.stderr.String())
+	assert.Regexp(t,
+		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms\n`,
+		s.stderr.String())
 
 	s = startServer(t, "-max-fetches-per-user", "1", "-delay", "50ms")
 	first, second = s.selected("karen"), s.selected("karen")

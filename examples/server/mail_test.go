@@ -50,7 +50,8 @@ func TestLoadAFolder(t *testing.T) {
 
 	mail, log := load(t, folder)
 	assertDates(t, mail, "1998-01-03T08:20:30Z", "1999-12-31T00:00:00Z", "1998-01-04T00:00:00Z", "1998-01-03T01:05:34Z")
-	assert.Equal(t, "From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\none\r\ntwo\r\n", string(mail[0].content))
+	assert.Equal(t, "From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\none\r\ntwo\r\n",
+		string(mail[0].content))
 	assert.Equal(t, "Subject: only a header\r\nDate: Sun, 4 Jan 1998 00:00:00 +0000\r\n\r\n", string(mail[2].content))
 	assert.Equal(t, "Subject: x\r\n\r\nline\r\n", string(mail[3].content))
 	for _, want := range []string{

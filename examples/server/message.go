@@ -51,7 +51,7 @@ func newMessage(raw []byte, fileTime time.Time) (message, error) {
 	return message{content: content, date: date}, nil
 }
 
-// readable tells whether go-imap can serve the message. One whose header it cannot read has no BODY[], and its ENVELOPE panics.
+// readable tells whether go-imap can serve the message. One whose header it cannot read has neither BODY[] nor ENVELOPE.
 func readable(content []byte) bool {
 	all := imapserver.ExtractBodySection(bytes.NewReader(content), &imap.FetchItemBodySection{})
 	return len(all) == len(content)
