@@ -1,8 +1,12 @@
 package idle
 
 import (
+	"context"
+
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
 )
 
 // The commands below wait for a poll of an IDLE that the client left without DONE, and for nothing else.
@@ -74,15 +78,25 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 }
 
 func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	return s.SearchContext(context.Background(), kind, criteria, options)
+}
+
+// SearchContext is Search with a context for a backend that takes one.
+func (s *session) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Session.Search(kind, criteria, options)
+	return keep.Search(ctx, s.Session, kind, criteria, options)
 }
 
 func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	return s.FetchContext(context.Background(), w, numSet, options)
+}
+
+// FetchContext is Fetch with a context for a backend that takes one.
+func (s *session) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Session.Fetch(w, numSet, options)
+	return keep.Fetch(ctx, s.Session, w, numSet, options)
 }
 
 func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {

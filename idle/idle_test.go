@@ -514,9 +514,12 @@ func TestOtherCommandsAreTheBackends(t *testing.T) {
 		c.Send(script...)
 		return c.Rest()
 	}
+	// imapmemserver's flags come in random order.
+	flags := regexp.MustCompile(`\\deleted \\seen|\\seen \\deleted`)
 	mask := regexp.MustCompile("UIDVALIDITY [0-9]+|(COPY|APPEND)UID [0-9]+")
 	bare := strings.Join(talk(imaptest.Memory(imaptest.User("karen"))), "\n")
 	wrapped := strings.Join(talk(idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll})), "\n")
+	bare, wrapped = flags.ReplaceAllString(bare, "both"), flags.ReplaceAllString(wrapped, "both")
 	assert.Equal(t, mask.ReplaceAllString(bare, "UID"), mask.ReplaceAllString(wrapped, "UID"))
 	assert.Contains(t, wrapped, "t OK")
 }

@@ -42,13 +42,12 @@ func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 }
 
 func (s *session) runFetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
-	inner, ok := keep.As[FetchContext](s.Session)
-	if !ok {
+	if !s.stopsFetch {
 		return s.Session.Fetch(w, numSet, options)
 	}
 	ctx, end := s.commandContext(s.limiter.settings.Load().MaxFetchTime, ErrFetchTime, nil)
 	defer end()
-	err := inner.FetchContext(ctx, w, numSet, options)
+	err := keep.Fetch(ctx, s.Session, w, numSet, options)
 	if stopped := s.stopped(ctx, commandFetch); stopped != nil {
 		return stopped
 	}

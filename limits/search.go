@@ -43,13 +43,12 @@ func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriter
 	settings := s.limiter.settings.Load()
 	s.notice.start(&s.client, settings.ProgressInterval)
 	defer s.notice.stop()
-	inner, ok := keep.As[SearchContext](s.Session)
-	if !ok {
+	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
 	}
 	ctx, end := s.commandContext(settings.MaxSearchTime, ErrSearchTime, gone)
 	defer end()
-	data, err := inner.SearchContext(ctx, kind, criteria, options)
+	data, err := keep.Search(ctx, s.Session, kind, criteria, options)
 	if stopped := s.stopped(ctx, commandSearch); stopped != nil {
 		return nil, stopped
 	}

@@ -34,6 +34,8 @@ type session struct {
 	loggedIn  bool
 	closed    bool
 
+	stopsFetch, stopsSearch bool // the backend takes a context
+
 	releaseConnection func()
 }
 
@@ -79,6 +81,8 @@ func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imap
 	if err != nil {
 		return nil, nil, err
 	}
+	_, s.stopsFetch = keep.Backend(inner).(FetchContext)
+	_, s.stopsSearch = keep.Backend(inner).(SearchContext)
 	admitted = true
 	return keep.Optional(s, inner), greeting, nil
 }

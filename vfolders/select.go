@@ -1,10 +1,13 @@
 package vfolders
 
 import (
+	"context"
 	"errors"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
 )
 
 const (
@@ -135,8 +138,13 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 
 // Search finds nothing in a virtual folder.
 func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	return s.SearchContext(context.Background(), kind, criteria, options)
+}
+
+// SearchContext is Search with a context for a backend that takes one.
+func (s *session) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
 	if !s.virtual.Load() {
-		return s.Session.Search(kind, criteria, options)
+		return keep.Search(ctx, s.Session, kind, criteria, options)
 	}
 	if kind == imapserver.NumKindUID {
 		return &imap.SearchData{All: imap.UIDSet{}}, nil
@@ -146,10 +154,15 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 
 // Fetch finds nothing in a virtual folder.
 func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	return s.FetchContext(context.Background(), w, numSet, options)
+}
+
+// FetchContext is Fetch with a context for a backend that takes one.
+func (s *session) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
 	if s.virtual.Load() {
 		return nil
 	}
-	return s.Session.Fetch(w, numSet, options)
+	return keep.Fetch(ctx, s.Session, w, numSet, options)
 }
 
 // Store finds nothing in a virtual folder.

@@ -24,6 +24,21 @@ func limitFlags(flags *flag.FlagSet, o *limits.Options) {
 	numberFlag(flags, &o.MaxSearches, "max-searches", "`number` of SEARCH commands that run at once"+noLimit)
 	numberFlag(flags, &o.MaxSearchesPerUser, "max-searches-per-user", "`number` of SEARCH commands of one user that run at once"+noLimit)
 	durationFlag(flags, &o.SearchTimeout, "search-timeout", "longest `time` a SEARCH waits in the queue"+noLimit)
+	numberFlag(flags, &o.MaxWaiting, "max-waiting", "`number` of commands in each queue"+noLimit)
+	numberFlag(flags, &o.MaxWaitingPerUser, "max-waiting-per-user", "`number` of commands of one user in each queue"+noLimit)
+	flags.BoolVar(&o.ShareSearches, "share-searches", o.ShareSearches, "run equal UID SEARCHes of a user once")
+	flags.BoolVar(&o.JoinRunning, "join-running", o.JoinRunning, "answer a UID SEARCH with an equal one that has begun before it came")
+	durationFlag(flags, &o.ProgressInterval, "progress-interval", "`time` between words of progress to a client that waits (0: none)")
+	durationFlag(flags, &o.MaxFetchTime, "max-fetch-time", "longest `time` a FETCH runs"+noLimit)
+	durationFlag(flags, &o.MaxSearchTime, "max-search-time", "longest `time` a SEARCH runs"+noLimit)
+	durationFlag(flags, &o.StallTimeout, "stall-timeout", "`time` after which a client that reads nothing of a FETCH is closed (0: never)")
+	durationFlag(flags, &o.LoginTimeout, "login-timeout", "longest `time` a connection takes to log in"+noLimit)
+	durationFlag(flags, &o.EvictIdle, "evict-idle", "`time` after which a silent session makes room for a new login of its user (0: never)")
+	numberFlag(flags, &o.MaxListWildcards, "max-list-wildcards", "`number` of wildcards in a mailbox pattern"+noLimit)
+	numberFlag(flags, &o.MaxSearchTerms, "max-search-terms", "`number` of terms in a SEARCH"+noLimit)
+	numberFlag(flags, &o.MaxSearchDepth, "max-search-depth", "`number` of levels of NOT and OR in a SEARCH"+noLimit)
+	numberFlag(flags, &o.MaxAppendSize, "max-append-size", "`number` of bytes of the largest message that APPEND takes"+noLimit)
+	flags.BoolVar(&o.DryRun, "dry-run", o.DryRun, "report what would be refused, and refuse nothing")
 }
 
 // maxLoggedUser is how many characters of a user name are logged: it is up to the client, and may be 50 KB long.
@@ -38,7 +53,7 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 			slog.String("addr", address(event)),
 		}
 		if event.Limit != "" {
-			attrs = append(attrs, slog.String("limit", event.Limit), slog.Int("max", event.Max))
+			attrs = append(attrs, slog.String("limit", event.Limit), slog.Int64("max", event.Max))
 		}
 		attrs = append(attrs, slog.Duration("waited", event.Waited.Round(time.Millisecond)))
 		level := slog.LevelWarn

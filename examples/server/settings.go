@@ -93,13 +93,13 @@ func (v value[T]) Set(text string) (err error) {
 }
 
 // numberFlag adds a flag that takes 0 or a positive number.
-func numberFlag(flags *flag.FlagSet, variable *int, name, usage string) {
-	flags.Var(value[int]{variable, func(text string) (int, error) {
-		n, err := strconv.Atoi(text)
+func numberFlag[N int | int64](flags *flag.FlagSet, variable *N, name, usage string) {
+	flags.Var(value[N]{variable, func(text string) (N, error) {
+		n, err := strconv.ParseInt(text, 10, strconv.IntSize)
 		if err != nil || n < 0 {
 			return 0, errors.New("it takes a whole number, 0 or more")
 		}
-		return n, nil
+		return N(n), nil
 	}}, name, usage)
 }
 

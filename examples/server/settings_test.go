@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,9 @@ func TestEveryLimitHasItsFlagAndDefault(t *testing.T) {
 		value := defaults.Field(i).Interface()
 		text := "7"
 		switch field.Type {
-		case reflect.TypeFor[int]():
+		case reflect.TypeFor[int](), reflect.TypeFor[int64]():
+		case reflect.TypeFor[bool]():
+			text = strconv.FormatBool(!value.(bool))
 		case reflect.TypeFor[time.Duration]():
 			text = "7s"
 		default:
@@ -98,7 +101,7 @@ func TestEveryLimitHasItsFlagAndDefault(t *testing.T) {
 		assert.Equal(t, text, f.Value.String())
 		assert.NotEqual(t, value, reflect.ValueOf(s.limits).Field(i).Interface(), name)
 	}
-	assert.Equal(t, 11, checked)
+	assert.Equal(t, 26, checked)
 }
 
 func TestHelpShowsTheDefaults(t *testing.T) {

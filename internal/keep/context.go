@@ -1,0 +1,35 @@
+package keep
+
+import (
+	"context"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// FetchContext and SearchContext are what a backend can offer whose commands can be stopped; package limits documents them. Every wrapper
+// that overrides Fetch or Search has the method too, and passes the context on.
+type (
+	FetchContext interface {
+		FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error
+	}
+	SearchContext interface {
+		SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error)
+	}
+)
+
+// Fetch runs the session's FETCH, with the context if the session takes one.
+func Fetch(ctx context.Context, session imapserver.Session, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	if inner, ok := As[FetchContext](session); ok {
+		return inner.FetchContext(ctx, w, numSet, options)
+	}
+	return session.Fetch(w, numSet, options)
+}
+
+// Search runs the session's SEARCH, with the context if the session takes one.
+func Search(ctx context.Context, session imapserver.Session, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	if inner, ok := As[SearchContext](session); ok {
+		return inner.SearchContext(ctx, kind, criteria, options)
+	}
+	return session.Search(kind, criteria, options)
+}
