@@ -617,3 +617,32 @@ func (p prefixed) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// A backend with mechanisms or a greeting that do not tell the user does so itself.
+func TestUsernameKnowsTheUserOfAPreAuthSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend()
+		asked := make(chan string, 1)
+		server := imaptest.NewServer(t, &imapserver.Options{NewSession: idle.Wrap(
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return b, &imapserver.GreetingData{PreAuth: true}, nil
+			},
+			&idle.Options{
+				Username: func(session imapserver.Session) string {
+					assert.Same(t, b, session)
+					return "karen"
+				},
+				ModeFor: func(user string) idle.Mode {
+					asked <- user
+					return idle.Poll
+				},
+			})})
+		c := server.Dial()
+		c.Line()
+		c.Send("a IDLE")
+		assert.Equal(t, "karen", <-asked)
+		c.Line()
+		c.Send("DONE")
+		assert.True(t, imaptest.IsOK(c.Answer("a")))
+	})
+}

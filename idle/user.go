@@ -5,11 +5,18 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
+
+	"github.com/imapgate/imapgate/internal/keep"
 )
 
 func (s *session) userName() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.options.Username != nil {
+		if user := s.options.Username(keep.Backend(s.Session)); user != "" {
+			return user
+		}
+	}
 	return s.user
 }
 
