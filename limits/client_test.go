@@ -84,7 +84,7 @@ func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 		options := &limits.Options{
 			MaxConnections: 2, MaxConnectionsPerIP: 1, MaxLoginsPerUser: 1, MaxLoginsPerIP: 1, MaxFailedLogins: 1,
 			MaxFetches: 1, MaxFetchesPerUser: 1, MaxSearches: 1, MaxWaiting: 1, MaxListWildcards: 1, MaxSearchTerms: 1,
-			LoginTimeout: time.Second, ShareSearches: true,
+			LoginTimeout: time.Second, ShareSearches: true, MaxSearchDepth: 1,
 			Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		}
 		w := newWork(10 * time.Second)
@@ -227,4 +227,14 @@ func TestEventsGoByTheirNames(t *testing.T) {
 		names = append(names, kind.String())
 	}
 	assert.Equal(t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,unknown", strings.Join(names, ","))
+}
+
+func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := limits.DefaultOptions()
+		options.Exempt = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}
+		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
+		took := elapsed(func() { assert.Equal(t, map[string]int{"OK": 50}, s.storm(50, "2001:db8::1", "karen", "pass")) })
+		assert.Equal(t, time.Second, took)
+	})
 }

@@ -3,6 +3,7 @@ package limits_test
 import (
 	"context"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -172,4 +173,44 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 		runtime.Gosched()
 	}
 	assert.Empty(t, running, "it ran once")
+}
+
+// patient is a backend session that takes a context, and longer than it may.
+type patient struct{ backendSession }
+
+func (s *patient) FetchContext(ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Hour):
+		return nil
+	}
+}
+
+func TestNobodyIsStoppedUnderDryRunOrInAnExemptNetwork(t *testing.T) {
+	for name, test := range map[string]struct {
+		options limits.Options
+		told    int
+	}{
+		"DryRun": {limits.Options{DryRun: true}, 1},
+		"Exempt": {limits.Options{Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{}
+				var events []limits.Event
+				test.options.MaxFetchTime = time.Minute
+				test.options.OnEvent = func(e limits.Event) { events = append(events, e) }
+				s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return &patient{backendSession{backend: b}}, nil, nil
+				}, &test.options)
+				assert.True(t, imaptest.IsOK(s.selected("karen").Cmd("x FETCH 1 FLAGS")))
+				require.Len(t, events, test.told)
+				for _, e := range events {
+					assert.True(t, e.DryRun)
+					assert.Equal(t, "MaxFetchTime", e.Limit)
+				}
+			})
+		})
+	}
 }

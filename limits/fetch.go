@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -45,10 +46,11 @@ func (s *session) runFetch(w *imapserver.FetchWriter, numSet imap.NumSet, option
 	if !s.stopsFetch {
 		return s.Session.Fetch(w, numSet, options)
 	}
-	ctx, end := s.commandContext(s.limiter.settings.Load().MaxFetchTime, ErrFetchTime, nil)
+	start, limit := time.Now(), timeLimit{s.limiter.settings.Load().MaxFetchTime, ErrFetchTime}
+	ctx, end := s.commandContext(limit, nil)
 	defer end()
 	err := keep.Fetch(ctx, s.Session, w, numSet, options)
-	if stopped := s.stopped(ctx, commandFetch); stopped != nil {
+	if stopped := s.stopped(ctx, commandFetch, limit, start); stopped != nil {
 		return stopped
 	}
 	return err

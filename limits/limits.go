@@ -18,12 +18,14 @@
 // way to lock that user out, or to ask whether the account exists or is in use. Two rules see to both. They hold for each pair of a
 // user and an address, so that nobody's logins wait for those of another address:
 //
-//   - While no session of the user is logged in from the address, its logins are checked one at a time, whatever the state of the account:
-//     a stranger always gets the backend's own answer, at the same pace.
+//   - While no session of the user is logged in from the address, its logins are checked one at a time, whatever the state of the account
+//     and its limits: a stranger always gets the backend's own answer, at the same pace.
 //   - When there is such a session, as many are checked at once as could still be admitted, and none when the user is at the limit:
 //     those are refused without a password check.
 //
-// A slot is taken only after the backend has accepted the password.
+// A slot is taken only after the backend has accepted the password. A login that has waited 30 s for the outcome of others is refused.
+// Without a limit on the logins of users there is no need for any of this, and of connections without an address, such as a Unix socket's,
+// nobody can say who is a stranger to whom: there each login is checked.
 //
 // # Queues
 //

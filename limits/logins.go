@@ -278,6 +278,9 @@ func (l *logins) settleLocked(key loginKey, p *pair) {
 // mayCheckLocked tells whether one more login of the pair may be checked beside those that are: no more than could still be admitted, and
 // only one while no session of the user is there. That does not depend on the limits of the user, which are nobody's business either.
 func (l *logins) mayCheckLocked(c *client, p *pair) bool {
+	if c.limits.Load().exempt {
+		return true
+	}
 	room := l.roomAtLocked(c)
 	if user := p.knownUser(); user != "" {
 		room = min(room, max(l.roomLocked(c, user), len(l.evictableLocked(user))))

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"context"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -46,10 +47,11 @@ func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriter
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
 	}
-	ctx, end := s.commandContext(settings.MaxSearchTime, ErrSearchTime, gone)
+	start, limit := time.Now(), timeLimit{settings.MaxSearchTime, ErrSearchTime}
+	ctx, end := s.commandContext(limit, gone)
 	defer end()
 	data, err := keep.Search(ctx, s.Session, kind, criteria, options)
-	if stopped := s.stopped(ctx, commandSearch); stopped != nil {
+	if stopped := s.stopped(ctx, commandSearch, limit, start); stopped != nil {
 		return nil, stopped
 	}
 	return data, err

@@ -47,7 +47,7 @@ func (c *client) stalledFor(timeout time.Duration) (stalled, fetches bool) {
 	a := &c.activity
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.command != commandFetch {
+	if a.command != commandFetch || c.limits.Load().exempt {
 		return false, false
 	}
 	if a.waiting {
