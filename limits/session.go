@@ -52,14 +52,9 @@ func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imap
 		return nil, nil, asGreeting(ErrClosed)
 	}
 	release, refusal := l.connections.acquire(&s.client)
-	if refusal != nil && s.refuses(Event{Command: commandConnect}, refusal) {
-		return nil, nil, refusal
-	}
-	s.releaseConnection = release
-	l.sessions.add(s)
 	admitted := false
 	defer func() {
-		if admitted {
+		if admitted || release == nil {
 			return
 		}
 		defer s.release()
@@ -68,6 +63,11 @@ func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imap
 			err = errors.Join(err, s.Session.Close())
 		}
 	}()
+	s.releaseConnection = release
+	if refusal != nil && s.refuses(Event{Command: commandConnect}, refusal) {
+		return nil, nil, refusal
+	}
+	l.sessions.add(s)
 	s.armLoginTimeout()
 
 	inner, greeting, err := next(conn)
