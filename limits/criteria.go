@@ -54,7 +54,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 		}
 	}
 	for _, header := range c.Header {
-		add("HEADER", strings.ToLower(header.Key), header.Value)
+		add("HEADER", foldASCII(header.Key), header.Value)
 	}
 	for _, body := range c.Body {
 		add("BODY", body)
@@ -70,7 +70,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 			if strings.EqualFold(string(flag), string(recent)) {
 				return "", false
 			}
-			add(flags.name, strings.ToLower(string(flag)))
+			add(flags.name, foldASCII(string(flag)))
 		}
 	}
 	if c.Larger != 0 {

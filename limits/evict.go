@@ -7,12 +7,16 @@ import (
 
 const byeEvicted = "[LIMIT] A newer login of this user took the place of this idle session"
 
-// evictableLocked returns the sessions of the user that give way to a new one, the first to go first: those whose client has hung up while a
-// command keeps the server from seeing it, then, with EvictIdle, those that have been silent for so long, the longest first.
+// evictableLocked returns the sessions of the user that give way to one of the client, the first to go first: those whose client has hung up
+// while a command keeps the server from seeing it, then, with EvictIdle, those that have been silent for so long, the longest first. Their
+// commands may still run at the backend, so that of those who left no more than MaxLoginsPerUser may linger.
 //
 // It is asked for a login only after the password was found right or from an address that has a session of the user; and a session that is
 // only silent goes only in admit, for a right password.
-func (l *logins) evictableLocked(user string) []*session {
+func (l *logins) evictableLocked(c *client, user string) []*session {
+	if l.evicted.get(user) >= c.limits.Load().MaxLoginsPerUser {
+		return nil
+	}
 	var ghosts, silent []*session
 	quiet := make(map[*session]time.Time)
 	for s := range l.users.get(user) {

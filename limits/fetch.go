@@ -3,6 +3,7 @@ package limits
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -15,8 +16,8 @@ import (
 
 // FetchContext is a session whose FETCH can be stopped. A backend's session that has this method gets the FETCHes through it instead of
 // Fetch. The context ends when the client has hung up, after [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then
-// return soon, with any error: the client is told why, and never that the FETCH is complete. It should return between two messages: the rest
-// of one that has begun is what the client takes the answer for.
+// return soon, with any error: the client is told why, and never that the FETCH is complete. It must return between two messages: the client takes
+// the answer for the rest of one that has begun, and go-imap waits for ever for a message that was not closed.
 type FetchContext interface {
 	FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error
 }
@@ -64,7 +65,13 @@ func (s *session) lost(err error) bool {
 	if answer := (*imap.Error)(nil); errors.As(err, &answer) {
 		return false
 	}
-	return s.socket.hungUp() || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	timedOut := errors.Is(err, os.ErrDeadlineExceeded)
+	if s.socket.canTell() {
+		_, more, ok := s.socket.sent()
+		return s.socket.hungUp() || timedOut && (more || !ok)
+	}
+	// It may be some other connection, of the backend to its database, that the error is about. But then this client can come again.
+	return timedOut || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // enter takes a slot of the gate for the command. It must be left in any case.
@@ -72,7 +79,7 @@ func (s *session) enter(slot *slot, g *gate, command string) (refusal *imap.Erro
 	*slot, refusal = g.acquire(&s.client)
 	switch {
 	case refusal != nil:
-		if s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, refusal) {
+		if s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, refusal) || slot.gate == nil {
 			return refusal
 		}
 	case slot.waited > 0:

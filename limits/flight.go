@@ -14,11 +14,19 @@ type mailbox struct {
 	uidValidity uint32
 }
 
-// flightKey is what SEARCHes must have in common to get the same answer.
+// flightKey is what SEARCHes must have in common to get the same answer. The account is not the key that the user is counted by, which can
+// stand for several accounts.
 type flightKey struct {
-	user    string
+	account account
 	mailbox mailbox
 	search  string
+}
+
+// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends. The name is that of LOGIN, or the one
+// that Options.Username gives; what a client claims in a SASL exchange proves too little.
+type account struct {
+	backend uint64
+	name    string
 }
 
 // flights lets identical SEARCHes run once: of those with one key, at most one runs and one waits, and all who have come while it waited get
@@ -45,6 +53,8 @@ type group struct {
 	done    chan struct{} // closed when there are data and err
 	data    *imap.SearchData
 	err     error
+	// orphaned is set when it failed and the client of the session that ran it was gone.
+	orphaned bool
 }
 
 // errSearchBroke is what those get who waited for a SEARCH that panicked.
@@ -54,17 +64,26 @@ var errSearchBroke = &imap.Error{
 	Text: "Internal server error",
 }
 
+// errDryRun makes a SEARCH that waits run at once, when that begins.
+var errDryRun = &imap.Error{}
+
 // sharedSearch runs a UID SEARCH, or waits for the answer to an identical one.
 func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
 	start := time.Now()
 	f := &s.limiter.flights
 	for {
+		event := Event{Kind: Admitted, Command: commandSearch, User: s.user}
 		g, refusal := f.join(key, s)
 		runs := false
 		if refusal == nil {
-			runs, refusal = f.await(key, g, s, start)
+			var waited bool
+			if runs, waited, refusal = f.await(key, g, s, start); waited {
+				event.Waited = time.Since(start)
+			}
 		}
-		event := Event{Kind: Admitted, Command: commandSearch, User: s.user, Waited: time.Since(start)}
+		if refusal == errDryRun {
+			return s.searchAlone(imapserver.NumKindUID, criteria, options)
+		}
 		if refusal != nil {
 			event.Kind = Refused
 			s.tellRefusal(event, refusal)
@@ -80,8 +99,8 @@ func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, opt
 			s.tell(event)
 		}
 		switch {
-		case g.err == errClientGone && !s.socket.hungUp():
-			continue // it was stopped for those who have hung up, just when this client came
+		case g.orphaned && !s.socket.hungUp():
+			continue // the client for whom it ran has hung up, which may be all that was wrong
 		case g.err != nil:
 			return nil, g.err
 		}
@@ -121,7 +140,7 @@ func (f *flights) join(key flightKey, s *session) (g *group, refusal *imap.Error
 
 // await waits until the session is the one to run the group's SEARCH, or until that has been run. After a refusal it is in the group no
 // more. Each has its own deadline, until the SEARCH begins.
-func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (runs bool, refusal *imap.Error) {
+func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (runs, waited bool, refusal *imap.Error) {
 	wait := wait{client: &s.client, progress: newProgress(textWaiting, s.limiter.settings.Load().ProgressInterval, start)}
 	defer wait.end()
 	s.activity.wait(true)
@@ -133,28 +152,30 @@ func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (r
 		switch {
 		case isClosed(g.done):
 			f.mu.Unlock()
-			return false, nil
+			return false, waited, nil
 		case got == outcomeClientGone:
 			refusal = errClientGone
+		case closed:
+			refusal = ErrClosed
 		case g.running:
 			f.mu.Unlock()
 			wait.deadline, wait.progress.text = time.Time{}, textRunning
-			got = wait.next(g.done, nil)
+			got, waited = wait.next(g.done, changed), true
 			continue
 		case g.waiter != nil && isClosed(g.waiter.ready):
 			g.running = true
 			f.keys.set(key, flight{running: g})
 			f.mu.Unlock()
-			return true, nil
-		case closed:
-			refusal = ErrClosed
+			return true, waited, nil
 		case got == outcomeTimedOut:
 			refusal = f.gate.refusal
+		case s.dryRun():
+			refusal = errDryRun
 		}
 		if refusal != nil {
 			f.leaveLocked(key, g, s)
 			f.mu.Unlock()
-			return false, refusal
+			return false, waited, refusal
 		}
 		ready := g.placed
 		if g.waiter != nil {
@@ -162,7 +183,7 @@ func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (r
 		}
 		f.mu.Unlock()
 		wait.deadline = deadline
-		got = wait.next(ready, changed)
+		got, waited = wait.next(ready, changed), true
 	}
 }
 
@@ -175,6 +196,7 @@ func (f *flights) run(key flightKey, g *group, s *session, criteria *imap.Search
 		return
 	}
 	g.data, g.err = data, err
+	g.orphaned = err != nil && s.socket.hungUp()
 }
 
 // finish gives the answer out and the slot back, and puts the group that has waited meanwhile into the queue.

@@ -49,6 +49,7 @@ type queue struct {
 // waiter is a command in the queue, or one that came through it and is inside.
 type waiter struct {
 	client  *client
+	user    string // whose it is: the client may have logged out when a shared SEARCH, for which it came, still waits
 	start   time.Time
 	ready   chan struct{} // closed when the slot is granted
 	granted bool
@@ -114,7 +115,7 @@ func (g *gate) await(w *waiter, interval time.Duration) (s slot, refusal *imap.E
 			refusal = errClientGone
 		case w.granted:
 			g.mu.Unlock()
-			s.gate, s.user = g, w.client.turn
+			s.gate, s.user = g, w.user
 			return s, nil
 		case g.closed:
 			refusal = ErrClosed
@@ -122,6 +123,10 @@ func (g *gate) await(w *waiter, interval time.Duration) (s slot, refusal *imap.E
 			refusal = g.refusal
 		default:
 			g.mu.Unlock()
+			if w.client.limiter.settings.Load().DryRun {
+				s.gate, s.user, s.shadow = g, w.user, w
+				return s, nil
+			}
 			continue
 		}
 		g.abandonLocked(w)
@@ -165,7 +170,7 @@ func (g *gate) join(c *client, hasWaited bool) (*waiter, *imap.Error) {
 		return nil, ErrClosed
 	case g.mayEnterLocked(c):
 		g.enterLocked(c.turn)
-		w := &waiter{client: c, granted: true, ready: make(chan struct{})}
+		w := &waiter{client: c, user: c.turn, granted: true, ready: make(chan struct{})}
 		close(w.ready)
 		return w, nil
 	case !hasWaited && g.queueFullLocked(c):
@@ -182,7 +187,7 @@ func (g *gate) abandon(w *waiter) {
 }
 
 func (g *gate) abandonLocked(w *waiter) {
-	user := w.client.turn
+	user := w.user
 	if w.granted {
 		g.leaveLocked(user)
 		return
@@ -267,7 +272,7 @@ func (g *gate) enqueueLocked(c *client) *waiter {
 	if u.queue == nil {
 		u.queue = &queue{user: c.turn}
 	}
-	w := &waiter{client: c, start: time.Now(), ready: make(chan struct{})}
+	w := &waiter{client: c, user: c.turn, start: time.Now(), ready: make(chan struct{})}
 	w.place = u.queue.waiters.PushBack(w)
 	g.waiting++
 	g.users.set(c.turn, u)

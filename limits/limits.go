@@ -62,6 +62,7 @@ type Limiter struct {
 	open      context.Context // ends with ErrClosed at Close
 	shut      context.CancelCauseFunc
 	closed    atomic.Bool
+	backends  atomic.Uint64 // numbers the calls of Wrap
 	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
 }
 
@@ -100,6 +101,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 		s.refreshLimits()
 		s.armLoginTimeout()
 	}
+	if len(l.sessions.all()) > 0 {
+		l.stalls.watch(l)
+	}
 	l.logins.review()
 	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxWaiting, o.FetchTimeout})
 	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxWaiting, o.SearchTimeout})
@@ -121,8 +125,9 @@ func (l *Limiter) Close() error {
 // Wrap returns a NewSession function whose sessions are those of next with the limits of l on them. It goes outside every other wrapper,
 // so that it refuses before any other work is done. A wrapped session has exactly the optional interfaces of the session it wraps.
 func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
+	backend := l.backends.Add(1)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return l.newSession(conn, next)
+		return l.newSession(conn, next, backend)
 	}
 }
 

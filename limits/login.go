@@ -3,6 +3,7 @@ package limits
 import (
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -57,7 +58,11 @@ func (s *session) authenticate(command, username string, attempt *attempt, step 
 	case !done:
 		return attempt, nil
 	}
-	if refusal := s.admit(command, attempt, user); refusal != nil {
+	account := "" // what a client claims in a SASL exchange may be another's name, which some backends ignore
+	if command == commandLogin {
+		account = username
+	}
+	if refusal := s.admit(command, attempt, user, account); refusal != nil {
 		return nil, s.refuseLogin(refusal)
 	}
 	return nil, nil
@@ -70,15 +75,15 @@ func (s *session) renewDeadlines() {
 	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
-// admit counts the session, which the backend has logged in, as one of the user's. The backend may know the name better.
-func (s *session) admit(command string, attempt *attempt, user string) *imap.Error {
+// admit counts the session, which the backend has logged in to the account, as one of the user's. The backend may know the name better.
+func (s *session) admit(command string, attempt *attempt, user, account string) *imap.Error {
 	if refusal := s.ending.Load(); refusal != nil {
 		return refusal // meanwhile its time was up
 	}
 	settings := s.limiter.settings.Load()
 	if settings.Username != nil {
 		if name := settings.Username(keep.Backend(s.Session)); name != "" {
-			user = settings.userKey(name)
+			user, account = settings.userKey(name), name
 			s.identify(user)
 		}
 	}
@@ -89,7 +94,7 @@ func (s *session) admit(command string, attempt *attempt, user string) *imap.Err
 	if refusal != nil && s.refuses(Event{Command: command, User: user}, refusal) {
 		return refusal
 	}
-	s.user = user
+	s.user, s.account.name = user, strings.Clone(account)
 	s.turn = s.turnKey()
 	s.timers.Lock()
 	s.loggedIn = true

@@ -24,6 +24,7 @@ type logins struct {
 	checking int
 	waiting  int
 	users    table[string, map[*session]struct{}] // those who are logged in
+	evicted  table[string, int]                   // sessions of each user that had to leave, and still run a command
 	ips      table[netip.Prefix, int]
 	pairs    table[loginKey, *pair]
 }
@@ -67,6 +68,7 @@ type login struct {
 	session *session
 	user    string
 	left    bool
+	evicted bool
 }
 
 // begin waits until the login of the user may be checked, and returns an attempt, which must be ended unless there is a refusal: one of the
@@ -155,13 +157,19 @@ func (a *attempt) admit(s *session, user string, dryRun bool) (evicted *session,
 	l := a.logins
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	refusal = l.refusalLocked(a.client, user)
+	refusal = l.refusalLocked(a.client, "")
+	if refusal == nil && l.roomLocked(a.client, user) <= 0 {
+		if candidates := l.evictableLocked(a.client, user); len(candidates) > 0 && !dryRun {
+			evicted = candidates[0]
+			l.leaveLocked(evicted.login)
+			evicted.login.evicted = true
+			addTo(&l.evicted, user, 1)
+		} else if len(candidates) == 0 {
+			refusal = ErrTooManyUserLogins
+		}
+	}
 	if refusal != nil && !dryRun {
 		return nil, refusal
-	}
-	if refusal == nil && !dryRun && l.roomLocked(a.client, user) <= 0 {
-		evicted = l.evictableLocked(user)[0]
-		l.leaveLocked(evicted.login)
 	}
 	s.login = &login{session: s, user: user, attempt: a}
 	l.total++
@@ -188,6 +196,9 @@ func (l *logins) leave(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leaveLocked(s.login)
+	if s.login != nil && s.login.evicted {
+		addTo(&l.evicted, s.login.user, -1)
+	}
 	s.login = nil
 }
 
@@ -219,7 +230,7 @@ func (l *logins) refusalLocked(c *client, user string) *imap.Error {
 		return ErrClosed
 	case l.roomAtLocked(c) <= 0:
 		return ErrTooManyIPLogins
-	case l.roomLocked(c, user) <= 0 && len(l.evictableLocked(user)) == 0:
+	case l.roomLocked(c, user) <= 0 && len(l.evictableLocked(c, user)) == 0:
 		return ErrTooManyUserLogins
 	default:
 		return nil
@@ -283,7 +294,10 @@ func (l *logins) mayCheckLocked(c *client, p *pair) bool {
 	}
 	room := l.roomAtLocked(c)
 	if user := p.knownUser(); user != "" {
-		room = min(room, max(l.roomLocked(c, user), len(l.evictableLocked(user))))
+		room = min(room, l.roomLocked(c, user))
+		if p.checking >= room {
+			room = min(l.roomAtLocked(c), max(room, len(l.evictableLocked(c, user))))
+		}
 	} else if c.limiter.settings.Load().limitsUserLogins() {
 		room = min(room, 1)
 	}

@@ -53,7 +53,9 @@ type Options struct {
 	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits, those that come join it, and all get
 	// its answer; while one runs, one waits. So a client that repeats a slow SEARCH, on however many connections, costs two of
 	// them at most, and what it is told is never older than its question. SEARCHes whose answer depends on the session (sequence
-	// numbers, $, SAVE, RECENT, MODSEQ), and those of users who are not known, are never shared.
+	// numbers, $, SAVE, RECENT, MODSEQ), and those of accounts that are not known for sure, are never shared: the account is the exact
+	// name of LOGIN, or the one that Username gives. It is for backends whose sessions all see the mailbox as it is; one whose view is
+	// fixed when the mailbox is selected should leave it off.
 	ShareSearches bool
 	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer comes sooner. But it is the answer to
 	// the mailbox as it was when the SEARCH began: a message that arrived since, and that the client may already have been told of,
@@ -83,7 +85,8 @@ type Options struct {
 	EvictIdle time.Duration
 
 	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them counted as one. Clients use one or two; the
-	// time that go-imap's own matcher takes grows with the length of a mailbox name to the power of this. Beyond it: [ErrListWildcards].
+	// time that go-imap's own matcher takes grows with the length of a mailbox name to the power of this, so a backend that uses it
+	// should also limit how long a name may be. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
 	// MaxSearchTerms is how many terms a SEARCH may have. Beyond it: [ErrSearchTerms].
 	MaxSearchTerms int

@@ -25,11 +25,16 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		return nil, refusal
 	}
 	settings := s.limiter.settings.Load()
-	if settings.ShareSearches && !settings.DryRun && kind == imapserver.NumKindUID && s.user != "" && s.mailbox.name != "" {
+	if settings.ShareSearches && !settings.DryRun && kind == imapserver.NumKindUID &&
+		s.account.name != "" && s.mailbox.name != "" {
 		if key, ok := searchKey(criteria, options); ok {
-			return s.sharedSearch(flightKey{s.user, s.mailbox, key}, criteria, options)
+			return s.sharedSearch(flightKey{s.account, s.mailbox, key}, criteria, options)
 		}
 	}
+	return s.searchAlone(kind, criteria, options)
+}
+
+func (s *session) searchAlone(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
 	var slot slot
 	defer s.leave(&slot, commandSearch)
 	if refusal := s.enter(&slot, &s.limiter.searches, commandSearch); refusal != nil {

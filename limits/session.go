@@ -22,6 +22,7 @@ type session struct {
 	user     string                     // the key of the user who is logged in, "" if none or not known
 	login    *login                     // guarded by logins.mu
 	failed   int                        // logins with wrong credentials
+	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
 	exchange *exchange                  // the last SASL exchange
 	notice   notice                     // while a SEARCH runs
@@ -39,9 +40,9 @@ type session struct {
 	releaseConnection func()
 }
 
-func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
+func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc, backend uint64) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
 	netConn := conn.NetConn()
-	s := &session{connected: time.Now()}
+	s := &session{connected: time.Now(), account: account{backend: backend}}
 	s.limiter, s.conn = l, conn
 	s.addr, s.socket = ipOf(netConn.RemoteAddr()), socketOf(netConn)
 	s.ip = l.settings.Load().ipKey(s.addr)
@@ -68,6 +69,7 @@ func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc) (_ imap
 		return nil, nil, refusal
 	}
 	l.sessions.add(s)
+	s.refreshLimits() // SetOptions did not know of this session before
 	s.armLoginTimeout()
 
 	inner, greeting, err := next(conn)
@@ -92,7 +94,7 @@ func (s *session) preAuth() error {
 	attempt, refusal := s.limiter.logins.begin(&s.client, "", s.dryRun())
 	if refusal == nil {
 		defer attempt.end()
-		refusal = s.admit(commandConnect, attempt, "")
+		refusal = s.admit(commandConnect, attempt, "", "")
 	}
 	if refusal != nil {
 		return asGreeting(refusal)
@@ -143,7 +145,7 @@ func (s *session) release() {
 
 func (s *session) logout() {
 	s.limiter.logins.leave(s)
-	s.user, s.turn, s.mailbox = "", "", mailbox{}
+	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
 
 func (s *session) dryRun() bool { return s.limiter.settings.Load().DryRun }
@@ -158,56 +160,4 @@ func (s *session) turnKey() string {
 	default:
 		return "connection " + strconv.FormatUint(s.limiter.anonymous.Add(1), 10)
 	}
-}
-
-// Poll notes that the client is not silent: the server polls after most commands, NOOP among them.
-func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	s.activity.end()
-	return s.Session.Poll(w, allowExpunge)
-}
-
-// Idle notes that the client is in IDLE.
-func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	s.activity.idle(1)
-	defer s.activity.idle(-1)
-	return s.Session.Idle(w, stop)
-}
-
-// running notes that the client has sent the command, until the returned function is called.
-func (s *session) running(command string) (end func()) {
-	s.activity.begin(command)
-	return s.activity.end
-}
-
-// Select remembers the mailbox, by which SEARCHes are known to be the same.
-func (s *session) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	defer s.running("SELECT")()
-	s.mailbox = mailbox{}
-	data, err := s.Session.Select(name, options)
-	if err == nil && data != nil {
-		s.mailbox = mailbox{name, data.UIDValidity}
-	}
-	return data, err
-}
-
-// Unselect forgets the mailbox.
-func (s *session) Unselect() error {
-	s.mailbox = mailbox{}
-	return s.Session.Unselect()
-}
-
-// Copy notes that the client is not silent.
-func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
-	defer s.running("COPY")()
-	return s.Session.Copy(numSet, dest)
-}
-
-// Move notes that the client is not silent.
-func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
-	inner, ok := s.Session.(imapserver.SessionMove)
-	if !ok {
-		return fmt.Errorf("limits: %T does not support MOVE", s.Session)
-	}
-	defer s.running("MOVE")()
-	return inner.Move(w, numSet, dest)
 }

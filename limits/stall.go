@@ -34,7 +34,7 @@ func (w *stalls) look(l *Limiter) {
 		stalled, fetches := s.stalledFor(timeout)
 		fetching = fetching || fetches
 		if stalled && s.refuses(Event{Kind: Stalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout}, errStalled) {
-			s.conn.NetConn().Close()
+			go s.conn.NetConn().Close() // under TLS it may wait to say goodbye
 		}
 	}
 	if fetching {
@@ -58,5 +58,8 @@ func (c *client) stalledFor(timeout time.Duration) (stalled, fetches bool) {
 	if !ok || !more || sent != a.sent {
 		a.sent, a.sentSince = sent, now
 	}
-	return now.Sub(a.sentSince) >= timeout, true
+	if stalled = now.Sub(a.sentSince) >= timeout; stalled {
+		a.sentSince = now // told once, under DryRun
+	}
+	return stalled, true
 }
