@@ -45,12 +45,15 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1})
-				s.dial(test.here)
+				first := s.dial(test.here)
 				refused := imaptest.NewConn(t, s.DialFrom(test.same))
 				assert.Equal(t, []string{"* BYE [LIMIT] Too many connections from this address!"}, refused.Rest())
 				s.dial(test.other)
 				s.inUse(limits.Stats{Connections: 2})
 				assert.EqualValues(t, 1, s.limiter.Stats().Refused.ConnectionsPerIP)
+				first.Close()
+				synctest.Wait()
+				s.dial(test.same)
 
 				s.Server.Close()
 				synctest.Wait()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -392,4 +393,180 @@ func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 	finish <- struct{}{}
 	assert.Equal(t, "* SEARCH 1", first.Line())
 	assert.Equal(t, "* SEARCH 2", joins.Line())
+}
+
+// The client for whom a SEARCH came into the queue first may log out while others still wait for it.
+func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &finder{took: 100 * time.Second}
+		options := sharing()
+		options.MaxSearches, options.MaxSearchesPerUser, options.SearchTimeout = 1, 1, 95*time.Second
+		s := serveFinder(t, f, options)
+		s.selected("bob").Send("x SEARCH SEEN")
+		synctest.Wait()
+		first, second, third, fourth := s.selected("karen"), s.selected("karen"), s.selected("karen"), s.selected("karen")
+		first.Send("x UID SEARCH SEEN")
+		time.Sleep(50 * time.Second)
+		second.Send("x UID SEARCH SEEN")
+		assert.Equal(t, "x "+noSearches, first.Line())
+		first.Cmd("y LOGOUT")
+		assert.Equal(t, []string{"* SEARCH 2", "x OK UID SEARCH completed"}, second.Answer("x"))
+		s.commandsInUse(limits.Stats{})
+		assert.True(t, imaptest.IsOK(third.Cmd("x UID SEARCH SEEN")), "the user's slot has come back")
+
+		// And when nobody is left, the place is gone.
+		s.selected("bob").Send("x SEARCH SEEN")
+		synctest.Wait()
+		third.Send("x UID SEARCH SEEN")
+		time.Sleep(time.Second)
+		fourth.Send("x UID SEARCH SEEN")
+		assert.Equal(t, "x "+noSearches, third.Line())
+		third.Cmd("y LOGOUT")
+		assert.Equal(t, "x "+noSearches, fourth.Line())
+		time.Sleep(time.Minute)
+		s.commandsInUse(limits.Stats{})
+	})
+}
+
+// Names that count as one user can be several accounts, and so can one name at two backends.
+func TestSearchesOfDifferentAccountsAreNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := &finder{took: time.Second}, &finder{took: time.Second}
+		limiter := limits.New(sharing())
+		wrapped := []limits.NewSessionFunc{limiter.Wrap(one.NewSession), limiter.Wrap(two.NewSession)}
+		for _, login := range []struct {
+			backend int
+			user    string
+		}{{0, "karen"}, {0, "Karen"}, {1, "karen"}} {
+			server := imaptest.NewServer(t, &imapserver.Options{NewSession: wrapped[login.backend], InsecureAuth: true})
+			c := server.Login(login.user, "pass")
+			c.Cmd("s SELECT INBOX")
+			c.Send("x UID SEARCH SEEN")
+		}
+		synctest.Wait()
+		assert.Equal(t, 3, limiter.Stats().Searches)
+		time.Sleep(time.Minute)
+	})
+}
+
+// What a client claims in a SASL exchange is not whose mail it reads, if the backend ignores it.
+func TestSearchesAfterSASLAreSharedOnlyIfTheBackendNamesTheUser(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &finder{took: time.Second}
+			options := sharing()
+			if named {
+				options.Username = func(imapserver.Session) string { return "mallory" }
+			}
+			s := serveSessions(t, &f.backend, func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				session, _, err := f.NewSession(conn)
+				mechanisms := map[string]func() sasl.Server{"PLAIN": func() sasl.Server {
+					return sasl.NewPlainServer(func(identity, username, password string) error { return nil })
+				}}
+				return saslFinder{session.(*finderSession), mechanisms}, nil, err
+			}, options)
+			for range 3 {
+				c := s.dial("192.0.2.1")
+				assert.Contains(t, authenticate(c, "PLAIN", "victim\x00mallory\x00pass"), "OK")
+				c.Cmd("s SELECT INBOX")
+				c.Send("x UID SEARCH SEEN")
+			}
+			synctest.Wait()
+			if named {
+				s.commandsInUse(limits.Stats{Searches: 1, SearchesJoined: 1})
+			} else {
+				s.commandsInUse(limits.Stats{Searches: 3})
+			}
+			time.Sleep(time.Minute)
+		})
+	}
+}
+
+type saslFinder struct {
+	*finderSession
+	mechanisms map[string]func() sasl.Server
+}
+
+func (s saslFinder) AuthenticateMechanisms() []string { return []string{"PLAIN"} }
+
+func (s saslFinder) Authenticate(mech string) (sasl.Server, error) { return s.mechanisms[mech](), nil }
+
+func TestCloseWakesThoseWhoJoinedARunningSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := sharing()
+		options.JoinRunning = true
+		s := serveFinder(t, &finder{took: 5 * time.Minute}, options)
+		runs, joined := s.selected("karen"), s.selected("karen")
+		runs.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		joined.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		s.limiter.Close()
+		assert.Equal(t, "x "+noShuttingDown, joined.Line())
+		assert.True(t, imaptest.IsOK(runs.Answer("x")))
+		s.commandsInUse(limits.Stats{})
+	})
+}
+
+func TestACommandThatWaitsWhenDryRunBeginsRunsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, search := range []string{"x SEARCH SEEN", "x UID SEARCH SEEN"} {
+			f := &finder{took: 20 * time.Second}
+			options := sharing()
+			options.MaxSearches = 1
+			s := serveFinder(t, f, options)
+			s.selected("bob").Send("x SEARCH SEEN")
+			synctest.Wait()
+			c := s.selected("karen")
+			c.Send(search)
+			time.Sleep(time.Second)
+			options.DryRun = true
+			require.NoError(t, s.limiter.SetOptions(options))
+			took := elapsed(func() { assert.True(t, imaptest.IsOK(c.Answer("x"))) })
+			assert.Equal(t, 20*time.Second, took)
+			s.commandsInUse(limits.Stats{})
+			s.limiter.Close()
+			assert.Equal(t, noShuttingDown, imaptest.Last(c.Cmd(search)))
+		}
+	})
+}
+
+// On a real clock: one that did not wait is told of by no event, and a full queue by the right one.
+func TestEventsOfSharedSearches(t *testing.T) {
+	running, finish := make(chan struct{}), make(chan struct{})
+	f := &finder{search: func(number int) error {
+		if number == 2 {
+			running <- struct{}{}
+			<-finish
+		}
+		return nil
+	}}
+	events := make(chan limits.Event, 10)
+	options := sharing()
+	options.MaxSearches, options.MaxWaiting = 1, 1
+	options.OnEvent = func(e limits.Event) { events <- e }
+	limiter := limits.New(options)
+	address := listenTCP(t, plain, limiter.Wrap(f.NewSession))
+	dial := func() *imaptest.Conn {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Cmd("a LOGIN karen pass")
+		c.Cmd("s SELECT INBOX")
+		return c
+	}
+	c := dial()
+	c.Cmd("x UID SEARCH SEEN")
+	c.Send("x UID SEARCH SEEN")
+	<-running
+	dial().Send("x UID SEARCH DRAFT")
+	for limiter.Stats().SearchesWaiting == 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, noSearches, imaptest.Last(dial().Cmd("x UID SEARCH FLAGGED")))
+	event := <-events
+	assert.Equal(t, limits.Refused, event.Kind)
+	assert.Equal(t, "MaxWaiting", event.Limit)
+	close(finish)
 }

@@ -448,3 +448,18 @@ func TestLimitsThatChangeUnderLoad(t *testing.T) {
 		s.commandsInUse(limits.Stats{})
 	})
 }
+
+func TestTheRoundGoesByArrival(t *testing.T) {
+	eachCommand(t, func(t *testing.T, cmd command) {
+		w := newWork(time.Second)
+		s := serve(t, cmd.backend(w.do), cmd.options(1, 0))
+		for _, user := range []string{"first", "a", "a", "a", "b", "b", "c"} {
+			s.selected(user).Send(cmd.line)
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		assert.Equal(t, []string{"first", "a", "b", "c", "a", "b", "a"}, w.order)
+	})
+}

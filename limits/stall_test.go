@@ -2,12 +2,16 @@ package limits_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log"
 	"net"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -165,4 +169,57 @@ func TestAClientThatIsSilentBeforeTheTLSHandshakeIsClosed(t *testing.T) {
 		runtime.Gosched()
 	}
 	assert.EqualValues(t, 1, limiter.Stats().Refused.LoginTimeout)
+}
+
+func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
+	t.Parallel()
+	for _, dryRun := range []bool{false, true} {
+		events := make(chan limits.Event, 100)
+		limiter, _ := fetching(t, 100<<20, &limits.Options{})
+		for limiter.Stats().Fetches == 0 {
+			runtime.Gosched()
+		}
+		require.NoError(t, limiter.SetOptions(&limits.Options{
+			StallTimeout: 200 * time.Millisecond, DryRun: dryRun, OnEvent: func(e limits.Event) { events <- e },
+		}))
+		event := <-events
+		assert.Equal(t, limits.Stalled, event.Kind)
+		assert.Equal(t, dryRun, event.DryRun)
+		if dryRun {
+			assert.Equal(t, 1, limiter.Stats().Fetches)
+		}
+	}
+}
+
+// Where nothing tells of the stall, the server's own write timeout ends the FETCH, and nothing must be left then either.
+func TestAClientThatStopsReadingLeavesNothingAfterTheServersTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &bigFetch{backendSession{backend: b}, 1 << 20}, nil, nil
+		}, limits.DefaultOptions())
+		c := s.selected("karen")
+		c.Send("x FETCH 1 BODY[]")
+		time.Sleep(6 * time.Minute)
+		s.inUse(limits.Stats{})
+	})
+}
+
+// The backend's own trouble is not the client's.
+func TestABackendWhoseDatabaseIsGoneAnswers(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	for _, trouble := range []error{syscall.ECONNRESET, syscall.EPIPE, os.ErrDeadlineExceeded} {
+		b := &backend{fetch: func(string) error { return fmt.Errorf("database: %w", trouble) }}
+		address := listenTCP(t, plain, limits.New(nil).Wrap(b.NewSession))
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Cmd("a LOGIN karen pass")
+		c.Cmd("b SELECT INBOX")
+		assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("x FETCH 1 FLAGS")))
+	}
 }

@@ -210,3 +210,62 @@ func TestGhostsMakeRoom(t *testing.T) {
 	}
 	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
 }
+
+// Sessions that had to make room may still have a command at the backend; there are never more of those than the limit.
+func TestGhostsAreBounded(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	running, finish := make(chan struct{}), make(chan struct{})
+	b := &backend{search: func(string) error {
+		running <- struct{}{}
+		<-finish
+		return nil
+	}}
+	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 2})
+	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
+	admitted := 0
+	for range 10 {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		if !imaptest.IsOK(c.Cmd("a LOGIN karen pass")) {
+			continue
+		}
+		admitted++
+		c.Cmd("b SELECT INBOX")
+		c.Send("x SEARCH ALL")
+		<-running
+		c.Close() // over loopback the server's end knows at once
+	}
+	assert.Equal(t, 4, admitted)
+	assert.Equal(t, 2, limiter.Stats().Sessions)
+	close(finish)
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
+}
+
+func TestASessionInALongStoreIsNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &slowStore{backendSession{backend: b}}, nil, nil
+		}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute})
+		c := s.selected("karen")
+		c.Send(`x STORE 1:* +FLAGS (\Seen)`)
+		time.Sleep(15 * time.Minute)
+		_, answer := s.login("192.0.2.2", "karen")
+		assert.Equal(t, noUserLogins, answer)
+		assert.True(t, imaptest.IsOK(c.Answer("x")))
+	})
+}
+
+type slowStore struct{ backendSession }
+
+func (s *slowStore) Store(*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions) error {
+	time.Sleep(20 * time.Minute)
+	return nil
+}
