@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 )
 
@@ -15,12 +14,17 @@ var folders = []string{"INBOX", "Archive", "Archive/2025", "Drafts", "Lists/imap
 
 // backend keeps the mail of all users in memory.
 type backend struct {
-	users map[string]*imapmemserver.User
+	users         map[string]*imapmemserver.User
+	shared        map[string]sharedFolder // by the name that others see
+	subscriptions subscriptions
 }
 
 func backendFlags(flags *flag.FlagSet, s *settings) {
 	flags.StringVar(&s.users, "users", "karen:pass,bob:pass", "`list` of users with their passwords; the start text shows them")
 	flags.StringVar(&s.mail, "mail", "", "`path` of mail for INBOX of the first user: a folder of .eml files, a Maildir or an mbox")
+	listFlag(flags, &s.shared, "shared",
+		"`owner:folder` that every other user sees as #users/owner/folder, and may change; may be given again",
+		parseShared)
 }
 
 // newBackend makes the users with their folders and mail.
@@ -41,7 +45,7 @@ func newBackend(s *settings, logger *slog.Logger) (*backend, error) {
 		}
 		b.users[a.name] = user
 	}
-	return b, nil
+	return b, b.share(s.shared)
 }
 
 func newUser(a account, mail []message) (*imapmemserver.User, error) {
@@ -62,30 +66,4 @@ func newUser(a account, mail []message) (*imapmemserver.User, error) {
 		}
 	}
 	return user, nil
-}
-
-// NewSession is called for each connection.
-func (b *backend) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	return &session{backend: b}, nil, nil
-}
-
-// session is what a client talks to. It knows the mail of all users, but imapmemserver lets a session see that of one: the embedded one,
-// which answers for everything after login.
-type session struct {
-	*imapmemserver.UserSession // nil before login
-	backend                    *backend
-}
-
-var _ imapserver.SessionIMAP4rev2 = (*session)(nil)
-
-func (s *session) Login(username, password string) error {
-	user := s.backend.users[username]
-	if user == nil {
-		return imapserver.ErrAuthFailed
-	}
-	if err := user.Login(username, password); err != nil {
-		return err
-	}
-	s.UserSession = imapmemserver.NewUserSession(user)
-	return nil
 }

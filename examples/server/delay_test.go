@@ -10,15 +10,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
 )
+
+// serveStack serves the packages around the backend in memory, for tests of time.
+func serveStack(t *testing.T, args ...string) *imaptest.Server {
+	s, err := parse(args)
+	require.NoError(t, err)
+	logger := slog.New(slog.DiscardHandler)
+	backend, err := newBackend(s, logger)
+	require.NoError(t, err)
+	limiter := limits.New(s.limiterOptions(logger))
+	t.Cleanup(func() { limiter.Close() })
+	return imaptest.Serve(t, stack(s, backend, limiter, logger))
+}
 
 func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := delays{command: 3 * time.Second, login: time.Second}
-		backend, err := newBackend(&settings{accounts: []account{{"karen", "pass"}}}, slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		server := imaptest.Serve(t, d.wrap(backend.NewSession))
-		c := server.Dial()
+		c := serveStack(t, "-delay", "3s", "-login-delay", "1s").Dial()
 		c.Line()
 		for _, test := range []struct {
 			command string
@@ -36,6 +45,26 @@ func TestDelays(t *testing.T) {
 			answer := c.Cmd(test.command)
 			assert.Equal(t, test.want, time.Since(start), "%s: %q", test.command, answer)
 			assert.NotContains(t, answer[len(answer)-1], "BAD")
+		}
+	})
+}
+
+// The delay is the backend's, which stops when it is told to, whatever is stacked around it.
+func TestADelayedCommandCanBeStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, args := range [][]string{
+			nil,
+			{"-idle", "poll", "-virtual-folders", "noselect", "-copy-date", "reset", "-shared", "bob:INBOX"},
+			{"-virtual-folders", "off", "-login-delay", "1s"},
+		} {
+			c := serveStack(t, append(args, "-delay", "5s", "-max-search-time", "1s", "-max-fetch-time", "2s")...).Login("karen", "pass")
+			c.Cmd("a SELECT INBOX")
+			start := time.Now()
+			assert.Equal(t, "NO [LIMIT] SEARCH took too long", imaptest.Last(c.Cmd("a UID SEARCH ALL")))
+			assert.Equal(t, time.Second, time.Since(start))
+			assert.Equal(t, "NO [LIMIT] FETCH took too long", imaptest.Last(c.Cmd("a FETCH 1:* FLAGS")))
+			assert.Equal(t, 3*time.Second, time.Since(start))
+			requireOK(t, c.Cmd("a NOOP"))
 		}
 	})
 }

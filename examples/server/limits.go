@@ -2,15 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/imapgate/imapgate/limits"
 )
 
-// limitFlags adds a flag for each field of limits.Options.
-func limitFlags(flags *flag.FlagSet, o *limits.Options) {
+// limitFlags adds a flag for each field of limits.Options that is not a function, and one that sets LimitsFor.
+func limitFlags(flags *flag.FlagSet, s *settings) {
+	o := &s.limits
 	*o = *limits.DefaultOptions()
 	const noLimit = " (0: no limit)"
 	numberFlag(flags, &o.MaxConnections, "max-connections", "`number` of connections at once"+noLimit)
@@ -38,7 +44,56 @@ func limitFlags(flags *flag.FlagSet, o *limits.Options) {
 	numberFlag(flags, &o.MaxSearchTerms, "max-search-terms", "`number` of terms in a SEARCH"+noLimit)
 	numberFlag(flags, &o.MaxSearchDepth, "max-search-depth", "`number` of levels of NOT and OR in a SEARCH"+noLimit)
 	numberFlag(flags, &o.MaxAppendSize, "max-append-size", "`number` of bytes of the largest message that APPEND takes"+noLimit)
+	listFlag(flags, &o.Exempt, "exempt",
+		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; may be given again",
+		parseNetwork)
+	listFlag(flags, &s.unlimitedUsers, "unlimited-user",
+		"`name` of a user, a service account say, to whom no limit per user applies; may be given again",
+		func(text string) (string, error) { return text, nil })
 	flags.BoolVar(&o.DryRun, "dry-run", o.DryRun, "report what would be refused, and refuse nothing")
+}
+
+// parseNetwork takes a network, or one address.
+func parseNetwork(text string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+			network, err = addr.Prefix(addr.BitLen())
+		}
+	}
+	if err != nil || network.Addr().Is4In6() {
+		return netip.Prefix{}, errors.New("it takes a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address")
+	}
+	return network.Masked(), nil
+}
+
+func (s *settings) checkUnlimitedUsers() error {
+	for _, name := range s.unlimitedUsers {
+		if !hasAccount(s.accounts, name) {
+			return wrongValue("unlimited-user", name, errNoUser)
+		}
+	}
+	return nil
+}
+
+// limitsFor lifts what is limited per user for those of -unlimited-user. The limits of their address stay, and the number of wrong
+// passwords: at a login the name is only what the client claims.
+func (s *settings) limitsFor(client limits.Client) limits.ClientLimits {
+	l := client.Limits
+	if slices.ContainsFunc(s.unlimitedUsers, func(name string) bool { return strings.EqualFold(name, client.User) }) {
+		l.MaxLoginsPerUser, l.MaxFetchesPerUser, l.MaxSearchesPerUser, l.MaxWaitingPerUser = 0, 0, 0, 0
+	}
+	return l
+}
+
+// limiterOptions returns the options for a limiter that logs its events.
+func (s *settings) limiterOptions(logger *slog.Logger) *limits.Options {
+	o := s.limits
+	o.OnEvent = eventLog(logger)
+	if len(s.unlimitedUsers) > 0 {
+		o.LimitsFor = s.limitsFor
+	}
+	return &o
 }
 
 // maxLoggedUser is how many characters of a user name are logged: it is up to the client, and may be 50 KB long.
@@ -53,15 +108,31 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 			slog.String("addr", address(event)),
 		}
 		if event.Limit != "" {
-			attrs = append(attrs, slog.String("limit", event.Limit), slog.Int64("max", event.Max))
+			attrs = append(attrs, slog.String("limit", event.Limit), slog.Any("max", limitValue(event)))
 		}
 		attrs = append(attrs, slog.Duration("waited", event.Waited.Round(time.Millisecond)))
+		if event.RetryAfter > 0 {
+			attrs = append(attrs, slog.Duration("retry-after", event.RetryAfter))
+		}
+		if event.DryRun {
+			attrs = append(attrs, slog.Bool("dry-run", true))
+		}
 		level := slog.LevelWarn
-		if event.Kind == limits.Admitted {
+		switch event.Kind {
+		case limits.Admitted, limits.Joined, limits.Left:
 			level = slog.LevelInfo
 		}
 		logger.LogAttrs(context.Background(), level, event.Kind.String(), attrs...)
 	}
+}
+
+// limitValue returns the value of the limit that was in the way, in the type of its field in limits.Options.
+func limitValue(event limits.Event) any {
+	field, _ := reflect.TypeFor[limits.Options]().FieldByName(event.Limit)
+	if field.Type == reflect.TypeFor[time.Duration]() {
+		return time.Duration(event.Max)
+	}
+	return event.Max
 }
 
 func address(event limits.Event) string {

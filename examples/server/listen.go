@@ -13,6 +13,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -26,9 +27,22 @@ const (
 // service is one address with a server of its own: whether LOGIN needs TLS first is a property of the server.
 type service struct {
 	listener net.Listener
-	server   *imapserver.Server
+	server   server
 	tls      bool
 	loopback bool
+}
+
+// server is go-imap's, or the one of package idle that has no IDLE.
+type server interface {
+	Serve(net.Listener) error
+	Close() error
+}
+
+func newServer(options *imapserver.Options, mode idle.Mode) server {
+	if mode == idle.Off {
+		return idle.NewServer(options)
+	}
+	return imapserver.New(options)
 }
 
 // services has the plain one, if it is on, before the TLS one.
@@ -73,7 +87,7 @@ func listen(s *settings, newSession limits.NewSessionFunc, tlsConfig *tls.Config
 	options := imapserver.Options{
 		NewSession: newSession,
 		Caps:       imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}},
-		Logger:     serverLog{logger},
+		Logger:     printer{logger, "go-imap"},
 	}
 	var all services
 	if s.listen != "" {
@@ -84,7 +98,7 @@ func listen(s *settings, newSession limits.NewSessionFunc, tlsConfig *tls.Config
 		plain := options
 		plain.TLSConfig = tlsConfig
 		plain.InsecureAuth = isLoopback(listener.Addr())
-		all = append(all, &service{listener: listener, server: imapserver.New(&plain), loopback: plain.InsecureAuth})
+		all = append(all, &service{listener: listener, server: newServer(&plain, s.idle.Mode), loopback: plain.InsecureAuth})
 	}
 	if s.listenTLS != "" {
 		listener, err := net.Listen("tcp", s.listenTLS)
@@ -94,7 +108,7 @@ func listen(s *settings, newSession limits.NewSessionFunc, tlsConfig *tls.Config
 			}
 			return nil, fmt.Errorf("-listen-tls %s: %w", s.listenTLS, err)
 		}
-		all = append(all, &service{listener: &tlsListener{listener, tlsConfig}, server: imapserver.New(&options), tls: true})
+		all = append(all, &service{listener: &tlsListener{listener, tlsConfig}, server: newServer(&options, s.idle.Mode), tls: true})
 	}
 	return all, nil
 }

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 )
 
-// serverLog passes on what go-imap logs: panics, failed handshakes, connections that broke off. The handler escapes it.
-type serverLog struct{ logger *slog.Logger }
+// printer logs what a library prints: panics, failed handshakes, connections that broke off. The handler escapes it.
+type printer struct {
+	logger  *slog.Logger
+	library string
+}
 
-func (l serverLog) Printf(format string, args ...any) {
-	l.logger.Warn("go-imap", "message", fmt.Sprintf(format, args...))
+func (p printer) Printf(format string, args ...any) {
+	p.logger.Warn(p.library, "message", fmt.Sprintf(format, args...))
 }

@@ -34,7 +34,7 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	assert.Contains(t, answers, "NO [LIMIT] Too many concurrent searches - try again later")
 	assert.Contains(t, answers, "OK SEARCH completed")
 	assert.Regexp(t,
-		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms\n`,
+		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms retry-after=100ms\n`,
 		s.stderr.String())
 
 	s = startServer(t, "-max-fetches-per-user", "1", "-delay", "50ms")

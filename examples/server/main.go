@@ -1,5 +1,5 @@
-// Command server is an IMAP server whose mail is in memory, with the limits of imapgate in front of it and a flag for each of them. It is
-// there to try a mail client or a setting against, and to be read. Run it with -h for the flags.
+// Command server is an IMAP server whose mail is in memory, with the packages of imapgate in front of it and a flag for each of their
+// settings. It is there to try a mail client or a setting against, and to be read. Run it with -h for the flags.
 package main
 
 import (
@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -50,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-// start stacks the packages around the backend, and serves until ctx is done.
+// start serves until ctx is done.
 func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logger) error {
 	backend, err := newBackend(s, logger)
 	if err != nil {
@@ -60,14 +62,8 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	if err != nil {
 		return err
 	}
-	s.limits.OnEvent = eventLog(logger)
-	limiter := limits.New(&s.limits)
-
-	newSession := backend.NewSession
-	newSession = s.delays.wrap(newSession)
-	newSession = limiter.Wrap(newSession) // outermost: it refuses before any other work is done
-
-	services, err := listen(s, newSession, tlsConfig, logger)
+	limiter := limits.New(s.limiterOptions(logger))
+	services, err := listen(s, stack(s, backend, limiter, logger), tlsConfig, logger)
 	if err != nil {
 		return err
 	}
@@ -80,4 +76,16 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	}
 	stop(limiter, services)
 	return err
+}
+
+// stack returns the packages around the backend, from the inside out.
+func stack(s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger) limits.NewSessionFunc {
+	copies := s.copies
+	copies.Logger = printer{logger, "copymeta"}
+	newSession := backend.sessions(copies.Logger)
+	newSession = s.delays.wrap(newSession)
+	newSession = copymeta.Wrap(newSession, &copies)
+	newSession = s.virtualFolders.wrap(newSession)
+	newSession = idle.Wrap(newSession, &s.idle)
+	return limiter.Wrap(newSession) // outermost: it refuses before any other work is done
 }

@@ -5,9 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -18,8 +22,13 @@ type settings struct {
 	mail              string
 	users             string
 	accounts          []account // what users says
+	shared            []sharedFolder
 	delays            delays
+	copies            copymeta.Options
+	virtualFolders    virtualFolders
+	idle              idle.Options
 	limits            limits.Options
+	unlimitedUsers    []string
 }
 
 // usageError is a mistake on the command line.
@@ -40,7 +49,10 @@ func newFlags(s *settings) *flag.FlagSet {
 	listenFlags(flags, s)
 	backendFlags(flags, s)
 	s.delays.flags(flags)
-	limitFlags(flags, &s.limits)
+	copyFlags(flags, &s.copies)
+	virtualFolderFlags(flags, &s.virtualFolders)
+	idleFlags(flags, &s.idle)
+	limitFlags(flags, s)
 	return flags
 }
 
@@ -59,15 +71,23 @@ func parse(args []string) (*settings, error) {
 	if err := s.checkListen(); err != nil {
 		return nil, err
 	}
+	if err := checkIdle(&s.idle); err != nil {
+		return nil, err
+	}
+	if s.limits.JoinRunning && !s.limits.ShareSearches {
+		return nil, wrongValue("join-running", "true", errors.New("it needs -share-searches"))
+	}
 	var err error
-	s.accounts, err = parseUsers(s.users)
-	return s, err
+	if s.accounts, err = parseUsers(s.users); err != nil {
+		return nil, err
+	}
+	return s, s.checkUnlimitedUsers()
 }
 
 func printUsage(w io.Writer) {
 	flags := newFlags(&settings{})
 	flags.SetOutput(w)
-	fmt.Fprintln(w, "An IMAP server with the mail in memory, and the limits of imapgate in front of it.\n\nFlags:")
+	fmt.Fprintln(w, "An IMAP server with the mail in memory, and the packages of imapgate in front of it.\n\nFlags:")
 	flags.PrintDefaults()
 }
 
@@ -112,4 +132,30 @@ func durationFlag(flags *flag.FlagSet, variable *time.Duration, name, usage stri
 		}
 		return d, nil
 	}}, name, usage)
+}
+
+// wordFlag adds a flag that takes one of some values by its name.
+func wordFlag[T any](flags *flag.FlagSet, variable *T, name, usage string, values ...T) {
+	words := make([]string, len(values))
+	for i, v := range values {
+		words[i] = fmt.Sprint(v)
+	}
+	flags.Var(value[T]{variable, func(text string) (T, error) {
+		if i := slices.Index(words, text); i >= 0 {
+			return values[i], nil
+		}
+		var none T
+		return none, errors.New("it takes " + strings.Join(words, " or "))
+	}}, name, usage)
+}
+
+// listFlag adds a flag that may be given again, each time for one more.
+func listFlag[T any](flags *flag.FlagSet, variable *[]T, name, usage string, parse func(text string) (T, error)) {
+	flags.Func(name, usage, func(text string) error {
+		parsed, err := parse(text)
+		if err == nil {
+			*variable = append(*variable, parsed)
+		}
+		return err
+	})
 }
