@@ -11,7 +11,7 @@ import (
 func printBanner(w io.Writer, s *settings, all services) {
 	fmt.Fprint(w, "The imapgate example server is running. Its mail is in memory only.\n\n")
 	for _, service := range all {
-		fmt.Fprintf(w, "  %-6s %-16s %s\n", service.name(), service.listener.Addr(), service.about(s))
+		fmt.Fprintf(w, "  %-6s %-16s %s\n", service.kind, service.listener.Addr(), service.about(s))
 	}
 	names := make([]string, len(s.accounts))
 	for i, a := range s.accounts {
@@ -21,18 +21,13 @@ func printBanner(w io.Writer, s *settings, all services) {
 	fmt.Fprintf(w, "Try it from another terminal:\n\n  %s\n\nCtrl-C ends it.\n", curl(s.accounts[0], all[0]))
 }
 
-func (s *service) name() string {
-	if s.tls {
-		return "TLS"
-	}
-	return "plain"
-}
-
 func (s *service) about(settings *settings) string {
 	switch {
-	case s.tls && settings.tlsCert == "":
+	case s.kind == statusService:
+		return fmt.Sprintf("http://%s/ shows who holds what", s.listener.Addr())
+	case s.kind == tlsService && settings.tlsCert == "":
 		return "self-signed certificate"
-	case s.tls:
+	case s.kind == tlsService:
 		return "certificate of " + settings.tlsCert
 	case s.loopback:
 		return "LOGIN allowed because it is loopback; STARTTLS offered"
@@ -45,7 +40,7 @@ func (s *service) about(settings *settings) string {
 func curl(a account, s *service) string {
 	command, scheme := "curl", "imap"
 	switch {
-	case s.tls:
+	case s.kind == tlsService:
 		command, scheme = "curl --insecure", "imaps"
 	case !s.loopback:
 		command = "curl --insecure --ssl-reqd"

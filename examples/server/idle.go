@@ -9,7 +9,8 @@ import (
 
 func idleFlags(flags *flag.FlagSet, o *idle.Options) {
 	o.PollInterval = idle.DefaultPollInterval
-	wordFlag(flags, &o.Mode, "idle", "`mode` of IDLE: on, poll (the backend is polled) or off (it is not even advertised)", idle.On, idle.Poll, idle.Off)
+	wordFlag(flags, &o.Mode, "idle", "`mode` of IDLE: on, poll (the backend is polled) or off (it is not even advertised)",
+		idle.On, idle.Poll, idle.Off)
 	durationFlag(flags, &o.PollInterval, "idle-poll-interval", "longest `time` between two polls with -idle poll")
 }
 

@@ -24,15 +24,23 @@ const (
 	closeTimeout = time.Second
 )
 
-// service is one address with a server of its own: whether LOGIN needs TLS first is a property of the server.
+// service is an address with a server of its own: whether LOGIN needs TLS first is a property of the server.
 type service struct {
 	listener net.Listener
 	server   server
-	tls      bool
+	kind     serviceKind
 	loopback bool
 }
 
-// server is go-imap's, or the one of package idle that has no IDLE.
+type serviceKind string
+
+const (
+	plainService  serviceKind = "plain"
+	tlsService    serviceKind = "TLS"
+	statusService serviceKind = "status"
+)
+
+// server is go-imap's, the one of package idle that has no IDLE, or that of the status page.
 type server interface {
 	Serve(net.Listener) error
 	Close() error
@@ -45,7 +53,7 @@ func newServer(options *imapserver.Options, mode idle.Mode) server {
 	return imapserver.New(options)
 }
 
-// services has the plain one, if it is on, before the TLS one.
+// services are those that are on: plain, TLS, status.
 type services []*service
 
 func listenFlags(flags *flag.FlagSet, s *settings) {
@@ -83,34 +91,61 @@ func checkAddress(name, address string) error {
 }
 
 // listen opens the addresses that are on. After an error none is open.
-func listen(s *settings, newSession limits.NewSessionFunc, tlsConfig *tls.Config, logger *slog.Logger) (services, error) {
+func listen(s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger) (services, error) {
+	tlsConfig, err := newTLSConfig(s)
+	if err != nil {
+		return nil, err
+	}
 	options := imapserver.Options{
-		NewSession: newSession,
+		NewSession: stack(s, backend, limiter, logger),
 		Caps:       imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}},
 		Logger:     printer{logger, "go-imap"},
 	}
 	var all services
-	if s.listen != "" {
-		listener, err := net.Listen("tcp", s.listen)
-		if err != nil {
-			return nil, fmt.Errorf("-listen %s: %w", s.listen, err)
-		}
-		plain := options
-		plain.TLSConfig = tlsConfig
-		plain.InsecureAuth = isLoopback(listener.Addr())
-		all = append(all, &service{listener: listener, server: newServer(&plain, s.idle.Mode), loopback: plain.InsecureAuth})
-	}
-	if s.listenTLS != "" {
-		listener, err := net.Listen("tcp", s.listenTLS)
+	add := func(service *service, err error) error {
 		if err != nil {
 			for _, open := range all {
 				open.listener.Close()
 			}
-			return nil, fmt.Errorf("-listen-tls %s: %w", s.listenTLS, err)
+			return err
 		}
-		all = append(all, &service{listener: &tlsListener{listener, tlsConfig}, server: newServer(&options, s.idle.Mode), tls: true})
+		all = append(all, service)
+		return nil
+	}
+	if s.listen != "" {
+		if err := add(listenPlain(s, options, tlsConfig)); err != nil {
+			return nil, err
+		}
+	}
+	if s.listenTLS != "" {
+		if err := add(listenTLS(s, options, tlsConfig)); err != nil {
+			return nil, err
+		}
+	}
+	if s.status != "" {
+		if err := add(listenStatus(s, limiter, logger)); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
+}
+
+func listenPlain(s *settings, options imapserver.Options, tlsConfig *tls.Config) (*service, error) {
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return nil, fmt.Errorf("-listen %s: %w", s.listen, err)
+	}
+	options.TLSConfig = tlsConfig
+	options.InsecureAuth = isLoopback(listener.Addr())
+	return &service{listener: listener, server: newServer(&options, s.idle.Mode), kind: plainService, loopback: options.InsecureAuth}, nil
+}
+
+func listenTLS(s *settings, options imapserver.Options, tlsConfig *tls.Config) (*service, error) {
+	listener, err := net.Listen("tcp", s.listenTLS)
+	if err != nil {
+		return nil, fmt.Errorf("-listen-tls %s: %w", s.listenTLS, err)
+	}
+	return &service{listener: &tlsListener{listener, tlsConfig}, server: newServer(&options, s.idle.Mode), kind: tlsService}, nil
 }
 
 func isLoopback(addr net.Addr) bool {

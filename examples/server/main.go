@@ -58,12 +58,8 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := newTLSConfig(s)
-	if err != nil {
-		return err
-	}
 	limiter := limits.New(s.limiterOptions(logger))
-	services, err := listen(s, stack(s, backend, limiter, logger), tlsConfig, logger)
+	services, err := listen(s, backend, limiter, logger)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type settings struct {
 	listen, listenTLS string // "" is off
 	tlsCert, tlsKey   string
+	status            string // "" is off
 	mail              string
 	users             string
 	accounts          []account // what users says
@@ -47,6 +48,7 @@ func newFlags(s *settings) *flag.FlagSet {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	listenFlags(flags, s)
+	statusFlags(flags, s)
 	backendFlags(flags, s)
 	s.delays.flags(flags)
 	copyFlags(flags, &s.copies)
@@ -69,6 +71,9 @@ func parse(args []string) (*settings, error) {
 		return nil, &usageError{fmt.Errorf("unexpected argument %q: everything is set by flags", flags.Arg(0))}
 	}
 	if err := s.checkListen(); err != nil {
+		return nil, err
+	}
+	if err := s.checkStatus(); err != nil {
 		return nil, err
 	}
 	if err := checkIdle(&s.idle); err != nil {

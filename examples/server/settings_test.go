@@ -73,6 +73,11 @@ func TestAMistakeOnTheCommandLineIsNamed(t *testing.T) {
 		{[]string{"-exempt", "fe80::1%lo"}, `invalid value "fe80::1%lo" for flag -exempt: it takes a network`},
 		{[]string{"-unlimited-user", "ann"}, `invalid value "ann" for flag -unlimited-user: -users has no such user`},
 		{[]string{"-join-running", "-share-searches=false"}, `invalid value "true" for flag -join-running: it needs -share-searches`},
+		{[]string{"-status", "8143"}, `invalid value "8143" for flag -status: it takes host:port`},
+		{[]string{"-status", "0.0.0.0:8143"}, `invalid value "0.0.0.0:8143" for flag -status: it takes a loopback address`},
+		{[]string{"-status", ":8143"}, `invalid value ":8143" for flag -status: it takes a loopback address`},
+		{[]string{"-status", "192.0.2.1:8143"}, `invalid value "192.0.2.1:8143" for flag -status: it takes a loopback address`},
+		{[]string{"-status", "example.org:8143"}, `invalid value "example.org:8143" for flag -status: it takes a loopback address`},
 		{[]string{"stray"}, `unexpected argument "stray"`},
 		{[]string{"-no-such-flag"}, `flag provided but not defined: -no-such-flag`},
 		{[]string{"-mail"}, `flag needs an argument: -mail`},
@@ -134,7 +139,7 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	for _, name := range []string{"-listen", "-listen-tls"} {
+	for _, name := range []string{"-listen", "-listen-tls", "-status"} {
 		args := append([]string{"-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.1:0"}, name, taken.Addr().String())
 		status, stderr := runOnce(t, args...)
 		assert.Equal(t, exitFailed, status)
