@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The chart has a panel for each scene, side by side: when in the scene the ordinary user asked, and how long the answer took, on one
+// logarithmic scale for all.
+const (
+	chartWidth, chartHeight = 960, 420
+	panelLeft, panelTop     = 84, 114
+	panelWidth, panelHeight = 268, 226
+	panelGap                = 24
+)
+
+var colors = [2]string{unlimited: "#c2410c", limited: "#1d4ed8"}
+
+// chart is an SVG image that is being drawn.
+type chart struct {
+	bytes.Buffer
+	length   time.Duration // of a scene
+	from, to float64       // decimal logarithms of the seconds at the bottom and the top
+}
+
+func (c *chart) printf(format string, args ...any) { fmt.Fprintf(&c.Buffer, format+"\n", args...) }
+
+// text draws a text; the attributes are those of SVG.
+func (c *chart) text(x, y float64, attributes, text string) {
+	c.printf(`<text x="%.1f" y="%.1f" %s>%s</text>`, x, y, attributes, html.EscapeString(text))
+}
+
+// drawChart returns the chart as an SVG file.
+func drawChart(acts []act, length time.Duration) []byte {
+	c := &chart{length: length}
+	c.from, c.to = bounds(acts)
+	c.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
+		`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="13" fill="#1f2937">`,
+		chartWidth, chartHeight, chartWidth, chartHeight)
+	c.printf(`<title>How long an ordinary user waits while others stampede</title>`)
+	c.printf(`<desc>%s</desc>`, html.EscapeString(summary(acts)))
+	c.printf(`<rect x="0.5" y="0.5" width="%d" height="%d" rx="8" fill="#ffffff" stroke="#d1d5db"/>`, chartWidth-1, chartHeight-1)
+	c.text(20, 32, `font-size="18" font-weight="bold"`, "How long an ordinary user waits while others stampede")
+	c.legend(acts)
+	c.text(20, chartHeight-16, `font-size="12" fill="#6b7280"`, model())
+	c.text(chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`, "go run ./examples/stampede")
+	c.text(0, 0, fmt.Sprintf(`text-anchor="middle" transform="translate(26 %d) rotate(-90)"`, panelTop+panelHeight/2), "waiting time (log scale)")
+	for i, act := range acts {
+		c.printf(`<g transform="translate(%d %d)">`, panelLeft+i*(panelWidth+panelGap), panelTop)
+		c.panel(act, i == 0)
+		c.printf(`</g>`)
+	}
+	c.printf(`</svg>`)
+	return c.Bytes()
+}
+
+// summary says in words what the chart shows.
+func summary(acts []act) string {
+	var parts []string
+	for _, act := range acts {
+		for i, result := range act.results {
+			parts = append(parts, fmt.Sprintf("%s, %v: half of all waits for %s up to %v, the longest %v",
+				act.title, side(i), act.command, result.waits.quantile(0.5), result.waits.quantile(1)))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (c *chart) legend(acts []act) {
+	const y = 53
+	x := 20.0
+	entry := func(color, shape, text string) {
+		c.printf(`<g fill="%s" stroke="%s">`, color, color)
+		c.marker(x+6, y, shape)
+		c.printf(`</g>`)
+		c.text(x+18, y+4.5, `fill="#1f2937"`, text)
+		x += 18 + 7*float64(len(text)) + 24
+	}
+	entry(colors[unlimited], "circle", unlimited.String())
+	entry(colors[limited], "square", limited.String())
+	for _, act := range acts {
+		for _, result := range act.results {
+			if result.waits.answered() < len(result.waits) {
+				entry("#6b7280", "open", "still without an answer when the scene ended")
+				return
+			}
+		}
+	}
+}
+
+// marker draws the mark of one wait.
+func (c *chart) marker(x, y float64, shape string) {
+	switch shape {
+	case "circle":
+		c.printf(`<circle cx="%.1f" cy="%.1f" r="3.5" stroke="none"/>`, x, y)
+	case "square":
+		c.printf(`<rect x="%.1f" y="%.1f" width="5" height="5" stroke="none"/>`, x-2.5, y-2.5)
+	default:
+		c.printf(`<path d="M%.1f %.1fl5 9h-10z" fill="#ffffff" stroke-width="1.8"/>`, x, y-6)
+	}
+}
+
+// panel draws a scene, from the corner at the top on the left.
+func (c *chart) panel(a act, withScale bool) {
+	c.text(0, -30, `font-size="14" font-weight="bold"`, a.title)
+	c.printf(`<text x="0" y="-11" fill="#4b5563">%s, median: <tspan fill="%s" font-weight="bold">%v</tspan> → <tspan fill="%s" font-weight="bold">%v</tspan></text>`,
+		a.command, colors[unlimited], a.results[unlimited].waits.quantile(0.5), colors[limited], a.results[limited].waits.quantile(0.5))
+	c.printf(`<rect width="%d" height="%d" fill="#f9fafb"/>`, panelWidth, panelHeight)
+	for decade := math.Ceil(c.from); decade <= c.to; decade++ {
+		y := c.y(math.Pow(10, decade))
+		c.printf(`<path d="M0 %.1fh%d" stroke="#d1d5db"/>`, y, panelWidth)
+		if withScale {
+			c.text(-8, y+4.5, `text-anchor="end"`, decadeName(decade))
+		}
+	}
+	end := c.end(a)
+	step := niceStep(end)
+	for i := 0; float64(i)*step <= end*1.0001; i++ {
+		x := float64(i) * step / end * panelWidth
+		c.printf(`<path d="M%.1f %dv5" stroke="#9ca3af"/>`, x, panelHeight)
+		c.text(x, panelHeight+20, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64))
+	}
+	c.text(panelWidth/2, panelHeight+42, `text-anchor="middle"`, "seconds since the stampede began")
+	c.series(a.results[unlimited].waits, end, colors[unlimited], "circle")
+	c.series(a.results[limited].waits, end, colors[limited], "square")
+}
+
+// series draws the waits of one side.
+func (c *chart) series(all waits, end float64, color, shape string) {
+	c.printf(`<g fill="%s" stroke="%s">`, color, color)
+	var line strings.Builder
+	for _, w := range all {
+		fmt.Fprintf(&line, "%.1f,%.1f ", w.start.Seconds()/end*panelWidth, c.y(w.took.Seconds()))
+	}
+	c.printf(`<polyline points="%s" fill="none" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()))
+	for _, w := range all {
+		mark := shape
+		if !w.answered {
+			mark = "open"
+		}
+		c.marker(w.start.Seconds()/end*panelWidth, c.y(w.took.Seconds()), mark)
+	}
+	c.printf(`</g>`)
+}
+
+func (c *chart) y(seconds float64) float64 {
+	share := (math.Log10(max(seconds, 1e-6)) - c.from) / (c.to - c.from)
+	return panelHeight * (1 - min(max(share, 0), 1))
+}
+
+// bounds returns the logarithms of round numbers of seconds between which all waits are.
+func bounds(acts []act) (from, to float64) {
+	shortest, longest := 10*time.Millisecond, 100*time.Millisecond
+	for _, act := range acts {
+		for _, result := range act.results {
+			for _, w := range result.waits {
+				shortest, longest = min(shortest, w.took), max(longest, w.took)
+			}
+		}
+	}
+	return -math.Log10(niceAbove(1 / max(shortest.Seconds(), 1e-6))), math.Log10(niceAbove(longest.Seconds()))
+}
+
+// decadeName returns the power of ten of seconds as a time.
+func decadeName(decade float64) string {
+	switch {
+	case decade >= 0:
+		return strconv.Itoa(int(math.Pow(10, decade))) + " s"
+	case decade >= -3:
+		return strconv.Itoa(int(math.Round(math.Pow(10, decade+3)))) + " ms"
+	default:
+		return strconv.Itoa(int(math.Round(math.Pow(10, decade+6)))) + " µs"
+	}
+}
+
+// end returns the seconds at the right end of the panel.
+func (c *chart) end(a act) float64 {
+	last := c.length
+	for _, result := range a.results {
+		for _, w := range result.waits {
+			last = max(last, w.start)
+		}
+	}
+	return last.Seconds()
+}
+
+// niceStep returns the distance of the marks on an axis of that length.
+func niceStep(length float64) float64 { return niceAbove(length / 6) }
+
+// niceAbove returns 1, 2 or 5 times a power of ten: the least that is not below x.
+func niceAbove(x float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(x)))
+	for _, step := range []float64{1, 2, 5} {
+		if step*power >= x {
+			return step * power
+		}
+	}
+	return 10 * power
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// side says what the server is like.
+type side int
+
+const (
+	unlimited side = iota
+	limited
+)
+
+func (s side) String() string {
+	if s == limited {
+		return "with limits"
+	}
+	return "without limits"
+}
+
+// scene is one kind of stampede.
+type scene struct {
+	title   string
+	command string // what the ordinary user waits for
+	play    func(ctx context.Context, s *stage) (result, error)
+}
+
+var scenes = []scene{
+	{"200 logins of one user at once", "LOGIN", playStorm},
+	{"50 FETCH loops of three users", "FETCH", playFetches},
+	{"A SEARCH of 2 s every second", "SEARCH", playSearches},
+}
+
+// result is what was seen on one side: how long the ordinary user waited, and other facts, which are the same ones in the same
+// order on both sides.
+type result struct {
+	waits waits
+	facts []fact
+}
+
+type fact struct{ name, value string }
+
+// act is a scene that has been played on both sides.
+type act struct {
+	scene
+	results [2]result
+}
+
+// stage is a server for one scene.
+type stage struct {
+	addr    string
+	length  time.Duration // of the scene
+	backend *backend
+}
+
+// lastWords is how long the server has to see that all clients have gone.
+const lastWords = 5 * time.Second
+
+// on plays the scene against a new server.
+func (s scene) on(ctx context.Context, side side, length time.Duration) (_ result, err error) {
+	backend, err := newBackend()
+	if err != nil {
+		return result{}, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return result{}, err
+	}
+	newSession := backend.NewSession
+	if side == limited {
+		limiter := limits.New(options())
+		defer limiter.Close()
+		newSession = limiter.Wrap(newSession)
+	}
+	server := imapserver.New(&imapserver.Options{
+		NewSession:   newSession,
+		InsecureAuth: true,
+		Logger:       log.New(io.Discard, "", 0), // of clients that hang up
+	})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	ctx, cancel := context.WithCancel(ctx)
+	result, err := s.play(ctx, &stage{listener.Addr().String(), length, backend})
+	cancel()
+	backend.store.close()
+	listener.Close()
+	err = errors.Join(err, <-served, server.Close())
+	if !backend.waitUntilEmpty(lastWords) {
+		err = errors.Join(err, errors.New("the server still has sessions after the scene"))
+	}
+	return result, err
+}
+
+// options returns the limits: the defaults, but for the one that the backend sets.
+func options() *limits.Options {
+	options := limits.DefaultOptions()
+	options.MaxFetches = workers
+	return options
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	searchers      = 20
+	searchPatience = time.Second
+	visitInterval  = 500 * time.Millisecond
+)
+
+const slowSearch = "UID SEARCH SUBJECT invoice"
+
+// playSearches has one user send the same SEARCH on 20 connections, hang up after a second without an answer, and try again. The ordinary
+// user SEARCHes a small mailbox every 500 ms, whether or not the last one has been answered. Those
+// who still wait when the others have stopped are given as much time again.
+func playSearches(ctx context.Context, s *stage) (result, error) {
+	end, cancelEnd := expiring(ctx, 2*s.length)
+	defer cancelEnd()
+	until, cancel := expiring(end, s.length)
+	defer cancel()
+
+	begin := time.Now()
+	var sent, refused atomic.Int64
+	errs := make([]error, searchers)
+	var all sync.WaitGroup
+	for i := range searchers {
+		all.Go(func() {
+			pause(until, time.Duration(i)*searchPatience/searchers)
+			for until.Err() == nil {
+				next := time.Now().Add(searchPatience)
+				err := searchOnce(until, s.addr, &sent)
+				if answer := (*refusal)(nil); errors.As(err, &answer) {
+					refused.Add(1)
+				} else if err != nil && until.Err() == nil {
+					errs[i] = err
+					return
+				}
+				pause(until, time.Until(next))
+			}
+		})
+	}
+	seen, err := visit(until, visitInterval, func() (wait, error) { return searchOnVisit(end, begin, s.addr) })
+	all.Wait()
+	_, most, run := s.backend.searches.counts()
+	return result{seen, []fact{
+		{"SEARCHes that the clients sent", strconv.FormatInt(sent.Load(), 10)},
+		{"that reached the store", strconv.Itoa(run)},
+		{"that were in the store at once, at most", strconv.Itoa(most)},
+		{"refused, logins among them", strconv.FormatInt(refused.Load(), 10)},
+	}}, errors.Join(append(errs, err)...)
+}
+
+// searchOnce connects, sends the SEARCH, and hangs up when it is answered or a second has passed. The error is nil when it has hung up.
+func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
+	patience, cancel := expiring(ctx, searchPatience)
+	defer cancel()
+	c, err := loginAndSelect(patience, addr, heavyUsers[0])
+	if err == nil {
+		sent.Add(1)
+		err = c.do(slowSearch)
+		c.hangUp()
+	}
+	if patience.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// searchOnVisit connects and SEARCHes. It is no error when ctx is done before the answer.
+func searchOnVisit(ctx context.Context, begin time.Time, addr string) (w wait, err error) {
+	start := time.Now()
+	c, err := loginAndSelect(ctx, addr, ordinaryUser)
+	if err == nil {
+		defer c.hangUp()
+		start = time.Now()
+		err = c.do(slowSearch)
+	}
+	w = wait{start.Sub(begin), time.Since(start), err == nil}
+	if err != nil && ctx.Err() == nil {
+		return w, fmt.Errorf("the ordinary user: %w", err)
+	}
+	return w, nil
+}

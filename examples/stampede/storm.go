@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	stormLogins   = 200
+	stormInterval = time.Second // from one storm to the next, if all have been answered by then
+	loginInterval = 100 * time.Millisecond
+)
+
+// playStorm has one user log in 200 times at once, and again when all are answered and a second is over, while the ordinary user
+// logs in every 100 ms, whether or not the last login has been answered. There is one storm at least, and none is cut off.
+func playStorm(ctx context.Context, s *stage) (result, error) {
+	until, stop := context.WithCancel(ctx)
+	defer stop()
+	begin := time.Now()
+	var storms waits
+	var most int
+	var stormErr error
+	var all sync.WaitGroup
+	all.Go(func() {
+		defer stop()
+		for len(storms) == 0 || time.Since(begin) < s.length && ctx.Err() == nil {
+			start := time.Now()
+			_, _, before := s.backend.checks.counts()
+			var took time.Duration
+			if took, stormErr = storm(ctx, s.addr); stormErr != nil {
+				return
+			}
+			storms = append(storms, wait{took: took, answered: true})
+			_, _, checks := s.backend.checks.counts()
+			most = max(most, checks-before)
+			pause(ctx, time.Until(start.Add(stormInterval)))
+		}
+	})
+	seen, err := visit(until, loginInterval, func() (wait, error) {
+		return timed(begin, func() error {
+			c, err := login(ctx, s.addr, ordinaryUser)
+			if err == nil {
+				c.hangUp()
+			}
+			return err
+		})
+	})
+	stop()
+	all.Wait()
+	return result{seen, []fact{
+		{fmt.Sprintf("all %d answered after, median", stormLogins), storms.quantile(0.5).String()},
+		{"password checks for them, at most", strconv.Itoa(most)},
+	}}, errors.Join(err, stormErr)
+}
+
+// storm logs in on 200 connections at once, and returns how long it took until all were answered, with or without success. Then all log out.
+func storm(ctx context.Context, addr string) (time.Duration, error) {
+	start := time.Now()
+	var logins, logouts sync.WaitGroup
+	clients, errs := make([]*client, stormLogins), make([]error, stormLogins)
+	for i := range clients {
+		logins.Go(func() {
+			c, err := login(ctx, addr, heavyUsers[0])
+			if refused := (*refusal)(nil); err != nil && !errors.As(err, &refused) {
+				errs[i] = err
+			}
+			clients[i] = c
+		})
+	}
+	logins.Wait()
+	took := time.Since(start)
+	for _, c := range clients {
+		if c != nil {
+			logouts.Go(c.logout)
+		}
+	}
+	logouts.Wait()
+	return took, errors.Join(errs...)
+}

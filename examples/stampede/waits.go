@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// wait is how long the ordinary user waited for one answer.
+type wait struct {
+	start    time.Duration // since the scene began
+	took     time.Duration
+	answered bool // if not, the scene was over before the answer
+}
+
+// String returns the time with two or three digits.
+func (w wait) String() string {
+	ms := float64(w.took.Microseconds()) / 1000
+	text := fmt.Sprintf("%.1f ms", ms)
+	switch {
+	case ms >= 9_995:
+		text = fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 999.5:
+		text = fmt.Sprintf("%.2f s", ms/1000)
+	case ms >= 9.95:
+		text = fmt.Sprintf("%.0f ms", ms)
+	}
+	if !w.answered {
+		return "over " + text
+	}
+	return text
+}
+
+type waits []wait
+
+// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait if there are none.
+func (all waits) quantile(q float64) wait {
+	if len(all) == 0 {
+		return wait{}
+	}
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b wait) int { return cmp.Compare(a.took, b.took) })
+	rank := int(q*float64(len(all)) + 0.9999999)
+	return sorted[min(max(rank, 1), len(all))-1]
+}
+
+// answered returns how many were.
+func (all waits) answered() int {
+	n := 0
+	for _, w := range all {
+		if w.answered {
+			n++
+		}
+	}
+	return n
+}
+
+// timed makes a request in a scene that began then.
+func timed(begin time.Time, request func() error) (wait, error) {
+	start := time.Now()
+	if err := request(); err != nil {
+		return wait{}, fmt.Errorf("the ordinary user: %w", err)
+	}
+	return wait{start.Sub(begin), time.Since(start), true}, nil
+}
+
+// visit has the ordinary user come at each interval, whether or not the last request has been answered, until the context is done. It
+// waits for all.
+func visit(until context.Context, interval time.Duration, request func() (wait, error)) (waits, error) {
+	var mu sync.Mutex
+	var seen waits
+	var errs []error
+	var all sync.WaitGroup
+	for next := time.Now(); until.Err() == nil; pause(until, time.Until(next)) {
+		next = next.Add(interval)
+		all.Go(func() {
+			w, err := request()
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				seen = append(seen, w)
+			} else {
+				errs = append(errs, err)
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(seen, func(a, b wait) int { return cmp.Compare(a.start, b.start) })
+	return seen, errors.Join(errs...)
+}
+
+// pause waits, but not longer than ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// expiring returns a context that is done after that time. It has no deadline: a dial would fail by that a moment before it is done.
+func expiring(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	timer := time.AfterFunc(d, cancel)
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
+}
