@@ -62,9 +62,9 @@ func listenStatus(s *settings, limiter *limits.Limiter, logger *slog.Logger) (*s
 		listener.Close()
 		return nil, wrongValue("status", s.status, errNotLoopback)
 	}
-	status := &status{limiter: limiter, options: &s.limits, started: time.Now()}
+	page := &status{limiter: limiter, options: &s.limits, started: time.Now()}
 	server := &http.Server{
-		Handler:        status.handler(),
+		Handler:        page.handler(),
 		ReadTimeout:    5 * time.Second, // with the header
 		WriteTimeout:   10 * time.Second,
 		IdleTimeout:    30 * time.Second,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -79,7 +80,8 @@ func TestTheStatusShowsWhoHoldsWhat(t *testing.T) {
 func TestTheStatusIsForThisMachineAndReadOnly(t *testing.T) {
 	s := startServer(t, "-status", "localhost:0")
 	address := s.address("status")
-	_, port, _ := strings.Cut(address, ":")
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
 	for _, test := range []struct {
 		method, path, host string
 		want               int
