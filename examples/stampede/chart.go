@@ -14,8 +14,8 @@ import (
 // logarithmic scale for all.
 const (
 	chartWidth, chartHeight = 960, 420
-	panelLeft, panelTop     = 84, 114
-	panelWidth, panelHeight = 268, 226
+	panelLeft, panelTop     = 94, 114
+	panelWidth, panelHeight = 264, 226
 	panelGap                = 24
 )
 
@@ -49,7 +49,8 @@ func drawChart(acts []act, length time.Duration) []byte {
 	c.legend(acts)
 	c.text(20, chartHeight-16, `font-size="12" fill="#6b7280"`, model())
 	c.text(chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`, "go run ./examples/stampede")
-	c.text(0, 0, fmt.Sprintf(`text-anchor="middle" transform="translate(26 %d) rotate(-90)"`, panelTop+panelHeight/2), "waiting time (log scale)")
+	upright := fmt.Sprintf(`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, panelTop+panelHeight/2)
+	c.text(0, 0, upright, "waiting time (log scale)")
 	for i, act := range acts {
 		c.printf(`<g transform="translate(%d %d)">`, panelLeft+i*(panelWidth+panelGap), panelTop)
 		c.panel(act, i == 0)
@@ -108,8 +109,10 @@ func (c *chart) marker(x, y float64, shape string) {
 // panel draws a scene, from the corner at the top on the left.
 func (c *chart) panel(a act, withScale bool) {
 	c.text(0, -30, `font-size="14" font-weight="bold"`, a.title)
-	c.printf(`<text x="0" y="-11" fill="#4b5563">%s, median: <tspan fill="%s" font-weight="bold">%v</tspan> → <tspan fill="%s" font-weight="bold">%v</tspan></text>`,
-		a.command, colors[unlimited], a.results[unlimited].waits.quantile(0.5), colors[limited], a.results[limited].waits.quantile(0.5))
+	median := func(side side) string {
+		return fmt.Sprintf(`<tspan fill="%s" font-weight="bold">%v</tspan>`, colors[side], a.results[side].waits.quantile(0.5))
+	}
+	c.printf(`<text x="0" y="-11" fill="#4b5563">%s, median: %s → %s</text>`, a.command, median(unlimited), median(limited))
 	c.printf(`<rect width="%d" height="%d" fill="#f9fafb"/>`, panelWidth, panelHeight)
 	for decade := math.Ceil(c.from); decade <= c.to; decade++ {
 		y := c.y(math.Pow(10, decade))

@@ -45,9 +45,11 @@ func playFetches(ctx context.Context, s *stage) (result, error) {
 			for errs[i] == nil && ctx.Err() == nil {
 				messages := minFetched + rand.IntN(maxFetched-minFetched+1)
 				err := c.do(fmt.Sprintf("FETCH 1:%d (FLAGS RFC822.SIZE)", messages))
-				if ctx.Err() == nil {
-					errs[i] = err
+				switch {
+				case err == nil:
 					answered.Add(1)
+				case ctx.Err() == nil:
+					errs[i] = err
 				}
 			}
 		})

@@ -55,6 +55,9 @@ func TestShortRun(t *testing.T) {
 	without, with = cells(t, table, "password checks for them, at most")
 	assert.Equal(t, stormLogins, number(t, without))
 	assert.LessOrEqual(t, number(t, with), limits.DefaultOptions().MaxLoginsPerUser)
+	without, with = cells(t, table, "logged in, the others refused")
+	assert.Equal(t, stormLogins, number(t, without))
+	assert.Equal(t, limits.DefaultOptions().MaxLoginsPerUser, number(t, with))
 	_, with = cells(t, table, "heavy users' FETCHes in the store at once, at most")
 	assert.LessOrEqual(t, number(t, with), workers)
 	_, with = cells(t, table, "that were in the store at once, at most")
@@ -106,7 +109,7 @@ func TestChartOfAlmostNothing(t *testing.T) {
 }
 
 func TestWrongArguments(t *testing.T) {
-	for _, args := range []string{"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 601", "-nonsense", "extra"} {
+	for _, args := range []string{"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 61", "-nonsense", "extra"} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, run(t.Context(), strings.Fields(args), &stdout, &stderr), args)
 		assert.Empty(t, stdout.String(), args)
@@ -145,7 +148,7 @@ func TestInterrupted(t *testing.T) {
 func TestChartThatCannotBeWritten(t *testing.T) {
 	var stderr bytes.Buffer
 	missing := filepath.Join(t.TempDir(), "missing", "chart.svg")
-	assert.Equal(t, exitFailed, run(t.Context(), []string{"-seconds", "0.05", "-chart", missing}, io.Discard, &stderr))
+	assert.Equal(t, exitFailed, run(t.Context(), []string{"-chart", missing}, io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "stampede: write the chart: ")
 }
 
@@ -159,6 +162,8 @@ func TestQuantile(t *testing.T) {
 		assert.Equal(t, seconds*time.Second, all.quantile(q).took, "%v", q)
 	}
 	assert.Equal(t, time.Second, all[99:].quantile(0.5).took)
+	all[50].answered = false
+	assert.Equal(t, all[50], all.quantile(1))
 }
 
 func TestWaitInWords(t *testing.T) {

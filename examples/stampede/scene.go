@@ -63,8 +63,12 @@ type stage struct {
 	backend *backend
 }
 
-// lastWords is how long the server has to see that all clients have gone.
-const lastWords = 5 * time.Second
+const (
+	// patience is how much longer a scene may take than it should: it cannot go on when the sockets are used up.
+	patience = 30 * time.Second
+	// lastWords is how long the server has to see that all clients have gone.
+	lastWords = 5 * time.Second
+)
 
 // on plays the scene against a new server.
 func (s scene) on(ctx context.Context, side side, length time.Duration) (_ result, err error) {
@@ -76,10 +80,9 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 	if err != nil {
 		return result{}, err
 	}
+	limiter := limits.New(options())
 	newSession := backend.NewSession
 	if side == limited {
-		limiter := limits.New(options())
-		defer limiter.Close()
 		newSession = limiter.Wrap(newSession)
 	}
 	server := imapserver.New(&imapserver.Options{
@@ -90,9 +93,14 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
-	ctx, cancel := context.WithCancel(ctx)
+	errTooLong := errors.New("the scene does not end; is there a limit on open files (ulimit -n) below 1000?")
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*length+patience, errTooLong)
 	result, err := s.play(ctx, &stage{listener.Addr().String(), length, backend})
+	if errors.Is(context.Cause(ctx), errTooLong) {
+		err = errors.Join(errTooLong, err)
+	}
 	cancel()
+	limiter.Close()
 	backend.store.close()
 	listener.Close()
 	err = errors.Join(err, <-served, server.Close())

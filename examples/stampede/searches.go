@@ -19,8 +19,8 @@ const (
 const slowSearch = "UID SEARCH SUBJECT invoice"
 
 // playSearches has one user send the same SEARCH on 20 connections, hang up after a second without an answer, and try again. The ordinary
-// user SEARCHes a small mailbox every 500 ms, whether or not the last one has been answered. Those
-// who still wait when the others have stopped are given as much time again.
+// user SEARCHes a small mailbox every 500 ms, whether or not the last one has been answered. Those that still wait when the others have
+// stopped are given as much time again.
 func playSearches(ctx context.Context, s *stage) (result, error) {
 	end, cancelEnd := expiring(ctx, 2*s.length)
 	defer cancelEnd()

@@ -22,7 +22,7 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 	defer stop()
 	begin := time.Now()
 	var storms waits
-	var most int
+	var mostChecks, mostIn int
 	var stormErr error
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -30,13 +30,13 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 		for len(storms) == 0 || time.Since(begin) < s.length && ctx.Err() == nil {
 			start := time.Now()
 			_, _, before := s.backend.checks.counts()
-			var took time.Duration
-			if took, stormErr = storm(ctx, s.addr); stormErr != nil {
+			took, in, err := storm(ctx, s.addr)
+			if stormErr = err; err != nil {
 				return
 			}
 			storms = append(storms, wait{took: took, answered: true})
 			_, _, checks := s.backend.checks.counts()
-			most = max(most, checks-before)
+			mostChecks, mostIn = max(mostChecks, checks-before), max(mostIn, in)
 			pause(ctx, time.Until(start.Add(stormInterval)))
 		}
 	})
@@ -53,31 +53,35 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 	all.Wait()
 	return result{seen, []fact{
 		{fmt.Sprintf("all %d answered after, median", stormLogins), storms.quantile(0.5).String()},
-		{"password checks for them, at most", strconv.Itoa(most)},
+		{"password checks for them, at most", strconv.Itoa(mostChecks)},
+		{"logged in, the others refused", strconv.Itoa(mostIn)},
 	}}, errors.Join(err, stormErr)
 }
 
-// storm logs in on 200 connections at once, and returns how long it took until all were answered, with or without success. Then all log out.
-func storm(ctx context.Context, addr string) (time.Duration, error) {
+// storm logs in on 200 connections at once, and returns how long it took until all were answered, and how many are in. Then all log out.
+func storm(ctx context.Context, addr string) (took time.Duration, in int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	start := time.Now()
 	var logins, logouts sync.WaitGroup
-	clients, errs := make([]*client, stormLogins), make([]error, stormLogins)
+	clients := make([]*client, stormLogins)
 	for i := range clients {
 		logins.Go(func() {
 			c, err := login(ctx, addr, heavyUsers[0])
 			if refused := (*refusal)(nil); err != nil && !errors.As(err, &refused) {
-				errs[i] = err
+				cancel(err) // with no sockets left the others would wait for ever
 			}
 			clients[i] = c
 		})
 	}
 	logins.Wait()
-	took := time.Since(start)
+	took = time.Since(start)
 	for _, c := range clients {
 		if c != nil {
+			in++
 			logouts.Go(c.logout)
 		}
 	}
 	logouts.Wait()
-	return took, errors.Join(errs...)
+	return took, in, context.Cause(ctx)
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -37,14 +37,24 @@ func (w wait) String() string {
 
 type waits []wait
 
-// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait if there are none.
+// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait if there are none. Those without an
+// answer count as longer than all others.
 func (all waits) quantile(q float64) wait {
 	if len(all) == 0 {
 		return wait{}
 	}
-	sorted := slices.SortedFunc(slices.Values(all), func(a, b wait) int { return cmp.Compare(a.took, b.took) })
-	rank := int(q*float64(len(all)) + 0.9999999)
-	return sorted[min(max(rank, 1), len(all))-1]
+	sorted := slices.SortedFunc(slices.Values(all), func(a, b wait) int {
+		switch {
+		case a.answered == b.answered:
+			return cmp.Compare(a.took, b.took)
+		case a.answered:
+			return -1
+		default:
+			return 1
+		}
+	})
+	rank := int(math.Ceil(q * float64(len(all))))
+	return sorted[max(rank, 1)-1]
 }
 
 // answered returns how many were.
@@ -68,11 +78,11 @@ func timed(begin time.Time, request func() error) (wait, error) {
 }
 
 // visit has the ordinary user come at each interval, whether or not the last request has been answered, until the context is done. It
-// waits for all.
+// waits for all, and returns the first error.
 func visit(until context.Context, interval time.Duration, request func() (wait, error)) (waits, error) {
 	var mu sync.Mutex
 	var seen waits
-	var errs []error
+	var firstErr error
 	var all sync.WaitGroup
 	for next := time.Now(); until.Err() == nil; pause(until, time.Until(next)) {
 		next = next.Add(interval)
@@ -82,14 +92,13 @@ func visit(until context.Context, interval time.Duration, request func() (wait, 
 			defer mu.Unlock()
 			if err == nil {
 				seen = append(seen, w)
-			} else {
-				errs = append(errs, err)
 			}
+			firstErr = cmp.Or(firstErr, err)
 		})
 	}
 	all.Wait()
 	slices.SortFunc(seen, func(a, b wait) int { return cmp.Compare(a.start, b.start) })
-	return seen, errors.Join(errs...)
+	return seen, firstErr
 }
 
 // pause waits, but not longer than ctx.
