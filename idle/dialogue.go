@@ -112,8 +112,9 @@ func (d *dialogue) silent() bool {
 func (d *dialogue) spoken() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	first := !d.greeted
 	d.greeted = true
-	if d.err != nil {
+	if d.err != nil && first { // what comes after the greeting may be of a client's making, and ends its connection only
 		d.listener.fail(d.err)
 	}
 	return d.err
@@ -152,7 +153,7 @@ func (d *dialogue) finish(status string) (instead string) {
 	command, answer, ok := d.command, d.answer, status == "OK"
 	d.command, d.answer, d.answered = otherCommand, "", true
 	switch {
-	case command == startTLSCommand && ok:
+	case command == startTLSCommand && ok && !d.listener.terminates:
 		d.err = errServerTLS
 	case command == startTLSCommand && status == "NO" && d.listener.startTLS != nil:
 		if d.encrypted || d.authenticated {

@@ -41,7 +41,8 @@ type Options struct {
 	// logged in with, or that Username returns. It is empty where it is not known. It is called from many goroutines at once. An unknown Mode that it returns is served as [Off].
 	ModeFor func(user string) Mode
 	// Username returns the user who is logged in to a session, for a backend that knows better than what the client said, or where the
-	// client does not say it: after a PREAUTH greeting, and with SASL mechanisms of the session other than PLAIN. It is asked at each
+	// client does not say it: after a PREAUTH greeting, with SASL mechanisms of the session other than PLAIN, and with PLAIN if it
+	// names somebody else to act as. It is asked at each
 	// IDLE that begins, from many goroutines at once, with the backend's own session, free of the wrappers of this module. "" means
 	// that it does not know either. If nil, what the client said is all that is known.
 	Username func(session imapserver.Session) string

@@ -57,6 +57,8 @@ func (r *requests) resume() {
 	switch {
 	case answered:
 		r.reset() // in the middle of a line, too: then it has given up there
+	case r.message && r.literal == 0 && r.size > maxCommand: // it has given up there, and said nothing
+		r.reset()
 	case r.state == afterLiteral:
 		r.state = inArguments
 	case r.state == afterLine:
@@ -73,10 +75,10 @@ func (r *requests) endLine(challenged bool) {
 	command := r.dialogue.current()
 	size, ok := r.spec.take()
 	switch {
-	case r.quoted:
-		r.state = inArguments
 	case r.message: // go-imap does not answer an APPEND with something behind the message, and takes no second one
 		r.reset()
+	case r.quoted:
+		r.state = inArguments
 	case ok && command == appendCommand && r.specAt != 1: // not the name of the mailbox
 		r.message = true
 		r.literal, r.state = size, inArguments

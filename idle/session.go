@@ -108,6 +108,11 @@ func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, in
 			return nil
 		case <-timer.C:
 		}
+		select {
+		case <-stop: // at the same moment
+			return nil
+		default:
+		}
 		if err := s.pollOnce(w); err != nil || enough() {
 			return err
 		}

@@ -67,9 +67,9 @@ type plain struct {
 func (p *plain) Next(response []byte) (challenge []byte, done bool, err error) {
 	challenge, done, err = p.Server.Next(response)
 	if fields := strings.Split(string(response), "\x00"); done && err == nil && len(fields) == 3 {
-		user := fields[0] // who to act as, if that is somebody else
-		if user == "" {
-			user = fields[1]
+		user := fields[1]
+		if fields[0] != "" && fields[0] != user {
+			user = "" // somebody else to act as, which some backends ignore: Username knows
 		}
 		p.session.setUserName(user)
 	}
