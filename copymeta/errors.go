@@ -20,6 +20,13 @@ var errReadOnly = &imap.Error{
 	Text: "The mailbox is read-only",
 }
 
+// errStillThere is why a MOVE is not complete whose EXPUNGE succeeded: another client has taken \Deleted off in between.
+var errStillThere = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeInUse,
+	Text: "another client has kept the rest",
+}
+
 // incomplete is the answer to a COPY that would lose something.
 func incomplete(uid imap.UID, reason string) error {
 	return &imap.Error{

@@ -64,19 +64,21 @@ func (s *session) copyForMove(numSet imap.NumSet, dest string, p policies) (copi
 // remove takes the messages, all of which are copied, out of the selected mailbox.
 func (s *session) remove(w *imapserver.MoveWriter, c copied, dest string) error {
 	if err := s.setDeleted(uidsOf(c.messages), imap.StoreFlagsAdd); err != nil {
-		s.restore(c.messages)
-		if s.undo(dest, c.data) {
+		// A source that had \Deleted for a moment may be gone by now, and then the copy is all there is.
+		if s.restore(c.messages) && s.left(c.messages) == c.done && s.undo(dest, c.data) {
 			return err
 		}
 		return s.partly(err, "%d messages were copied, but none was moved", c.done)
 	}
 	// Whether the client is still there to read it changes nothing for the messages.
 	var writeErr error
+	expunged := 0
 	if c.data != nil {
 		writeErr = w.WriteCopyData(c.data)
 	}
 	uids := uidsOf(c.messages)
 	err := capture.Expunge(func(w *imapserver.ExpungeWriter) error { return s.Session.Expunge(w, &uids) }, func(seqNum uint32) error {
+		expunged++
 		if writeErr == nil {
 			writeErr = w.WriteExpunge(seqNum)
 		}
@@ -87,18 +89,32 @@ func (s *session) remove(w *imapserver.MoveWriter, c copied, dest string) error 
 		s.restore(c.messages)
 		return s.partly(err, "%d messages were copied, but perhaps not all were moved", c.done)
 	}
+	if expunged < c.done && s.left(c.messages) > 0 { // not all backends tell here what they expunged
+		return s.partly(errStillThere, "%d messages were copied, but not all were moved", c.done)
+	}
 	return writeErr
 }
 
-// restore takes \Deleted off the messages that did not have it.
-func (s *session) restore(messages []message) {
-	uids := uidsOf(slices.DeleteFunc(messages, func(m message) bool { return m.deleted }))
-	if len(uids) == 0 {
-		return
+// left returns how many of the messages are still there, and -1 if that is not known.
+func (s *session) left(messages []message) int {
+	there, err := s.look(uidsOf(messages))
+	if err != nil {
+		return -1
 	}
-	if err := s.setDeleted(uids, imap.StoreFlagsDel); err != nil {
+	return len(there)
+}
+
+// restore takes \Deleted off the messages that did not have it, and tells whether that worked.
+func (s *session) restore(messages []message) bool {
+	uids := uidsOf(slices.DeleteFunc(slices.Clone(messages), func(m message) bool { return m.deleted }))
+	if len(uids) == 0 {
+		return true
+	}
+	err := s.setDeleted(uids, imap.StoreFlagsDel)
+	if err != nil {
 		s.options.logf("copymeta: remove \\Deleted after a failed move: %q", err.Error())
 	}
+	return err == nil
 }
 
 func (s *session) setDeleted(uids imap.UIDSet, op imap.StoreFlagsOp) error {
