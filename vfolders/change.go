@@ -1,6 +1,7 @@
 package vfolders
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2"
@@ -43,11 +44,11 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 // folder.
 func (s *session) exists(name string) (bool, error) {
 	_, ok, err := s.find(name)
-	last, size := utf8.DecodeLastRuneInString(name)
+	last, _ := utf8.DecodeLastRuneInString(name)
 	if ok || err != nil || !isNotWord(last) {
 		return ok, err
 	}
-	delim, ok, err := s.find(name[:len(name)-size])
+	delim, ok, err := s.find(strings.TrimRight(name, string(last)))
 	return ok && delim == last, err
 }
 
