@@ -12,6 +12,7 @@
 //	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
 //	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 //	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
-//	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+//	limiter := limits.New(limits.DefaultOptions())
+//	newSession = limiter.Wrap(newSession)
 //	server := imapserver.New(&imapserver.Options{NewSession: newSession})
 package imapgate

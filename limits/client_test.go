@@ -180,7 +180,7 @@ func TestSessionsShowWhoHoldsAndWaitsForWhat(t *testing.T) {
 		at := func(seconds int) time.Time { return connected.Add(time.Duration(seconds) * time.Second) }
 		addr := netip.MustParseAddr("192.0.2.1")
 		assert.Equal(t, []limits.SessionInfo{
-			{Addr: netip.MustParseAddr("2001:db8::1"), Connected: at(0)},
+			{Addr: netip.MustParseAddr("2001:db8::1"), Connected: at(0), Since: at(0)},
 			{User: "karen", Addr: addr, LoggedIn: true, Connected: at(1), Command: "FETCH", Since: at(3)},
 			{User: "bob", Addr: addr, LoggedIn: true, Connected: at(2), Command: "FETCH", Waiting: true, Since: at(4)},
 			{User: "eve", Addr: addr, LoggedIn: true, Connected: at(3), Command: "IDLE", Since: at(4)},

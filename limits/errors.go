@@ -8,9 +8,9 @@ var (
 	ErrTooManyUserLogins = limit(imap.StatusResponseTypeNo, "Too many logins for this user")
 	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged in.
 	ErrTooManyIPLogins = limit(imap.StatusResponseTypeNo, "Too many connections from this address!")
-	// ErrTooManyFetches refuses a FETCH that has waited for FetchTimeout.
+	// ErrTooManyFetches refuses a FETCH that has waited for FetchTimeout, or finds the queue full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManyFetches = limit(imap.StatusResponseTypeNo, "Too many current FETCHes active")
-	// ErrTooManySearches refuses a SEARCH that has waited for SearchTimeout.
+	// ErrTooManySearches refuses a SEARCH that has waited for SearchTimeout, or finds the queue full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManySearches = limit(imap.StatusResponseTypeNo, "Too many concurrent searches - try again later")
 
 	// ErrFetchTime ends a FETCH that has run for MaxFetchTime.
@@ -31,7 +31,7 @@ var (
 	// ErrTooManyIPConnections is the greeting when there are MaxConnectionsPerIP connections from the address.
 	ErrTooManyIPConnections = limit(imap.StatusResponseTypeBye, "Too many connections from this address!")
 
-	// ErrClosed refuses everything after [Limiter.Close].
+	// ErrClosed refuses logins, FETCHes and SEARCHes after [Limiter.Close]; connections get a BYE with the same words.
 	ErrClosed = &imap.Error{
 		Type: imap.StatusResponseTypeNo,
 		Code: imap.ResponseCodeUnavailable,

@@ -43,6 +43,7 @@ type session struct {
 func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc, backend uint64) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
 	netConn := conn.NetConn()
 	s := &session{connected: time.Now(), account: account{backend: backend}}
+	s.activity.end() // silent since it came
 	s.limiter, s.conn = l, conn
 	s.addr, s.socket = ipOf(netConn.RemoteAddr()), socketOf(netConn)
 	s.ip = l.settings.Load().ipKey(s.addr)
