@@ -207,6 +207,8 @@ func TestNoWayAround(t *testing.T) {
 		"a literal that is too long":            login + "a CREATE {5000+}\r\nx\r\nb IDLE\r\n",
 		"for the mailbox of an APPEND":          login + "a APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
 		"an APPEND that is not answered":        login + "a APPEND x {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
+		"a quote behind the message":            login + "a APPEND x {3+}\r\nabc\"\r\nb IDLE\r\n",
+		"a long line behind the message":        login + "a APPEND x {3+}\r\nabc" + strings.Repeat("j", 51202-len("a APPEND x {3+}\r\n")) + "b IDLE\r\n",
 		"a bad mailbox name drops no line":      login + "a CREATE {3+}\r\n&&&b IDLE\r\n",
 		"a literal without digits":              login + "a CREATE {+}\r\nb IDLE\r\n",
 		"a huge literal":                        login + "a CREATE {99999999999999999999+}\r\nb IDLE\r\n",
