@@ -3,6 +3,7 @@ package copymeta_test
 import (
 	"bytes"
 	"log"
+	"slices"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -190,4 +191,41 @@ func TestNoMoveWithoutTheBackends(t *testing.T) {
 	session, _, err := copymeta.Wrap(of(imaptest.Stub{}), resetMove)(nil)
 	assert.NoError(t, err)
 	assert.NotImplements(t, (*imapserver.SessionMove)(nil), session)
+}
+
+// Another client's EXPUNGE comes between a STORE that fails halfway and its repair: the copy is all there is of that message.
+func TestAMoveThatFailsKeepsTheOnlyCopy(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"})
+	b.store = func(uids imap.UIDSet, flags *imap.StoreFlags) error {
+		if flags.Op == imap.StoreFlagsAdd && uids.Contains(1) {
+			inbox := b.mailboxes["INBOX"]
+			inbox.messages = slices.DeleteFunc(inbox.messages, func(m *stored) bool { return m.uid == 1 })
+			return errInternal
+		}
+		return nil
+	}
+	c := open(t, &withUndo{backend: b}, resetMove)
+	assert.Equal(t, []string{"a NO [SERVERBUG] 2 messages were copied, but none was moved"}, c.Cmd("a MOVE 1:* Archive"))
+	assert.Equal(t, []string{"two"}, contents(b.mailboxes["INBOX"]))
+	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["Archive"]))
+}
+
+// Another client takes \Deleted off between STORE and EXPUNGE: the MOVE must not say that it is complete.
+func TestAMoveWhoseSourceStays(t *testing.T) {
+	b := newBackend(stored{content: "one"})
+	c := open(t, &keepsAll{withUndo: &withUndo{backend: b}}, resetMove)
+	answer := c.Cmd("a MOVE 1:* Archive")
+	assert.Equal(t, "a NO [INUSE] 1 messages were copied, but not all were moved: another client has kept the rest", answer[len(answer)-1])
+	assert.Equal(t, []string{"one"}, contents(b.mailboxes["INBOX"]))
+	assert.Equal(t, []string{"one"}, contents(b.mailboxes["Archive"]))
+}
+
+// keepsAll is a backend another client of which takes \Deleted off all messages before each EXPUNGE.
+type keepsAll struct{ *withUndo }
+
+func (k *keepsAll) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
+	for _, m := range k.mailboxes["INBOX"].messages {
+		m.flags = nil
+	}
+	return k.withUndo.Expunge(w, uids)
 }

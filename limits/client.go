@@ -22,9 +22,9 @@ type Client struct {
 // ClientLimits are the limits that can differ from client to client; the fields of the same names in [Options] give their meaning. Zero
 // means no limit, and so does a negative value.
 type ClientLimits struct {
-	MaxConnectionsPerIP int
+	MaxConnectionsPerIP int // asked for before the user is known
 	MaxLoginsPerUser    int
-	MaxLoginsPerIP      int
+	MaxLoginsPerIP      int // a stranger can see it refuse: let it depend on the address only
 	MaxFailedLogins     int
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
