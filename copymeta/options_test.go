@@ -90,6 +90,6 @@ func TestPolicyAsAFlag(t *testing.T) {
 		assert.NoError(t, flags.Set("copy-date", want.String()))
 		assert.Equal(t, want, policy)
 	}
-	assert.EqualError(t, flags.Set("copy-date", "Drop"), `copymeta: policy "Drop" is none of keep, reset and preserve`)
+	assert.EqualError(t, flags.Set("copy-date", "Drop"), `copymeta: Policy "Drop" is none of keep, reset, preserve`)
 	assert.Equal(t, "Policy(9)", copymeta.Policy(9).String())
 }

@@ -1,6 +1,10 @@
 package copymeta
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/imapgate/imapgate/internal/enum"
+)
 
 // Policy is what becomes of one property of a message when it is copied.
 type Policy int
@@ -16,31 +20,18 @@ const (
 	Preserve
 )
 
-var policyNames = [...]string{Keep: "keep", Reset: "reset", Preserve: "preserve"}
+var names = enum.Names[Policy]{Type: "copymeta: Policy", List: []string{Keep: "keep", Reset: "reset", Preserve: "preserve"}}
 
 // String returns keep, reset or preserve.
-func (p Policy) String() string {
-	if !p.valid() {
-		return fmt.Sprintf("Policy(%d)", int(p))
-	}
-	return policyNames[p]
-}
+func (p Policy) String() string { return names.Text(p) }
 
 // MarshalText returns what [Policy.String] does.
 func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText accepts keep, reset and preserve, so that a Policy can be set by [flag.TextVar] or in a configuration file.
-func (p *Policy) UnmarshalText(text []byte) error {
-	for policy, name := range policyNames {
-		if name == string(text) {
-			*p = Policy(policy)
-			return nil
-		}
-	}
-	return fmt.Errorf("copymeta: policy %q is none of keep, reset and preserve", text)
-}
+func (p *Policy) UnmarshalText(text []byte) error { return names.Parse(text, p) }
 
-func (p Policy) valid() bool { return p >= Keep && p <= Preserve }
+func (p Policy) valid() bool { return names.Has(p) }
 
 // policies are those of one copy.
 type policies struct{ date, flags Policy }

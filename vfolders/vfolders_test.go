@@ -1,6 +1,9 @@
 package vfolders_test
 
 import (
+	"flag"
+	"fmt"
+	"io"
 	"testing"
 
 	"github.com/emersion/go-imap/v2"
@@ -32,6 +35,17 @@ func TestOptionsAreCopied(t *testing.T) {
 	o.Mode, o.Prefixes[0] = vfolders.NoSelect, "c"
 	server := imaptest.NewServer(t, &imapserver.Options{NewSession: newSession, InsecureAuth: true})
 	assert.Equal(t, []string{`LIST (\HasChildren) "/" "a"`}, answer(t, server.Login("bob", "pass"), `LIST "" %`))
+}
+
+func TestModeAsAFlag(t *testing.T) {
+	var mode vfolders.Mode
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.TextVar(&mode, "virtual-folders", vfolders.Selectable, "")
+	assert.NoError(t, flags.Parse([]string{"-virtual-folders", "noselect"}))
+	assert.Equal(t, vfolders.NoSelect, mode)
+	assert.Error(t, flags.Parse([]string{"-virtual-folders", "NoSelect"}))
+	assert.Equal(t, "selectable noselect Mode(2)", fmt.Sprint(vfolders.Selectable, vfolders.NoSelect, vfolders.Mode(2)))
 }
 
 type closing struct {

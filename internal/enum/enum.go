@@ -1,0 +1,36 @@
+// Package enum gives the modes and policies of the packages their text forms.
+package enum
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Names are the names of the values 0, 1, 2, … of T.
+type Names[T ~int] struct {
+	Type string   // such as "idle: Mode", for what has no name
+	List []string // by value
+}
+
+// Text returns the name of the value, or "Mode(7)" if it has none.
+func (n Names[T]) Text(value T) string {
+	if !n.Has(value) {
+		_, name, _ := strings.Cut(n.Type, ": ")
+		return fmt.Sprintf("%s(%d)", name, int(value))
+	}
+	return n.List[value]
+}
+
+// Has tells whether the value has a name.
+func (n Names[T]) Has(value T) bool { return value >= 0 && int(value) < len(n.List) }
+
+// Parse sets value to the one that has the name. The error names the text and all that would be right; value is unchanged then.
+func (n Names[T]) Parse(text []byte, value *T) error {
+	for v, name := range n.List {
+		if name == string(text) {
+			*value = T(v)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s %q is none of %s", n.Type, text, strings.Join(n.List, ", "))
+}

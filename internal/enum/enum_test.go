@@ -1,0 +1,31 @@
+package enum_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/enum"
+)
+
+type colour int
+
+var names = enum.Names[colour]{Type: "paint: Colour", List: []string{"red", "green"}}
+
+func TestText(t *testing.T) {
+	assert.Equal(t, "red", names.Text(0))
+	assert.Equal(t, "green", names.Text(1))
+	assert.Equal(t, "Colour(2)", names.Text(2))
+	assert.Equal(t, "Colour(-1)", names.Text(-1))
+}
+
+func TestParse(t *testing.T) {
+	var c colour
+	assert.NoError(t, names.Parse([]byte("green"), &c))
+	assert.Equal(t, colour(1), c)
+	for _, text := range []string{"", "Green", "blue", "green "} {
+		assert.Error(t, names.Parse([]byte(text), &c))
+	}
+	assert.EqualError(t, names.Parse([]byte("b\r\n"), &c), `paint: Colour "b\r\n" is none of red, green`)
+	assert.Equal(t, colour(1), c)
+}
