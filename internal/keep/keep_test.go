@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
@@ -59,48 +60,48 @@ type all struct {
 	hasAppendLimit
 }
 
-func newAll(name string, called *string) imapserver.Session {
+func newAll(name string, called *string) imaptest.Full {
 	s, w := base(name, called)
 	return all{s, hasNamespace(w), hasMove(w), hasSASL(w), hasUnauthenticate(w), hasAppendLimit(w)}
 }
 
-// of returns which of the optional interfaces s has, as a bit each, and calls each of them.
-func of(t *testing.T, s imapserver.Session, called *string, wantAnswer string) int {
-	set := 0
-	answered := func(bit int) {
-		set |= 1 << bit
-		assert.Equal(t, wantAnswer, *called, "interface %d", bit)
+// of returns which of the optional interfaces s has, and calls each of them.
+func of(t *testing.T, s imapserver.Session, called *string, wantAnswer string) imaptest.Optional {
+	set := imaptest.Optional(0)
+	answered := func(has imaptest.Optional) {
+		set |= has
+		assert.Equal(t, wantAnswer, *called, "interface %d", has)
 		*called = ""
 	}
 	if s, ok := s.(imapserver.SessionNamespace); ok {
 		s.Namespace()
-		answered(0)
+		answered(imaptest.HasNamespace)
 	}
 	if s, ok := s.(imapserver.SessionMove); ok {
 		s.Move(nil, nil, "")
-		answered(1)
+		answered(imaptest.HasMove)
 	}
 	if s, ok := s.(imapserver.SessionSASL); ok {
 		s.AuthenticateMechanisms()
 		s.Authenticate("PLAIN")
-		answered(2)
+		answered(imaptest.HasSASL)
 	}
 	if s, ok := s.(imapserver.SessionUnauthenticate); ok {
 		s.Unauthenticate()
-		answered(3)
+		answered(imaptest.HasUnauthenticate)
 	}
 	if s, ok := s.(imapserver.SessionAppendLimit); ok {
 		s.AppendLimit()
-		answered(4)
+		answered(imaptest.HasAppendLimit)
 	}
 	return set
 }
 
 func TestOptionalHasExactlyTheInterfacesOfTheInnerSession(t *testing.T) {
-	for set := range 32 {
+	for set := range imaptest.HasAll + 1 {
 		t.Run(fmt.Sprintf("%05b", set), func(t *testing.T) {
 			var called string
-			inner := newSet(set, "inner", &called)
+			inner := imaptest.Restrict(newAll("inner", &called), set)
 			plain, _ := base("outer", &called)
 
 			for _, test := range []struct {
