@@ -122,9 +122,13 @@ func serve(t testing.TB, b *backend, options *limits.Options) *server {
 }
 
 func serveSessions(t testing.TB, b *backend, newSession limits.NewSessionFunc, options *limits.Options) *server {
-	// The last thing of all: a backend that sleeps for a command whose client is gone wakes up before the bubble ends.
-	t.Cleanup(func() { time.Sleep(time.Hour) })
 	s := &server{backend: b, t: t, limiter: limits.New(options)}
+	t.Cleanup(func() {
+		// The last thing of all: a backend that sleeps for a command whose client is gone wakes up before the bubble ends.
+		time.Sleep(time.Hour)
+		s.inUse(limits.Stats{})
+		assert.Zero(t, s.limiter.Entries(), "entries of maps")
+	})
 	s.Server = imaptest.NewServer(t, &imapserver.Options{
 		NewSession:   s.limiter.Wrap(newSession),
 		InsecureAuth: true,
