@@ -14,7 +14,7 @@ type SessionInfo struct {
 	TLS       bool
 	LoggedIn  bool
 	Connected time.Time // or since UNAUTHENTICATE
-	Command   string    // the one that runs or waits (FETCH, SEARCH, LIST, SELECT, APPEND, COPY, MOVE, IDLE), "" if none
+	Command   string    // the one that runs or waits (FETCH, SEARCH, LIST, SELECT and so on, and IDLE), "" if none
 	Waiting   bool      // for a slot, or for the answer to an identical SEARCH
 	Since     time.Time // of Command or, if that is "", of silence
 }
