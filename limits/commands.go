@@ -1,8 +1,6 @@
 package limits
 
 import (
-	"fmt"
-
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 )
@@ -51,12 +49,8 @@ func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 }
 
 func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
-	inner, ok := s.Session.(imapserver.SessionMove)
-	if !ok {
-		return fmt.Errorf("limits: %T does not support MOVE", s.Session)
-	}
 	defer s.running("MOVE")()
-	return inner.Move(w, numSet, dest)
+	return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
 }
 
 func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {

@@ -60,9 +60,6 @@ func network(addr netip.Addr) netip.Prefix {
 	if addr.Is6() {
 		bits = 64
 	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
+	prefix, _ := addr.Prefix(bits) // no address is shorter
 	return prefix
 }

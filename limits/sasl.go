@@ -2,7 +2,6 @@ package limits
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -13,11 +12,10 @@ import (
 
 // AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be closed.
 func (s *session) AuthenticateMechanisms() []string {
-	inner, ok := s.Session.(imapserver.SessionSASL)
-	if !ok || s.ending.Load() != nil {
+	if s.ending.Load() != nil {
 		return nil
 	}
-	return inner.AuthenticateMechanisms()
+	return s.Session.(imapserver.SessionSASL).AuthenticateMechanisms()
 }
 
 // Authenticate starts the backend's exchange, with the limits on each step of it.
@@ -25,11 +23,7 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	if refusal := s.ending.Load(); refusal != nil {
 		return nil, refusal
 	}
-	inner, ok := s.Session.(imapserver.SessionSASL)
-	if !ok {
-		return nil, fmt.Errorf("limits: %T does not support SASL", s.Session)
-	}
-	server, err := inner.Authenticate(mech)
+	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +36,10 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 
 // AppendLimit returns the backend's. The server asks for it before a login too.
 func (s *session) AppendLimit() uint32 {
-	inner, ok := s.Session.(imapserver.SessionAppendLimit)
-	if !ok || s.ending.Load() != nil {
+	if s.ending.Load() != nil {
 		return math.MaxUint32
 	}
-	return inner.AppendLimit()
+	return s.Session.(imapserver.SessionAppendLimit).AppendLimit()
 }
 
 // provenTimeout is how long a client that has proven who it is may take to end the exchange.

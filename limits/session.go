@@ -2,7 +2,6 @@ package limits
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -105,11 +104,7 @@ func (s *session) preAuth() error {
 
 // Unauthenticate gives back what the user holds. The connection still counts.
 func (s *session) Unauthenticate() error {
-	inner, ok := s.Session.(imapserver.SessionUnauthenticate)
-	if !ok {
-		return fmt.Errorf("limits: %T does not support UNAUTHENTICATE", s.Session)
-	}
-	if err := inner.Unauthenticate(); err != nil {
+	if err := s.Session.(imapserver.SessionUnauthenticate).Unauthenticate(); err != nil {
 		return err
 	}
 	s.logout()
