@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"runtime"
@@ -158,6 +159,8 @@ func TestSearchesThatAreNotShared(t *testing.T) {
 		"number in OR":            {"UID SEARCH OR SEEN 1"},
 		"$":                       {"UID SEARCH $"},
 		"UID $":                   {"UID SEARCH UID $"},
+		"UID $ in OR":             {"UID SEARCH OR SEEN UID $"},
+		"UID $ in NOT":            {"UID SEARCH NOT UID $"},
 		"SAVE":                    {"UID SEARCH RETURN (SAVE) SEEN"},
 		"RECENT":                  {"UID SEARCH RECENT"},
 		"NEW":                     {"UID SEARCH NEW"},
@@ -325,7 +328,41 @@ func TestCloseWakesSharedSearches(t *testing.T) {
 			assert.Equal(t, "x "+noShuttingDown, c.Line())
 		}
 		assert.True(t, imaptest.IsOK(runs.Answer("x")))
+		assert.Equal(t, noShuttingDown, imaptest.Last(runs.Cmd("x UID SEARCH SEEN")))
 		s.commandsInUse(limits.Stats{})
+	})
+}
+
+// A bare server panics then. Those who wait for it must hear something.
+func TestASharedSearchThatReturnsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &finds{backendSession{backend: b}, nil}, nil, nil
+		}, sharing())
+		c := s.selected("karen")
+		assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("x UID SEARCH SEEN")))
+		assert.True(t, imaptest.IsOK(c.Cmd("x NOOP")))
+	})
+}
+
+// finds is a session that takes a context and does not wait for its end.
+type finds struct {
+	backendSession
+	data *imap.SearchData
+}
+
+func (f *finds) SearchContext(context.Context, imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions) (*imap.SearchData, error) {
+	return f.data, nil
+}
+
+func TestASearchThatIsNotStoppedIsTheBackendsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &finds{backendSession{backend: b}, &imap.SearchData{All: imap.UIDSetNum(4, 7)}}, nil, nil
+		}, sharing())
+		assert.Equal(t, []string{"* SEARCH 4 7", "x OK UID SEARCH completed"}, s.selected("karen").Cmd("x UID SEARCH SEEN"))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -333,6 +334,7 @@ func TestOnlyWrongCredentialsCountAsFailed(t *testing.T) {
 		"AUTHORIZATIONFAILED":  {no(imap.ResponseCodeAuthorizationFailed), true},
 		"EXPIRED":              {no(imap.ResponseCodeExpired), true},
 		"no code":              {no(""), true},
+		"a bad token":          {&sasl.OAuthBearerError{Status: "invalid_token"}, true},
 		"UNAVAILABLE":          {no(imap.ResponseCodeUnavailable), false},
 		"SERVERBUG":            {no(imap.ResponseCodeServerBug), false},
 		"INUSE":                {no(imap.ResponseCodeInUse), false},

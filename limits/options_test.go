@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"net/netip"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,7 @@ func TestValidateNamesTheFieldAndTheValue(t *testing.T) {
 	for i := range typ.NumField() {
 		field := typ.Field(i)
 		switch field.Type {
-		case reflect.TypeFor[int](), reflect.TypeFor[time.Duration]():
+		case reflect.TypeFor[int](), reflect.TypeFor[int64](), reflect.TypeFor[time.Duration]():
 		default:
 			continue
 		}
@@ -31,6 +32,9 @@ func TestValidateNamesTheFieldAndTheValue(t *testing.T) {
 		assert.PanicsWithError(t, err.Error(), func() { limits.New(options) })
 	}
 	assert.GreaterOrEqual(t, checked, 11)
+	none := &limits.Options{Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), {}}}
+	assert.EqualError(t, none.Validate(), "limits: Exempt[1] is invalid Prefix: it must be a network")
+	assert.EqualError(t, (&limits.Options{JoinRunning: true}).Validate(), "limits: JoinRunning is true: it needs ShareSearches")
 	assert.NoError(t, limits.DefaultOptions().Validate())
 	assert.NoError(t, (&limits.Options{}).Validate())
 }

@@ -146,6 +146,31 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 	})
 }
 
+func TestOfTwoSilentSessionsTheLongerSilentOneMakesRoom(t *testing.T) {
+	for range 20 { // the sessions are in no order
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(t, &backend{}, &limits.Options{MaxLoginsPerUser: 3, EvictIdle: 10 * time.Minute})
+			var silent []*imaptest.Conn
+			for range 3 {
+				c, _ := s.login("192.0.2.1", "karen")
+				silent = append(silent, c)
+				time.Sleep(time.Minute)
+			}
+			assert.True(t, imaptest.IsOK(silent[0].Cmd("n NOOP")))
+			time.Sleep(8*time.Minute - 1)
+			_, answer := s.login("192.0.2.1", "karen")
+			assert.Equal(t, noUserLogins, answer)
+			time.Sleep(1)
+			for _, evicted := range []*imaptest.Conn{silent[1], silent[2]} {
+				_, answer := s.login("192.0.2.1", "karen")
+				assert.Contains(t, answer, "OK")
+				assert.Len(t, evicted.Rest(), 1)
+				time.Sleep(time.Minute)
+			}
+		})
+	}
+}
+
 func TestASessionWithACommandIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{search: newWork(time.Hour).do}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute})
