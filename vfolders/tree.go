@@ -54,20 +54,28 @@ func (o *Options) scope(ref string, patterns []string) []string {
 		common = commonPrefix(common, literal(ref, pattern))
 	}
 	if len(o.Prefixes) == 0 {
-		return []string{common + "*"}
+		return below(common)
 	}
 	var scope []string
 	for _, prefix := range o.Prefixes {
 		// The delimiter at its end, if it has one, would leave out the mailbox without it.
 		prefix = literal("", strings.TrimRightFunc(prefix, isNotWord))
 		if strings.HasPrefix(common, prefix) {
-			return []string{common + "*"}
+			return below(common)
 		}
 		if strings.HasPrefix(prefix, common) {
-			scope = append(scope, prefix+"*")
+			scope = append(scope, below(prefix)...)
 		}
 	}
 	return slices.Compact(slices.Sorted(slices.Values(scope)))
+}
+
+// below returns the patterns for all names that begin so, and for what is below INBOX, whose case does not matter, if that does.
+func below(start string) []string {
+	if start != "" && strings.HasPrefix("INBOX", start) {
+		return []string{"I*", "i*"}
+	}
+	return []string{start + "*"}
 }
 
 // literal returns what every name that matches begins with, as far as it can be the beginning of a pattern.
