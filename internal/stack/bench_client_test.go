@@ -1,0 +1,101 @@
+package stack_test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/stack"
+)
+
+// serve starts a server on a loopback socket, and returns its address.
+func serve(tb testing.TB, newSession stack.NewSessionFunc) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	server := imapserver.New(&imapserver.Options{NewSession: newSession, InsecureAuth: true})
+	go server.Serve(listener)
+	tb.Cleanup(func() { server.Close() })
+	return listener.Addr().String()
+}
+
+// client sends commands that are ready, and reads no more of an answer than it must: what the client costs is the same on both sides, and
+// hides what the server does.
+type client struct {
+	tb   testing.TB
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func dial(tb testing.TB, address string) *client {
+	conn, err := net.Dial("tcp", address)
+	require.NoError(tb, err)
+	c := &client{tb: tb, conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
+	c.line()
+	return c
+}
+
+// login logs in as a user of that number, and selects a mailbox.
+func login(tb testing.TB, address string, user int) *client {
+	c := dial(tb, address)
+	c.do([]byte("a LOGIN user" + strconv.Itoa(user) + " pass\r\n"))
+	c.do([]byte("a SELECT INBOX\r\n"))
+	return c
+}
+
+func (c *client) line() []byte {
+	line, err := c.r.ReadSlice('\n')
+	require.NoError(c.tb, err)
+	return line
+}
+
+// answer is what a command is answered: how many bytes, of which the last ones are the tagged line.
+type answer struct {
+	size   int
+	tagged []byte
+}
+
+// do sends a command and learns its answer.
+func (c *client) do(command []byte) answer {
+	c.send(command)
+	var a answer
+	for {
+		line := c.line()
+		a.size += len(line)
+		if bytes.HasPrefix(line, []byte("a ")) {
+			require.True(c.tb, bytes.HasPrefix(line, []byte("a OK ")), "%s", line)
+			a.tagged = bytes.Clone(line)
+			return a
+		}
+	}
+}
+
+// again sends a command whose answer is known.
+func (c *client) again(command []byte, known answer) {
+	c.send(command)
+	_, err := c.r.Discard(known.size - len(known.tagged))
+	require.NoError(c.tb, err)
+	if line := c.line(); !bytes.Equal(line, known.tagged) {
+		require.Equal(c.tb, string(known.tagged), string(line))
+	}
+}
+
+func (c *client) send(command []byte) {
+	c.conn.SetDeadline(time.Now().Add(time.Minute))
+	_, err := c.conn.Write(command)
+	require.NoError(c.tb, err)
+}
+
+// logout leaves, and waits for the end of the connection.
+func (c *client) logout() {
+	c.do([]byte("a LOGOUT\r\n"))
+	_, err := io.Copy(io.Discard, c.r)
+	require.NoError(c.tb, err)
+	c.conn.Close()
+}
