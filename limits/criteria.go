@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,15 +15,14 @@ const recent = imap.Flag("\\Recent")
 // maxSharedDepth bounds what it costs to compare SEARCHes: each level writes anew what is below it.
 const maxSharedDepth = 30
 
-// searchKey returns a string that is the same for all UID SEARCHes that ask for the same, however they were written: in whatever order and
+// searchKey returns a string that is the same for all UID SEARCHes that look for the same, however they were written: in whatever order and
 // case of what has no order or case, with whatever repetitions. ok is false for those whose answer depends on the session that asks:
 // sequence numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell case apart.
 func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
 	if _, depth := countTerms(criteria); options.ReturnSave || depth > maxSharedDepth {
 		return "", false
 	}
-	key, ok = criteriaKey(criteria)
-	return fmt.Sprintf("%t %t %t %t %s", options.ReturnMin, options.ReturnMax, options.ReturnAll, options.ReturnCount, key), ok
+	return criteriaKey(criteria)
 }
 
 // criteriaKey writes each term, its values with their lengths, so that it cannot be read as another, and all terms in order.
@@ -32,7 +30,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	if len(c.SeqNum) > 0 || c.ModSeq != nil {
 		return "", false
 	}
-	var terms []string
+	terms := make([]string, 0, 8) // on the stack, if there are no more
 	add := func(name string, values ...string) {
 		for _, value := range values {
 			name += " " + strconv.Itoa(len(value)) + ":" + value

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type mailbox struct {
 type flightKey struct {
 	account account
 	mailbox mailbox
+	options imap.SearchOptions
 	search  string
 }
 
@@ -46,13 +48,14 @@ type flight struct {
 // group is a SEARCH and those who want its answer. While it waits it has one place in the queue, or none while an identical one runs.
 // Nobody leads: whoever of them is awake first when the slot is granted runs it, and one who leaves takes nothing along.
 type group struct {
-	members map[*session]struct{}
-	waiter  *waiter       // its place in the queue, nil while it has none
-	placed  chan struct{} // closed when there is a waiter, or when there never will be
-	running bool
-	done    chan struct{} // closed when there are data and err
-	data    *imap.SearchData
-	err     error
+	members  []*session
+	waiter   *waiter       // its place in the queue, nil while it has none
+	placed   chan struct{} // closed when there is a waiter, or when there never will be; nil if there is one from the start
+	running  bool
+	finished bool          // there are data and err
+	done     chan struct{} // closed then; nil while there is one member, who has nobody to wait for
+	data     *imap.SearchData
+	err      error
 	// orphaned is set when it failed and the client of the session that ran it was gone.
 	orphaned bool
 }
@@ -68,14 +71,12 @@ var errSearchBroke = &imap.Error{
 var errDryRun = &imap.Error{}
 
 // sharedSearch runs a UID SEARCH, or waits for the answer to an identical one.
-func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	start := time.Now()
+func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions, start time.Time) (*imap.SearchData, error) {
 	f := &s.limiter.flights
 	for {
 		event := Event{Kind: Admitted, Command: commandSearch, User: s.user}
-		g, refusal := f.join(key, s)
-		runs := false
-		if refusal == nil {
+		g, runs, refusal := f.join(key, s)
+		if refusal == nil && !runs {
 			var waited bool
 			if runs, waited, refusal = f.await(key, g, s, start); waited {
 				event.Waited = time.Since(start)
@@ -109,8 +110,9 @@ func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, opt
 	}
 }
 
-// join adds the session to the group that waits, to the one that runs if that is allowed, or to a new one. After a refusal it is in none.
-func (f *flights) join(key flightKey, s *session) (g *group, refusal *imap.Error) {
+// join adds the session to the group that waits, to the one that runs if that is allowed, or to a new one, which it is to run if there is a
+// slot at once. After a refusal it is in none.
+func (f *flights) join(key flightKey, s *session) (g *group, runs bool, refusal *imap.Error) {
 	joinRunning := s.limiter.settings.Load().JoinRunning
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -121,21 +123,27 @@ func (f *flights) join(key flightKey, s *session) (g *group, refusal *imap.Error
 	case fl.waiting != nil:
 		g = fl.waiting
 	default:
-		g = &group{members: make(map[*session]struct{}), placed: make(chan struct{}), done: make(chan struct{})}
-		if fl.running == nil {
-			if g.waiter, refusal = f.gate.join(&s.client, false); refusal != nil {
-				return nil, refusal
-			}
-			close(g.placed)
+		g = &group{}
+		if fl.running != nil {
+			g.placed = make(chan struct{})
+		} else if g.waiter, refusal = f.gate.join(&s.client, false); refusal != nil {
+			return nil, false, refusal
 		}
-		fl.waiting = g
+		if runs = g.waiter != nil && isClosed(g.waiter.ready); runs {
+			g.running, fl.running = true, g
+		} else {
+			fl.waiting = g
+		}
 		f.keys.set(key, fl)
 	}
 	if len(g.members) > 0 {
 		f.joined++
+		if g.done == nil {
+			g.done = make(chan struct{})
+		}
 	}
-	g.members[s] = struct{}{}
-	return g, nil
+	g.members = append(g.members, s)
+	return g, runs, nil
 }
 
 // await waits until the session is the one to run the group's SEARCH, or until that has been run. After a refusal it is in the group no
@@ -150,7 +158,7 @@ func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (r
 		deadline, changed, closed := f.gate.terms(start)
 		f.mu.Lock()
 		switch {
-		case isClosed(g.done):
+		case g.finished:
 			f.mu.Unlock()
 			return false, waited, nil
 		case got == outcomeClientGone:
@@ -191,7 +199,7 @@ func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (r
 func (f *flights) run(key flightKey, g *group, s *session, criteria *imap.SearchCriteria, options *imap.SearchOptions) {
 	defer f.finish(key, g)
 	g.err = errSearchBroke // until it is known better
-	data, err := s.runSearch(imapserver.NumKindUID, criteria, options, func() bool { return f.everybodyGone(g) })
+	data, err := s.runSearch(imapserver.NumKindUID, criteria, options, g)
 	if data == nil && err == nil {
 		return
 	}
@@ -203,7 +211,10 @@ func (f *flights) run(key flightKey, g *group, s *session, criteria *imap.Search
 func (f *flights) finish(key flightKey, g *group) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	close(g.done)
+	g.finished = true
+	if g.done != nil {
+		close(g.done)
+	}
 	f.joined -= len(g.members) - 1
 	f.gate.abandon(g.waiter)
 	next := f.keys.get(key).waiting
@@ -212,16 +223,13 @@ func (f *flights) finish(key flightKey, g *group) {
 		return
 	}
 	f.keys.set(key, flight{waiting: next})
-	for s := range next.members {
-		next.waiter, _ = f.gate.join(&s.client, true) // refused only if closed, which they see for themselves
-		break
-	}
+	next.waiter, _ = f.gate.join(&next.members[0].client, true) // refused only if closed, which they see for themselves
 	close(next.placed)
 }
 
 // leaveLocked takes the session out of the group, and the group out of the queue if it was the last one: the one who runs it never leaves.
 func (f *flights) leaveLocked(key flightKey, g *group, s *session) {
-	delete(g.members, s)
+	g.members = slices.DeleteFunc(g.members, func(member *session) bool { return member == s })
 	if len(g.members) > 0 {
 		f.joined--
 		return
@@ -242,7 +250,7 @@ func (f *flights) leaveLocked(key flightKey, g *group, s *session) {
 func (f *flights) everybodyGone(g *group) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for s := range g.members {
+	for _, s := range g.members {
 		if !s.socket.hungUp() {
 			return false
 		}

@@ -57,6 +57,13 @@ type waiter struct {
 	place   *list.Element
 }
 
+// noWait is closed: it is what those have for ready whose slot was granted at once.
+var noWait = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // slot is a place inside. Release gives it back, once.
 type slot struct {
 	gate *gate
@@ -170,9 +177,7 @@ func (g *gate) join(c *client, hasWaited bool) (*waiter, *imap.Error) {
 		return nil, ErrClosed
 	case g.mayEnterLocked(c):
 		g.enterLocked(c.turn)
-		w := &waiter{client: c, user: c.turn, granted: true, ready: make(chan struct{})}
-		close(w.ready)
-		return w, nil
+		return &waiter{client: c, user: c.turn, granted: true, ready: noWait}, nil
 	case !hasWaited && g.queueFullLocked(c):
 		return nil, g.refusal
 	}

@@ -19,7 +19,7 @@ type SearchContext interface {
 
 // Search runs the SEARCH when there is a slot for it, or answers it with what an identical one finds.
 func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	s.activity.begin(commandSearch)
+	start := s.activity.begin(commandSearch)
 	defer s.activity.end()
 	if refusal := s.checkTerms(criteria); refusal != nil {
 		return nil, refusal
@@ -28,7 +28,7 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	if settings.ShareSearches && !settings.DryRun && kind == imapserver.NumKindUID &&
 		s.account.name != "" && s.mailbox.name != "" {
 		if key, ok := searchKey(criteria, options); ok {
-			return s.sharedSearch(flightKey{s.account, s.mailbox, key}, criteria, options)
+			return s.sharedSearch(flightKey{s.account, s.mailbox, *options, key}, criteria, options, start)
 		}
 	}
 	return s.searchAlone(kind, criteria, options)
@@ -43,14 +43,17 @@ func (s *session) searchAlone(kind imapserver.NumKind, criteria *imap.SearchCrit
 	return s.runSearch(kind, criteria, options, nil)
 }
 
-// runSearch runs a SEARCH that has a slot; gone tells whether nobody waits for the answer any more, if there are
-// others than its own client.
-func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, gone func() bool) (*imap.SearchData, error) {
+// runSearch runs a SEARCH that has a slot, for the group if there is one.
+func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, g *group) (*imap.SearchData, error) {
 	settings := s.limiter.settings.Load()
 	s.notice.start(&s.client, settings.ProgressInterval)
 	defer s.notice.stop()
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
+	}
+	var gone func() bool
+	if g != nil {
+		gone = func() bool { return s.limiter.flights.everybodyGone(g) }
 	}
 	start, limit := time.Now(), timeLimit{settings.MaxSearchTime, ErrSearchTime}
 	ctx, end := s.commandContext(limit, gone)
