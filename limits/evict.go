@@ -14,7 +14,8 @@ const byeEvicted = "[LIMIT] A newer login of this user took the place of this id
 // It is asked for a login only after the password was found right or from an address that has a session of the user; and a session that is
 // only silent goes only in admit, for a right password.
 func (l *logins) evictableLocked(c *client, user string) []*session {
-	if l.evicted.get(user) >= c.limits.Load().MaxLoginsPerUser {
+	mayLinger := c.limits.Load().MaxLoginsPerUser - l.evicted.get(user)
+	if mayLinger <= 0 {
 		return nil
 	}
 	var ghosts, silent []*session
@@ -31,7 +32,12 @@ func (l *logins) evictableLocked(c *client, user string) []*session {
 		}
 	}
 	slices.SortFunc(silent, func(a, b *session) int { return quiet[a].Compare(quiet[b]) })
-	return append(ghosts, silent...)
+	return append(ghosts[:min(len(ghosts), mayLinger)], silent...)
+}
+
+// roomToMakeLocked returns how many more sessions of the user may be logged in if all those go that give way.
+func (l *logins) roomToMakeLocked(c *client, user string) int {
+	return l.roomLocked(c, user) + len(l.evictableLocked(c, user))
 }
 
 // evict ends a session that has had to make room. It does not wait for it.

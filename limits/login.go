@@ -88,8 +88,8 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		}
 	}
 	evicted, refusal := attempt.admit(s, user, settings.DryRun)
-	if evicted != nil {
-		evicted.evict()
+	for _, s := range evicted {
+		s.evict()
 	}
 	if refusal != nil && s.refuses(Event{Command: command, User: user}, refusal) {
 		return refusal

@@ -151,22 +151,24 @@ func (l *logins) endLocked(a *attempt) {
 }
 
 // admit counts the session as logged in as the user, who is known to be who it says: it is the key of the name in the attempt, or of the
-// one that the backend gave. If another session of the user had to make room for it, that is returned as evicted, and does not count any
-// more. Under dryRun the session is counted even if there is a refusal, and nobody is evicted.
-func (a *attempt) admit(s *session, user string, dryRun bool) (evicted *session, refusal *imap.Error) {
+// one that the backend gave. Other sessions of the user that had to make room for it are returned as evicted, and do not count any more: more
+// than one after the limit has gone down. Under dryRun the session is counted even if there is a refusal, and nobody is evicted.
+func (a *attempt) admit(s *session, user string, dryRun bool) (evicted []*session, refusal *imap.Error) {
 	l := a.logins
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	refusal = l.refusalLocked(a.client, "")
-	if refusal == nil && l.roomLocked(a.client, user) <= 0 {
-		if candidates := l.evictableLocked(a.client, user); len(candidates) > 0 && !dryRun {
-			evicted = candidates[0]
-			l.leaveLocked(evicted.login)
-			evicted.login.evicted = true
-			addTo(&l.evicted, user, 1)
-		} else if len(candidates) == 0 {
+	if room := l.roomLocked(a.client, user); refusal == nil && room <= 0 {
+		if candidates := l.evictableLocked(a.client, user); room+len(candidates) <= 0 {
 			refusal = ErrTooManyUserLogins
+		} else if !dryRun {
+			evicted = candidates[:1-room]
 		}
+	}
+	for _, s := range evicted {
+		l.leaveLocked(s.login)
+		s.login.evicted = true
+		addTo(&l.evicted, user, 1)
 	}
 	if refusal != nil && !dryRun {
 		return nil, refusal
@@ -230,7 +232,7 @@ func (l *logins) refusalLocked(c *client, user string) *imap.Error {
 		return ErrClosed
 	case l.roomAtLocked(c) <= 0:
 		return ErrTooManyIPLogins
-	case l.roomLocked(c, user) <= 0 && len(l.evictableLocked(c, user)) == 0:
+	case l.roomLocked(c, user) <= 0 && l.roomToMakeLocked(c, user) <= 0:
 		return ErrTooManyUserLogins
 	default:
 		return nil
@@ -296,7 +298,7 @@ func (l *logins) mayCheckLocked(c *client, p *pair) bool {
 	if user := p.knownUser(); user != "" {
 		room = min(room, l.roomLocked(c, user))
 		if p.checking >= room {
-			room = min(l.roomAtLocked(c), max(room, len(l.evictableLocked(c, user))))
+			room = min(l.roomAtLocked(c), l.roomToMakeLocked(c, user))
 		}
 	} else if c.limiter.settings.Load().limitsUserLogins() {
 		room = min(room, 1)

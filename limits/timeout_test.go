@@ -171,6 +171,40 @@ func TestOfTwoSilentSessionsTheLongerSilentOneMakesRoom(t *testing.T) {
 	}
 }
 
+// After the limit has gone down more than one session has to leave for a login, or it is refused.
+func TestEvictionMakesRoomBelowALimitThatHasGoneDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := limits.Options{MaxLoginsPerUser: 4, EvictIdle: 10 * time.Minute}
+		s := serve(t, &backend{}, &options)
+		var conns []*imaptest.Conn
+		for range 4 {
+			c, _ := s.login("192.0.2.1", "karen")
+			conns = append(conns, c)
+		}
+		options.MaxLoginsPerUser = 2
+		require.NoError(t, s.limiter.SetOptions(&options))
+		time.Sleep(9 * time.Minute)
+		for _, busy := range conns[2:] {
+			assert.True(t, imaptest.IsOK(busy.Cmd("n NOOP")))
+		}
+		time.Sleep(2 * time.Minute)
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, noUserLogins, answer, "two are silent, but three have to leave")
+		assert.Equal(t, 4, s.limiter.Stats().Sessions)
+
+		time.Sleep(8 * time.Minute)
+		assert.True(t, imaptest.IsOK(conns[3].Cmd("n NOOP")))
+		_, answer = s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+		for _, silent := range conns[:3] {
+			assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+		}
+		assert.True(t, imaptest.IsOK(conns[3].Cmd("n NOOP")))
+		synctest.Wait()
+		assert.Equal(t, 2, s.limiter.Stats().Sessions)
+	})
+}
+
 func TestASessionWithACommandIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{search: newWork(time.Hour).do}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute})
@@ -236,7 +270,7 @@ func TestGhostsMakeRoom(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
 }
 
-// Sessions that had to make room may still have a command at the backend; there are never more of those than the limit.
+// Sessions that had to make room may still have a command at the backend; there are never more of those than the limit, which may go down.
 func TestGhostsAreBounded(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -247,25 +281,30 @@ func TestGhostsAreBounded(t *testing.T) {
 		<-finish
 		return nil
 	}}
-	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 2})
+	limiter := limits.New(nil)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
-	admitted := 0
-	for range 10 {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
-		if !imaptest.IsOK(c.Cmd("a LOGIN karen pass")) {
-			continue
+	ghosts := func(user string, max, attempts int) (admitted int) {
+		require.NoError(t, limiter.SetOptions(&limits.Options{MaxLoginsPerUser: max}))
+		for range attempts {
+			conn, err := net.Dial("tcp", address)
+			require.NoError(t, err)
+			c := imaptest.NewConn(t, conn)
+			c.Line()
+			if !imaptest.IsOK(c.Cmd("a LOGIN " + user + " pass")) {
+				continue
+			}
+			admitted++
+			c.Cmd("b SELECT INBOX")
+			c.Send("x SEARCH ALL")
+			<-running
+			c.Close() // over loopback the server's end knows at once
 		}
-		admitted++
-		c.Cmd("b SELECT INBOX")
-		c.Send("x SEARCH ALL")
-		<-running
-		c.Close() // over loopback the server's end knows at once
+		return admitted
 	}
-	assert.Equal(t, 4, admitted)
+	assert.Equal(t, 4, ghosts("karen", 2, 10))
 	assert.Equal(t, 2, limiter.Stats().Sessions)
+	assert.Equal(t, 4, ghosts("bob", 4, 4))
+	assert.Zero(t, ghosts("bob", 2, 10), "three would have to leave, and could linger")
 	close(finish)
 	for limiter.Stats().Connections > 0 {
 		runtime.Gosched()
