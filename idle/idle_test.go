@@ -404,7 +404,7 @@ func TestWaysOut(t *testing.T) {
 }
 
 func TestCloseAndCommandsWaitForAPoll(t *testing.T) {
-	for _, leave := range []string{"close", "command", "DONE"} {
+	for _, leave := range []string{"close", "command", "DONE", "server"} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBackend()
 			b.block = make(chan struct{})
@@ -416,6 +416,8 @@ func TestCloseAndCommandsWaitForAPoll(t *testing.T) {
 			switch leave {
 			case "close":
 				c.Close()
+			case "server":
+				server.Close()
 			case "command":
 				c.Send("x", "c CREATE x")
 				assert.Contains(t, c.Line(), "expected DONE")
@@ -438,6 +440,17 @@ func TestCloseAndCommandsWaitForAPoll(t *testing.T) {
 			assert.NotContains(t, server.Log(), "panic")
 		})
 	}
+}
+
+func TestNothingIsPolledAfterClose(t *testing.T) {
+	b := newBackend()
+	b.inIdle(true)
+	session, _, err := idle.Wrap(sessions(b), &idle.Options{Mode: idle.Poll})(nil)
+	require.NoError(t, err)
+	require.NoError(t, session.Close())
+	require.NoError(t, session.Poll(nil, true))
+	polls, _ := b.seen()
+	assert.Empty(t, polls)
 }
 
 func TestAFailingPollEndsTheConnection(t *testing.T) {

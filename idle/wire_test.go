@@ -3,6 +3,7 @@ package idle_test
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -274,6 +275,32 @@ func TestIMAP4rev2(t *testing.T) {
 	only := connect(imap.CapIMAP4rev2)
 	assert.Equal(t, cannot, imaptest.Last(only.Cmd("b IDLE")))
 	assert.Equal(t, "* CAPABILITY IMAP4rev2", only.Cmd("c CAPABILITY")[0])
+}
+
+func TestIMAP4rev2IsNoMoreEnabledAfterUnauthenticate(t *testing.T) {
+	c := dial(t, off(t, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return mechanisms{names: []string{"PLAIN"}}, nil, nil
+	}))
+	c.Line()
+	for range 2 {
+		require.True(t, imaptest.IsOK(c.Cmd("a LOGIN u p")))
+		assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("b IDLE")))
+		require.True(t, imaptest.IsOK(c.Cmd("c ENABLE IMAP4rev2")))
+		assert.Equal(t, "NO [CANNOT] IDLE is switched off on this server", imaptest.Last(c.Cmd("d IDLE")))
+		require.True(t, imaptest.IsOK(c.Cmd("e UNAUTHENTICATE")))
+	}
+}
+
+// go-imap takes a literal of up to 4096 bytes outside of APPEND. It overlooks a longer one, and reads on where that begins.
+func TestTheLongestLiteralThatIsNoMessage(t *testing.T) {
+	const inside = "x\r\nb IDLE\r\nd NOOP "
+	for size, idles := range map[int]bool{4096: false, 4097: true} {
+		literal := inside + strings.Repeat("x", size-len(inside))
+		input := fmt.Sprintf("a LOGIN u p\r\ne UID SEARCH TEXT {%d+}\r\n%s\r\nc NOOP\r\n", size, literal)
+		said := exchange(t, off(t, stub(t)), input)
+		assert.Equal(t, idles, strings.Contains(said, "\r\nb BAD Unknown command\r\n"), said)
+		assert.Contains(t, said, "\r\nc OK NOOP completed\r\n")
+	}
 }
 
 func TestNetConnLeadsToTheSocket(t *testing.T) {
