@@ -1,0 +1,114 @@
+package limits_test
+
+import (
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// What is known of one user of an address with several must not refuse the next one, who may be another.
+func TestAnAddressStaysMixedWhileSessionsOfSeveralUsersAreThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var accounts []string
+		b := &backend{}
+		s := serve(t, b, &limits.Options{MaxLoginsPerUser: 2, Username: func(imapserver.Session) string {
+			account := accounts[0]
+			accounts = accounts[1:]
+			return account
+		}})
+		accounts = []string{"karen", "bob", "bob", "eve"}
+		for range 4 {
+			_, answer := s.login("192.0.2.1", "shared")
+			assert.Contains(t, answer, "OK", "%d more", len(accounts))
+		}
+		assert.EqualValues(t, 4, b.checks.Load())
+	})
+}
+
+func TestDryRunEvictsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []limits.Event
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 1, EvictIdle: time.Minute, DryRun: true, OnEvent: func(e limits.Event) { events = append(events, e) },
+		})
+		silent, _ := s.login("192.0.2.1", "karen")
+		time.Sleep(2 * time.Minute)
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+		time.Sleep(time.Second)
+		assert.True(t, imaptest.IsOK(silent.Cmd("n NOOP")))
+		s.inUse(limits.Stats{Connections: 2, Sessions: 2})
+		assert.Empty(t, events, "it would not have been refused")
+	})
+}
+
+// What a login that gave up is told is the limit that made it wait.
+func TestTheRefusalAfterTheWaitNamesTheLimit(t *testing.T) {
+	for _, test := range []struct {
+		options limits.Options
+		want    string
+	}{
+		{limits.Options{MaxLoginsPerUser: 1}, noUserLogins},
+		{limits.Options{MaxLoginsPerIP: 1}, noIPLogins},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(t, &backend{login: slowCheck(time.Minute)}, &test.options)
+			s.dial("192.0.2.1").Send("a LOGIN karen pass")
+			synctest.Wait()
+			took := elapsed(func() {
+				_, answer := s.login("192.0.2.1", "karen")
+				assert.Equal(t, test.want, answer)
+			})
+			assert.Equal(t, 30*time.Second, took)
+		})
+	}
+}
+
+// A login whose client hangs up just before its turn comes must not keep the turn.
+func TestALoginWhoseClientHangsUpAtItsTurnLeavesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	checking, finish := make(chan struct{}), make(chan struct{})
+	b := &backend{login: func(string, string) error {
+		checking <- struct{}{}
+		<-finish
+		return nil
+	}}
+	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 5})
+	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
+	var conns []*imaptest.Conn
+	for i := range 2 {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Send("a LOGIN karen pass")
+		if i == 0 {
+			<-checking
+		}
+		conns = append(conns, c)
+	}
+	for limiter.Stats().LoginsWaiting == 0 {
+		runtime.Gosched()
+	}
+	conns[1].Close()
+	close(finish)
+	assert.Contains(t, conns[0].Line(), "a OK")
+	for limiter.Stats().Connections > 1 {
+		runtime.Gosched()
+	}
+	stats := limiter.Stats()
+	stats.Refused = limits.Refusals{}
+	assert.Equal(t, limits.Stats{Connections: 1, Sessions: 1}, stats)
+	assert.EqualValues(t, 1, b.checks.Load())
+}
