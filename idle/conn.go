@@ -19,6 +19,7 @@ type conn struct {
 	pending []byte     // for the server
 	in, out []byte     // back unread and pending
 	err     error      // follows unread
+	broken  error      // what every further Read returns
 
 	writing sync.Mutex // guards responses and written
 	written []byte     // reused
@@ -45,6 +46,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if c.broken != nil {
+		return 0, c.broken
+	}
 	if len(c.pending) == 0 {
 		c.requests.resume()
 	}
@@ -53,10 +57,10 @@ func (c *conn) Read(p []byte) (int, error) {
 			if c.requests.literal > 0 {
 				n, err := c.NetConn().Read(p[:min(int64(len(p)), c.requests.literal)])
 				c.requests.skip(int64(n))
-				return n, err
+				return n, c.failed(err)
 			}
 			if err := c.fill(); err != nil {
-				return 0, err
+				return 0, c.failed(err)
 			}
 		}
 		var n int
@@ -66,6 +70,15 @@ func (c *conn) Read(p []byte) (int, error) {
 	n := copy(p, c.pending)
 	c.pending = c.pending[n:]
 	return n, nil
+}
+
+// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection: go-imap would take the rest of the message
+// for commands after a timeout, and says nothing by which the filter could tell.
+func (c *conn) failed(err error) error {
+	if err != nil && c.requests.message {
+		c.broken = err
+	}
+	return err
 }
 
 func (c *conn) fill() error {

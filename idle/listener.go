@@ -26,6 +26,7 @@ import (
 //
 // The server behind it must work on one command of a connection at a time and answer before it reads on, as go-imap does. A CR that no LF
 // follows, which IMAP allows in literals only, is passed on as another control character. A line "DONE" on its own is answered like IDLE.
+// A client that stalls in the middle of an APPEND until go-imap gives that up is disconnected, and the rest of the message not run as commands.
 // The connections have a method NetConn, as [tls.Conn] has.
 func NewListener(inner net.Listener) net.Listener { return &listener{Listener: inner} }
 
