@@ -75,7 +75,11 @@ func (c *conn) Read(p []byte) (int, error) {
 // failed notes that there was nothing to read. In the middle of an APPEND that ends the connection: go-imap would take the rest of the message
 // for commands after a timeout, and says nothing by which the filter could tell.
 func (c *conn) failed(err error) error {
-	if err != nil && c.requests.message {
+	if err == nil {
+		return nil
+	}
+	c.dialogue.failed()
+	if c.requests.message {
 		c.broken = err
 	}
 	return err

@@ -82,6 +82,15 @@ func (d *dialogue) begin(name string) (refused bool) {
 	return d.answer != ""
 }
 
+// failed notes that the server could not read on. What it says to a STARTTLS now is about that.
+func (d *dialogue) failed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.command == startTLSCommand {
+		d.command = otherCommand
+	}
+}
+
 // current returns the command that the server works on.
 func (d *dialogue) current() command {
 	d.mu.Lock()

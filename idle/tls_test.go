@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -252,4 +254,44 @@ func TestNewListenerOnATLSListener(t *testing.T) {
 	assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN u p")))
 	assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("b IDLE")))
 	assert.Equal(t, "NO STARTTLS not supported", imaptest.Last(c.Cmd("c STARTTLS")))
+}
+
+// What the server answers to a STARTTLS that does not come to its end is not an answer to STARTTLS.
+func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
+	for _, command := range []string{"a STARTTLS ", "a STARTTLS \r"} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := imaptest.Listen()
+			start(t, idle.NewServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})), ln)
+			c := dial(t, ln)
+			c.Line()
+			io.WriteString(c.Conn, command)
+			assert.Equal(t, "a NO [SERVERBUG] Internal server error", c.Line(), command)
+		})
+	}
+}
+
+// A client that is told to begin TLS and does not is cut off, as by go-imap.
+func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
+	for name, s := range map[string]func(*imapserver.Options) server{
+		"go-imap": func(o *imapserver.Options) server { return imapserver.New(o) },
+		"idle":    func(o *imapserver.Options) server { return idle.NewServer(o) },
+	} {
+		for _, sent := range []string{"", "\x16", "\x16\x03\x01\x02\x00\x01", "b LOGIN u p\r\n"} {
+			synctest.Test(t, func(t *testing.T) {
+				ln := imaptest.Listen()
+				start(t, s(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})), ln)
+				c := dial(t, ln)
+				c.Line()
+				assert.True(t, imaptest.IsOK(c.Cmd("a STARTTLS")))
+				begin := time.Now()
+				io.WriteString(c.Conn, sent)
+				c.Rest()
+				want := 30 * time.Second
+				if sent == "b LOGIN u p\r\n" {
+					want = 0
+				}
+				assert.Equal(t, want, time.Since(begin), "%s, %q", name, sent)
+			})
+		}
+	}
 }
