@@ -17,6 +17,9 @@ var ErrOff = &imap.Error{
 	Text: "IDLE is switched off on this server",
 }
 
+// byeTimeout is how long a client has to take a BYE, and what is written before it.
+const byeTimeout = time.Second
+
 // session serves IDLE. go-imap runs Idle in a goroutine of its own, and lets the next command run beside it after a line other than DONE:
 // that is why every method of the backend that could meet a poll is called under mu.
 type session struct {
@@ -44,10 +47,7 @@ func newSession(inner imapserver.Session, conn *imapserver.Conn, options *Option
 
 // Idle returns when stop is closed or the session is.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	if longest := s.options.MaxDuration; longest > 0 {
-		timer := time.AfterFunc(longest, func() { s.conn.Bye("IDLE took too long") })
-		defer timer.Stop()
-	}
+	defer s.endAfter(s.options.MaxDuration)()
 	user := s.userName()
 	mode := s.mode(user)
 	if mode != On && mode != Poll {
@@ -62,6 +62,39 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 		return s.Session.Idle(w, stop)
 	}
 	return s.pollUntil(w, stop, s.options.PollInterval, func() bool { return false })
+}
+
+// endAfter ends the connection when the time is over; zero means never. After the function that it returns, it has ended or will not be.
+func (s *session) endAfter(longest time.Duration) (stop func()) {
+	if longest == 0 {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	timer := time.AfterFunc(longest, func() {
+		defer close(ended)
+		s.bye("IDLE took too long")
+	})
+	return func() {
+		if !timer.Stop() {
+			<-ended
+		}
+	}
+}
+
+// bye is Conn.Bye, but does not wait for a client that does not read.
+func (s *session) bye(text string) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		s.conn.Bye(text)
+	}()
+	timer := time.NewTimer(byeTimeout)
+	defer timer.Stop()
+	select {
+	case <-said:
+	case <-timer.C:
+		s.conn.NetConn().Close()
+	}
 }
 
 // refuse waits for the client to send DONE, because go-imap has told it to go on already and reads nothing else.
@@ -124,7 +157,7 @@ func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, in
 func (s *session) pollOnce(w *imapserver.UpdateWriter) error {
 	err := s.Poll(w, true)
 	if err != nil {
-		s.conn.Bye("Cannot look for updates")
+		s.bye("Cannot look for updates")
 	}
 	return err
 }

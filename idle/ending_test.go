@@ -1,0 +1,85 @@
+package idle_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// A client whose DONE comes with the end of MaxDuration reads either the OK or the BYE.
+func TestDONEAtMaxDuration(t *testing.T) {
+	for _, mode := range []idle.Mode{idle.On, idle.Poll, idle.Off} {
+		for range 200 {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBackend()
+				server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: mode, MaxDuration: time.Minute, PollInterval: time.Hour}))
+				c := server.Login("karen", "pass")
+				c.Send("i IDLE")
+				time.Sleep(time.Minute)
+				io.WriteString(c.Conn, "DONE\r\n") // or it is closed already
+				synctest.Wait()
+				c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+				var last []string
+				for _, line := range c.Rest() {
+					if strings.HasPrefix(line, "i ") || strings.HasPrefix(line, "* BYE") {
+						last = append(last, line)
+					}
+				}
+				assert.Len(t, last, 1)
+			})
+		}
+	}
+}
+
+// chatty is a session whose Idle and Poll write more than fits into a connection.
+type chatty struct {
+	imaptest.Stub
+	failed chan struct{}
+	closed chan struct{}
+}
+
+func (c chatty) Poll(w *imapserver.UpdateWriter, _ bool) error {
+	defer close(c.failed)
+	return w.WriteMailboxFlags([]imap.Flag{imap.Flag(strings.Repeat("x", 1<<20))})
+}
+
+func (c chatty) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	err := c.Poll(w, true)
+	<-stop
+	return err
+}
+
+func (c chatty) Close() error {
+	close(c.closed)
+	return nil
+}
+
+// A client in IDLE that reads nothing, and makes what is written wait, is gone soon after MaxDuration. A bubble cannot show that: go-imap
+// waits for what is written with a mutex.
+func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
+	for _, mode := range []idle.Mode{idle.On, idle.Poll} {
+		b := chatty{failed: make(chan struct{}), closed: make(chan struct{})}
+		server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return b, nil, nil
+		}, &idle.Options{Mode: mode, MaxDuration: 100 * time.Millisecond, PollInterval: time.Millisecond}))
+		conn := server.DialFrom("192.0.2.1")
+		defer conn.Close()
+		io.WriteString(conn, "a LOGIN karen pass\r\nb IDLE\r\n")
+		for _, done := range []chan struct{}{b.failed, b.closed} {
+			select {
+			case <-done:
+			case <-time.After(20 * time.Second): // go-imap itself waits for 30
+				t.Fatalf("with mode %v the connection is still there", mode)
+			}
+		}
+	}
+}
