@@ -83,3 +83,25 @@ func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
 		}
 	}
 }
+
+// panicking is a session that cannot be polled.
+type panicking struct{ imaptest.Stub }
+
+func (panicking) Poll(*imapserver.UpdateWriter, bool) error { panic("no mailbox") }
+
+// go-imap catches the panic and lets the client wait.
+func TestAPanickingPollEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return panicking{}, nil, nil
+		}, &idle.Options{Mode: idle.Poll, MaxPerUser: 1}))
+		for range 2 { // the place is free again
+			c := server.Login("karen", "pass")
+			begin := time.Now()
+			c.Send("a IDLE")
+			assert.Equal(t, []string{"+ idling", "* BYE Cannot look for updates"}, c.Rest())
+			assert.LessOrEqual(t, time.Since(begin), 30*time.Second)
+		}
+		assert.Contains(t, server.Log(), "no mailbox")
+	})
+}

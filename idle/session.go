@@ -154,11 +154,15 @@ func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, in
 }
 
 // pollOnce ends the connection when the backend cannot tell what is new: the client would take silence for no news.
-func (s *session) pollOnce(w *imapserver.UpdateWriter) error {
-	err := s.Poll(w, true)
-	if err != nil {
-		s.bye("Cannot look for updates")
-	}
+func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
+	polled := false // not if it panics: go-imap catches that and leaves the client in IDLE
+	defer func() {
+		if !polled || err != nil {
+			s.bye("Cannot look for updates")
+		}
+	}()
+	err = s.Poll(w, true)
+	polled = true
 	return err
 }
 
