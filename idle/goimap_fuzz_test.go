@@ -1,0 +1,185 @@
+package idle_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for some.
+const (
+	fillCommand = 0xf5 // as many letters as make the line nearly as long as a command may be for go-imap; the fuzzer adds the rest
+	fillBuffer  = 0xf6 // as many as fill its buffer
+	literals    = 0xfa // this one and the next four are a literal with an IDLE at its end
+)
+
+var literalSizes = [...]int{4095, 4096, 4097, 5000, 52000}
+
+func expand(input []byte) []byte {
+	var out []byte
+	fill := func(to int) {
+		if n := to - (len(out) - 1 - bytes.LastIndexByte(out, '\n')); n > 0 {
+			out = append(out, strings.Repeat("x", n)...)
+		}
+	}
+	for _, b := range input {
+		switch {
+		case b == fillCommand:
+			fill(50<<10 - 30)
+		case b == fillBuffer:
+			fill(4<<10 - 4)
+		case b >= literals && int(b-literals) < len(literalSizes):
+			const end = "\r\nz IDLE\r\n"
+			size := literalSizes[b-literals]
+			out = fmt.Appendf(out, "{%d+}\r\n%s%s", size, strings.Repeat("y", size-len(end)), end)
+		default:
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// What a fuzzed server does differently.
+const (
+	literalPlus = 1 << iota
+	failedAppend
+	ownSASL
+)
+
+// watched is a session that says when Idle was called.
+type watched struct {
+	imaptest.Stub
+	idled *atomic.Bool
+	kind  byte
+}
+
+func (w watched) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
+	w.idled.Store(true)
+	return nil
+}
+
+func (w watched) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	if w.kind&failedAppend != 0 {
+		return nil, errors.New("no room")
+	}
+	return w.Stub.Append(mailbox, r, options)
+}
+
+// asking is a session with a SASL mechanism that asks twice.
+type asking struct{ watched }
+
+func (asking) AuthenticateMechanisms() []string { return []string{"LOGIN"} }
+
+func (asking) Authenticate(string) (sasl.Server, error) {
+	return new(exchangeOfThree), nil
+}
+
+type exchangeOfThree struct{ responses int }
+
+func (e *exchangeOfThree) Next([]byte) (challenge []byte, done bool, err error) {
+	e.responses++
+	return []byte("more"), e.responses == 3, nil
+}
+
+func (w watched) session() imapserver.Session {
+	if w.kind&ownSASL != 0 {
+		return asking{w}
+	}
+	return w
+}
+
+var (
+	anyIdle   = regexp.MustCompile(`(?i)((?:i|ı)dl)e`)
+	itsLetter = regexp.MustCompile(`got "[EeXx]"`) // of a syntax error
+)
+
+// FuzzAgainstGoIMAP says the same to a server without IDLE and, with a command in its place of which go-imap has never heard, to go-imap. The
+// first never idles, and they say the same until go-imap ends the connection over that command.
+func FuzzAgainstGoIMAP(f *testing.F) {
+	for _, input := range []string{
+		"0 LOGIN u p\r\na CREATE {5000+}\r\nx\r\nb IDLE\r\nDONE\r\n",
+		"0 LOGIN u p\r\na APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
+		"0 LOGIN u p\r\na APPEND x {3+}\r\nabcJ {8+}\r\nb NOOP\r\n",
+		"a LOGIN u {3+}\r\nabc\r\nb CREATE {3+}\r\n&&&c NOOP\r\nd NOOP \"\r\ne NOOP\r\n",
+		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\nd UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
+		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\nb LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
+		"a AUTHENTICATE LOGIN\r\ndQ==\r\ncA==\r\nb IDLE x\r\nc STATUS IDLE (MESSAGES)\r\nd UID IDLE\r\n",
+		"0 LOGIN u p\r\na NOOP \xf5" + strings.Repeat("x", 32) + "b IDLE\r\n", "0 LOGIN u p\r\na APPEND x {3+}\r\nabc\xf5" + strings.Repeat("x", 18) + "b IDLE\r\n",
+		"0 LOGIN u p\r\na CREATE \"\xf5" + strings.Repeat("x", 32) + "b IDLE\r\nc IDLE\r\n", "0 LOGIN u \xfb\r\na CREATE \xfa\r\nb CREATE \xfcx\r\nc CREATE \xfd",
+		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\nd APPEND x UTF8 (~\xfe)\r\n",
+		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n", "a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
+	} {
+		for kind := range byte(8) {
+			f.Add(kind, []byte(input))
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind byte, input []byte) {
+		if len(input) > 1<<10 || bytes.Count(input, []byte{fillCommand}) > 4 {
+			return
+		}
+		input = expand(input)
+		var theirs, ours atomic.Bool
+		options := func(idled *atomic.Bool) *imapserver.Options {
+			o := quiet(imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return watched{idled: idled, kind: kind}.session(), nil, nil
+				},
+				InsecureAuth: true,
+			})
+			if kind&literalPlus != 0 {
+				o.Caps = imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapLiteralPlus: {}}
+			}
+			return o
+		}
+		bare, hidden := imaptest.Listen(), imaptest.Listen()
+		bareServer, hiddenServer := imapserver.New(options(&theirs)), idle.NewServer(options(&ours))
+		var wg sync.WaitGroup
+		wg.Go(func() { bareServer.Serve(bare) })
+		wg.Go(func() { hiddenServer.Serve(hidden) })
+		defer func() {
+			bare.Close()
+			hidden.Close()
+			wg.Wait()
+		}()
+		got := exchange(t, hidden, string(input))
+		assert.False(t, ours.Load(), "Idle was called")
+		assert.NotContains(t, got, "+ idling")
+		if !comparable(string(input)) {
+			return
+		}
+		want := exchange(t, bare, anyIdle.ReplaceAllString(string(input), "${1}x"))
+		want = strings.ReplaceAll(want, "ENABLE IDLE UTF8", "ENABLE UTF8")
+		want, got = itsLetter.ReplaceAllString(want, "got it"), itsLetter.ReplaceAllString(anyIdle.ReplaceAllString(got, "${1}x"), "got it")
+		if end := strings.Index(want, "* BYE Unknown command"); end >= 0 {
+			want, got = want[:end], got[:min(end, len(got))]
+		}
+		assert.Equal(t, want, got)
+	})
+}
+
+// comparable tells whether go-imap says the same to this with and without IDLE in it.
+func comparable(input string) bool {
+	upper := strings.ToUpper(input)
+	hasIdle := strings.Contains(upper, "IDLE")
+	encoded := strings.Contains(upper, "AUTHENTICATE") || strings.Contains(upper, "&") // means something else with another letter in it
+	switch {
+	case strings.Contains(upper, "DONE"), strings.Contains(noCR(upper), "\x1a"):
+		return false
+	case hasIdle && (encoded || len(input) > 50000): // what is refused is longer than IDLE
+		return false
+	}
+	return true
+}
