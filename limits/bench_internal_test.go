@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"github.com/imapgate/imapgate/internal/fold"
 )
 
 // The memory that the limiter holds for each user with one session when a million are logged in, each from an address of its own, and
@@ -18,7 +20,7 @@ func BenchmarkMillionUsers(b *testing.B) {
 		before := heap()
 		for i := range users {
 			ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
-			user := foldUser(fmt.Sprintf("user%07d@example.com", i))
+			user := fold.Username(fmt.Sprintf("user%07d@example.com", i))
 			s := &session{}
 			s.client.limiter, s.ip = limiter, ip
 			s.limits.Store(limiter.settings.Load().everybody)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/imapgate/imapgate/internal/fold"
 )
 
 // recent is the flag of RFC 3501 that each session sees for itself.
@@ -52,7 +54,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 		}
 	}
 	for _, header := range c.Header {
-		add("HEADER", foldASCII(header.Key), header.Value)
+		add("HEADER", fold.ASCII(header.Key), header.Value)
 	}
 	for _, body := range c.Body {
 		add("BODY", body)
@@ -68,7 +70,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 			if strings.EqualFold(string(flag), string(recent)) {
 				return "", false
 			}
-			add(flags.name, foldASCII(string(flag)))
+			add(flags.name, fold.ASCII(string(flag)))
 		}
 	}
 	if c.Larger != 0 {

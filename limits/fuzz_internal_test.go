@@ -3,7 +3,6 @@ package limits
 import (
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 )
@@ -23,26 +22,6 @@ func FuzzSASLUser(f *testing.F) {
 			if strings.Contains(user, "\x00") && mech == "PLAIN" {
 				t.Errorf("%q holds more than a name", user)
 			}
-		}
-	})
-}
-
-// Two names have the same key exactly if they differ in case only.
-func FuzzFoldUser(f *testing.F) {
-	f.Add("karen", "KAREN")
-	f.Add("\u03c3", "\u03c2")
-	f.Add("\u212aaren", "karen")
-	f.Add("stra\u00dfe", "strasse")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if !utf8.ValidString(a) || !utf8.ValidString(b) {
-			return
-		}
-		same := strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
-		if (foldUser(a) == foldUser(b)) != same {
-			t.Errorf("%q is %q, %q is %q", a, foldUser(a), b, foldUser(b))
-		}
-		if foldUser(foldUser(a)) != foldUser(a) {
-			t.Errorf("%q is not final", foldUser(a))
 		}
 	})
 }

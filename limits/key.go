@@ -3,40 +3,7 @@ package limits
 import (
 	"net"
 	"net/netip"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-// foldUser returns the same string for all names that differ only in case or in space around them.
-func foldUser(name string) string {
-	name = strings.TrimSpace(name)
-	if !utf8.ValidString(name) {
-		return foldASCII(name)
-	}
-	// The folded string never shares memory with name, which may be a piece of a large buffer.
-	return strings.Clone(strings.Map(foldRune, name))
-}
-
-// foldASCII is for names in some other encoding, whose bytes beyond ASCII stay as they are.
-func foldASCII(name string) string {
-	folded := []byte(name)
-	for i, c := range folded {
-		if 'A' <= c && c <= 'Z' {
-			folded[i] = c + 'a' - 'A'
-		}
-	}
-	return string(folded)
-}
-
-// foldRune returns one rune for all those that are equal under Unicode simple case folding: of "K", "k" and the Kelvin sign, "k".
-func foldRune(r rune) rune {
-	least := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		least = min(least, next)
-	}
-	return unicode.ToLower(least)
-}
 
 // ipOf returns the IP address in addr, unmapped and without a zone, or the zero Addr if there is none.
 func ipOf(addr net.Addr) netip.Addr {

@@ -40,6 +40,8 @@ import (
 	"sync/atomic"
 
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/fold"
 )
 
 // NewSessionFunc is the type of the NewSession function of [imapserver.Options].
@@ -139,7 +141,7 @@ func (o *Options) userKey(name string) string {
 	case o.UserKey != nil:
 		return o.UserKey(name)
 	default:
-		return foldUser(name)
+		return fold.Username(name)
 	}
 }
 
