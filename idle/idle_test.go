@@ -308,6 +308,20 @@ func TestMaxPerUser(t *testing.T) {
 	})
 }
 
+func TestMaxPerUserCountsEachUserOnce(t *testing.T) {
+	for _, name := range []string{"SAM", "Sam ", "\u017fam"} { // the last has a long s
+		synctest.Test(t, func(t *testing.T) {
+			first, second := newBackend(), newBackend()
+			server := serve(t, idle.Wrap(sessions(first, second), &idle.Options{MaxPerUser: 1}))
+			a, b := server.Login("sam", "pass"), server.Login("\""+name+"\"", "pass")
+			begin(t, a, first)
+			begin(t, b, second)
+			assert.Equal(t, "* 1000 EXISTS", a.Line())
+			assert.Equal(t, "* 1 EXISTS", b.Line(), name)
+		})
+	}
+}
+
 func TestMaxPerUserSlowsPollingDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := newBackend(), newBackend()

@@ -1,8 +1,9 @@
 package idle
 
 import (
-	"strings"
 	"sync"
+
+	"github.com/imapgate/imapgate/internal/fold"
 )
 
 // users counts the sessions in IDLE of each user.
@@ -19,7 +20,7 @@ func (u *users) acquire(user string) (release func()) {
 	if u.limit == 0 {
 		return func() {}
 	}
-	user = strings.ToLower(user)
+	user = fold.Username(user)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.count[user] >= u.limit {
