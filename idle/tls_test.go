@@ -295,3 +295,14 @@ func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
 		}
 	}
 }
+
+// endless has itself below.
+type endless struct{ net.Conn }
+
+func (e endless) NetConn() net.Conn { return e }
+
+func TestAConnectionThatHasItselfBelowCountsAsClear(t *testing.T) {
+	conn, err := idle.NewListener(once{conn: endless{&script{}}}).Accept()
+	require.NoError(t, err)
+	assert.IsType(t, endless{}, conn.(interface{ NetConn() net.Conn }).NetConn())
+}
