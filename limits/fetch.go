@@ -33,33 +33,35 @@ func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 	}
 	s.limiter.stalls.watch(s.limiter)
 
-	err := s.runFetch(w, numSet, options)
-	if err != nil && s.lost(err) {
+	answer, err := s.runFetch(w, numSet, options)
+	if answer == errClientGone || err != nil && s.lost(err) {
 		// A backend that gives up in the middle of a message (imapmemserver does) leaves the server's writer locked, and the server would wait
 		// for it for ever with its answer: the session would never be closed, and what it holds never come back. Ending the goroutine
 		// runs all that is deferred, as a panic would, but without a word in the log about a client that is just gone.
 		runtime.Goexit()
 	}
-	return err
+	return answer
 }
 
-func (s *session) runFetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+// runFetch returns the answer for the client, and the session's own error, which is another one if the FETCH was stopped.
+func (s *session) runFetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) (answer, err error) {
 	if !s.stopsFetch {
-		return s.Session.Fetch(w, numSet, options)
+		err = s.Session.Fetch(w, numSet, options)
+		return err, err
 	}
 	start, limit := time.Now(), timeLimit{s.limiter.settings.Load().MaxFetchTime, ErrFetchTime}
 	ctx, end := s.commandContext(limit, nil)
 	defer end()
-	err := keep.Fetch(ctx, s.Session, w, numSet, options)
+	err = keep.Fetch(ctx, s.Session, w, numSet, options)
 	if stopped := s.stopped(ctx, commandFetch, limit, start); stopped != nil {
-		return stopped
+		return stopped, err
 	}
-	return err
+	return err, err
 }
 
-// lost tells whether the FETCH failed because nothing can be written to the client any more.
+// lost tells whether the session's FETCH failed because nothing can be written to the client any more.
 func (s *session) lost(err error) bool {
-	if _, closed := s.conn.NetConn().Write(nil); closed != nil || err == errClientGone { // or its deadline is over
+	if _, closed := s.conn.NetConn().Write(nil); closed != nil { // or its deadline is over
 		return true
 	}
 	if answer := (*imap.Error)(nil); errors.As(err, &answer) {

@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -102,6 +103,60 @@ func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The answer to a FETCH that was stopped is the limiter's, but what counts is why the backend gave up. That is all there is to tell by where
+// a connection around the socket does not pass an empty Write on.
+func TestAClientThatDiesAfterMaxFetchTimeLeavesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	t.Parallel()
+	limiter := limits.New(&limits.Options{MaxFetchTime: time.Millisecond})
+	address := listenTCP(t, func(l net.Listener) net.Listener { return muteListener{l} }, limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return &deafFetch{bigFetch{backendSession{backend: &backend{}}, 100 << 20}}, nil, nil
+	}))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Cmd("a LOGIN karen pass")
+	c.Cmd("b SELECT INBOX")
+	c.Send("x FETCH 1 BODY.PEEK[]")
+	_, err = io.ReadFull(conn, make([]byte, 1<<20))
+	require.NoError(t, err)
+	conn.Close()
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limits.Refusals{FetchTime: 1}}, limiter.Stats())
+}
+
+// deafFetch does not listen to its context.
+type deafFetch struct{ bigFetch }
+
+func (s *deafFetch) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	err := s.Fetch(w, numSet, options)
+	<-ctx.Done()
+	return err
+}
+
+type muteListener struct{ net.Listener }
+
+func (l muteListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return muteConn{conn}, err
+}
+
+type muteConn struct{ net.Conn }
+
+func (c muteConn) NetConn() net.Conn { return c.Conn }
+
+func (c muteConn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return c.Conn.Write(p)
 }
 
 func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
