@@ -109,6 +109,9 @@ func (c *conn) fill() error {
 func (c *conn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if len(p) == 0 {
+		return c.NetConn().Write(p)
+	}
 	out := c.written[:0]
 	for rest := p; len(rest) > 0; {
 		n := int(min(int64(len(rest)), c.responses.literal))

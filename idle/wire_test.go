@@ -325,3 +325,17 @@ func TestNetConnLeadsToTheSocket(t *testing.T) {
 	upgraded.Cmd("b NOOP")
 	assert.Equal(t, socket, conn.(netConn).NetConn().(*tls.Conn).NetConn())
 }
+
+// Writing nothing is how one asks whether a connection can still be written to.
+func TestAnEmptyWriteTellsThatTheConnectionIsClosed(t *testing.T) {
+	listener := imaptest.Listen()
+	go listener.Dial()
+	conn, err := idle.NewListener(listener).Accept()
+	require.NoError(t, err)
+	n, err := conn.Write(nil)
+	assert.Zero(t, n)
+	require.NoError(t, err)
+	conn.Close()
+	_, err = conn.Write(nil)
+	assert.ErrorIs(t, err, net.ErrClosed)
+}
