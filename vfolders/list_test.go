@@ -202,6 +202,7 @@ func TestListAsksTheBackendForNoMoreThanItNeeds(t *testing.T) {
 		`LIST "" *`:                     {"LIST  *"},
 		`LIST "" (x *)`:                 {"LIST  x *"},
 		`LIST "" foo*`:                  {"LIST  foo*"},
+		`LIST "" INBOX`:                 {"LIST  INBOX", "LIST  I* i*"},
 		`LIST "" foo/%/bar`:             {"LIST  foo/%/bar", "LIST  foo/*"},
 		`LIST "#users/" %`:              {"LIST #users/ %", "LIST  #users/*"},
 		`LIST "a*" b`:                   {"LIST a* b", "LIST  a*"},
