@@ -1,0 +1,145 @@
+package differential_test
+
+import (
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+)
+
+// copies is what becomes of a message that is copied.
+type copies int
+
+const (
+	untouched copies = iota // COPY and MOVE are the backend's
+	preserved
+	reset
+)
+
+type messageID struct {
+	uidValidity uint32
+	uid         imap.UID
+}
+
+// bodies has what was appended to the mailboxes of a user.
+type bodies struct {
+	mu sync.Mutex
+	of map[messageID]string
+}
+
+func newBodies() *bodies { return &bodies{of: make(map[messageID]string)} }
+
+func (b *bodies) put(at *imap.AppendData, body string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.of[messageID{at.UIDValidity, at.UID}] = body
+}
+
+func (b *bodies) get(id messageID) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.of[id]
+}
+
+// copying copies as copymeta does with Preserve or Reset and Move. What is reset is appended from memory, what is preserved is
+// left to imapmemserver's own COPY, which keeps everything.
+type copying struct {
+	imapserver.SessionIMAP4rev2
+	all         map[string]*bodies // by user
+	bodies      *bodies
+	reset       bool
+	uidValidity uint32 // of the selected mailbox
+	readOnly    bool
+}
+
+func (c *copying) Login(username, password string) error {
+	c.bodies = c.all[username]
+	return c.SessionIMAP4rev2.Login(username, password)
+}
+
+func (c *copying) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	data, err := c.SessionIMAP4rev2.Select(mailbox, options)
+	if err == nil {
+		c.uidValidity, c.readOnly = data.UIDValidity, options.ReadOnly
+	}
+	return data, err
+}
+
+func (c *copying) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	var body strings.Builder
+	data, err := c.SessionIMAP4rev2.Append(mailbox, teed{io.TeeReader(r, &body), r.Size()}, options)
+	if err == nil {
+		c.bodies.put(data, body.String())
+	}
+	return data, err
+}
+
+type teed struct {
+	io.Reader
+	size int64
+}
+
+func (t teed) Size() int64 { return t.size }
+
+func (c *copying) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
+	if _, err := c.SessionIMAP4rev2.Copy(imap.UIDSet{}, dest); err != nil {
+		return nil, err
+	}
+	data := &imap.CopyData{}
+	var err error
+	if c.reset {
+		err = c.copyReset(data, numSet, dest)
+	} else {
+		data, err = c.SessionIMAP4rev2.Copy(numSet, dest)
+	}
+	if err != nil || len(data.SourceUIDs) == 0 {
+		return nil, err // COPYUID tells of copies only
+	}
+	return data, nil
+}
+
+func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string) error {
+	criteria := &imap.SearchCriteria{}
+	switch set := numSet.(type) {
+	case imap.SeqSet:
+		criteria.SeqNum = []imap.SeqSet{set}
+	case imap.UIDSet:
+		criteria.UID = []imap.UIDSet{set}
+	}
+	found, err := c.SessionIMAP4rev2.Search(imapserver.NumKindUID, criteria, &imap.SearchOptions{})
+	if err != nil {
+		return err
+	}
+	uids, _ := found.All.(imap.UIDSet).Nums()
+	for _, uid := range uids {
+		appended, err := c.Append(dest, strings.NewReader(c.bodies.get(messageID{c.uidValidity, uid})), &imap.AppendOptions{})
+		if err != nil {
+			return err
+		}
+		data.UIDValidity = appended.UIDValidity
+		data.SourceUIDs.AddNum(uid)
+		data.DestUIDs.AddNum(appended.UID)
+	}
+	return nil
+}
+
+// Move writes each EXPUNGE once. imapmemserver's own writes it twice: in Move, and again when it is polled.
+func (c *copying) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
+	if c.readOnly {
+		return &imap.Error{Type: imap.StatusResponseTypeNo, Text: "The mailbox is read-only"}
+	}
+	data, err := c.Copy(numSet, dest)
+	if err != nil || data == nil {
+		return err
+	}
+	if err := w.WriteCopyData(data); err != nil {
+		return err
+	}
+	deleted := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
+	if err := c.SessionIMAP4rev2.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
+		return err
+	}
+	return c.SessionIMAP4rev2.Expunge(nil, &data.SourceUIDs)
+}

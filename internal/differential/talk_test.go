@@ -1,0 +1,216 @@
+package differential_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing/synctest"
+	"time"
+)
+
+// talk is one run of a conversation, in a bubble of its own.
+type talk struct {
+	dial      func() (net.Conn, error)
+	hideIdle  bool // the server is to have no IDLE
+	reference bool // but this one has it, and what it says is made what the other should
+	clients   [3]*client
+	logins    int
+	record    []string
+}
+
+// hold runs the conversation, looks at all that is there afterwards, and returns what was said.
+func (t *talk) hold(ops []op) []string {
+	for i := range ops {
+		t.step(&ops[i])
+	}
+	for i := range t.clients {
+		t.endIdle(i)
+		t.hangUp(i)
+	}
+	for _, user := range []string{"karen", "bob"} {
+		t.dump(user)
+	}
+	return t.record
+}
+
+func (t *talk) step(o *op) {
+	t.endIdle(o.client)
+	if t.clients[o.client] == nil {
+		t.connect(o.client)
+	}
+	if !o.early || t.someoneIdles() {
+		t.login(o.client)
+	}
+	if o.idles {
+		t.ask(o.client)
+	}
+	if o.end != "" {
+		t.clients[o.client].idle = o
+	}
+	t.say(o.client, o.text)
+}
+
+// ask makes sure that there is no more news when an IDLE begins: of that go-imap tells only when it ends. A client that has not ended the
+// command before begins anew.
+func (t *talk) ask(i int) {
+	from := len(t.record)
+	t.say(i, "ask NOOP\r\n")
+	if !slices.Contains(t.record[from:], fmt.Sprintf("%d< ask OK NOOP completed\r\n", i)) {
+		t.hangUp(i)
+		t.login(i)
+	}
+}
+
+func (t *talk) connect(i int) {
+	conn, err := t.dial()
+	if err != nil {
+		panic(err)
+	}
+	t.clients[i] = &client{conn: conn}
+	go t.clients[i].listen()
+	synctest.Wait()
+	t.hear(false)
+	t.tell()
+}
+
+// login logs the client in if it is not, on a new connection if something that it has begun swallows the LOGIN.
+func (t *talk) login(i int) {
+	for range 2 {
+		if c := t.clients[i]; c != nil && c.loggedIn {
+			return
+		}
+		if t.logins++; t.clients[i] == nil {
+			t.connect(i)
+		}
+		t.say(i, fmt.Sprintf("l%d LOGIN karen pass\r\n", t.logins))
+		if c := t.clients[i]; c != nil && !c.loggedIn {
+			t.hangUp(i)
+		}
+	}
+	if t.clients[i] == nil {
+		panic("stack_test: karen cannot log in:\n" + strings.Join(t.record, "\n"))
+	}
+}
+
+func (t *talk) hangUp(i int) {
+	c := t.clients[i]
+	if c == nil {
+		return
+	}
+	t.record = append(t.record, fmt.Sprintf("%d hangs up", i))
+	t.note(i, c, c.held)
+	c.conn.Close()
+	t.clients[i] = nil
+	synctest.Wait()
+}
+
+func (t *talk) someoneIdles() bool {
+	return slices.ContainsFunc(t.clients[:], func(c *client) bool { return c != nil && c.idle != nil })
+}
+
+// endIdle ends the IDLE, if there is one, and asks for all news.
+func (t *talk) endIdle(i int) {
+	c := t.clients[i]
+	if c == nil || c.idle == nil {
+		return
+	}
+	t.record = append(t.record, fmt.Sprintf("%d ends IDLE", i))
+	if c.idling {
+		io.WriteString(c.conn, c.idle.end)
+	}
+	t.listen()
+	if t.clients[i] != nil {
+		t.say(i, "flush NOOP\r\n")
+	}
+	c.idle, c.idling = nil, false
+	t.tell()
+}
+
+func (t *talk) say(i int, text string) {
+	t.record = append(t.record, fmt.Sprintf("%d> %q", i, text))
+	io.WriteString(t.clients[i].conn, text)
+	t.listen()
+}
+
+// listen waits until everybody has nothing more to say: for longer than a poll takes to come, if someone idles. No client waits so long that has
+// not logged in, or it would be thrown out.
+func (t *talk) listen() {
+	synctest.Wait()
+	t.hear(false)
+	pause := time.Second
+	if t.someoneIdles() {
+		pause = 31 * time.Second
+		for i, c := range t.clients {
+			if c != nil && !c.loggedIn {
+				t.hangUp(i)
+			}
+		}
+	}
+	time.Sleep(pause)
+	synctest.Wait()
+	t.hear(true)
+	t.tell()
+}
+
+var loggedIn = regexp.MustCompile(`^\S+ OK \[CAPABILITY [^]]*\] (Logged in|PLAIN authentication successful)`)
+
+// hear takes what has come. Outside of IDLE nothing comes late but what the reference says late too.
+func (t *talk) hear(late bool) {
+	for _, c := range t.clients {
+		if c == nil {
+			continue
+		}
+		heard, closed := c.take()
+		if late && c.idle == nil && len(heard) > 0 {
+			c.held = append(c.held, "later")
+		}
+		for _, response := range heard {
+			c.loggedIn = c.loggedIn || loggedIn.MatchString(response)
+			c.idling = c.idling || c.idle != nil && response == "+ idling\r\n"
+			c.rev2 = c.rev2 || strings.HasPrefix(response, "* ENABLED ") && strings.Contains(response, " IMAP4rev2")
+		}
+		c.held = append(c.held, heard...)
+		if closed && !slices.Contains(c.held, "closed") {
+			c.held = append(c.held, "closed")
+		}
+	}
+}
+
+// tell records what was heard since the last time, but that in an IDLE of which a server without IDLE tells afterwards only when it has ended.
+func (t *talk) tell() {
+	for i, c := range t.clients {
+		if c == nil {
+			continue
+		}
+		closed := slices.Contains(c.held, "closed")
+		if t.hideIdle && c.idle != nil && !closed {
+			continue
+		}
+		t.note(i, c, c.held)
+		c.held = nil
+		if closed {
+			t.clients[i] = nil
+		}
+	}
+}
+
+// dump records all that a user has.
+func (t *talk) dump(user string) {
+	t.connect(0)
+	from := len(t.record)
+	t.say(0, fmt.Sprintf("a LOGIN %s pass\r\nb LSUB \"\" *\r\nc LIST \"\" *\r\n", user))
+	var look strings.Builder
+	for _, line := range t.record[from:] {
+		if m := listed.FindStringSubmatch(line); m != nil {
+			fmt.Fprintf(&look, "s STATUS %[1]s (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE)\r\ne EXAMINE %[1]s\r\n"+
+				"f FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\r\n", m[1])
+		}
+	}
+	t.say(0, look.String())
+	t.hangUp(0)
+}
+
+var listed = regexp.MustCompile(`^0< \* LIST \([^)]*\) "/" (.*)\r\n$`)

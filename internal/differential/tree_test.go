@@ -1,0 +1,86 @@
+package differential_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// tree is the mailboxes of a user, and whether they are subscribed.
+type tree struct {
+	mu        sync.Mutex
+	mailboxes map[string]bool
+}
+
+func newTree(names []string) *tree {
+	t := &tree{mailboxes: make(map[string]bool)}
+	for _, name := range names {
+		t.mailboxes[name] = false
+	}
+	return t
+}
+
+// change notes what a command did that has returned err.
+func (t *tree) change(err error, how func(map[string]bool)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		how(t.mailboxes)
+	}
+	return err
+}
+
+func (t *tree) names() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.mailboxes))
+}
+
+func (t *tree) subscribed(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mailboxes[name]
+}
+
+// parents returns those that have a mailbox below them, or a subscribed one.
+func (t *tree) parents(subscribed bool) map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make(map[string]bool)
+	for name, yes := range t.mailboxes {
+		if subscribed && !yes {
+			continue
+		}
+		for _, parent := range parents(name) {
+			all[parent] = true
+		}
+	}
+	return all
+}
+
+// virtual returns the parents that are no mailboxes.
+func (t *tree) virtual() map[string]bool {
+	folders := t.parents(false)
+	for _, name := range t.names() {
+		delete(folders, name)
+	}
+	return folders
+}
+
+// parents returns the names above a mailbox that a folder can have, from the top down.
+func parents(name string) []string {
+	var above []string
+	levels := strings.Split(name, "/")
+	for i := 1; i < len(levels) && i <= 100; i++ {
+		parent := strings.Join(levels[:i], "/")
+		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n") {
+			continue
+		}
+		if strings.EqualFold(parent, "INBOX") {
+			parent = "INBOX"
+		}
+		above = append(above, parent)
+	}
+	return above
+}
