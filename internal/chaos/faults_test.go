@@ -1,0 +1,93 @@
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// failures are what goes wrong in backends, with an answer for the client and without.
+var failures = []error{
+	&imap.Error{Type: imap.StatusResponseTypeNo, Text: "Not now"},
+	&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again later"},
+	&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeInUse, Text: "Somebody else has it"},
+	&imap.Error{Type: imap.StatusResponseTypeBad, Text: "What do you mean"},
+	fmt.Errorf("query: %w", &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: "Wrapped"}),
+	errors.New("disk on fire"),
+	io.ErrUnexpectedEOF,
+	context.DeadlineExceeded,
+	fmt.Errorf("read from the database: %w", os.ErrDeadlineExceeded),
+	fmt.Errorf("write to the database: %w", syscall.ECONNRESET),
+}
+
+// errPanic is what the backend panics with.
+var errPanic = errors.New("chaos")
+
+// faults makes the calls of a session slow, and lets them fail and panic, now and then.
+type faults struct {
+	unit   time.Duration
+	off    *atomic.Bool
+	panics *atomic.Int64
+
+	mu   sync.Mutex // IDLE runs beside other commands
+	dice *rand.Rand
+}
+
+// strike is to be called where something may go wrong. It waits no longer than the context lasts.
+func (f *faults) strike(ctx context.Context) error {
+	if f.off.Load() {
+		return nil
+	}
+	switch n := f.roll(300); {
+	case n < 1:
+		f.panic()
+	case n < 10:
+		return failures[f.roll(len(failures))]
+	case n < 80:
+		pause(ctx, f.upTo(f.unit))
+	case n < 84:
+		pause(ctx, f.upTo(4*f.unit))
+	}
+	return nil
+}
+
+// strikeHard is for places where nothing but a panic can get out.
+func (f *faults) strikeHard() {
+	if !f.off.Load() && f.roll(300) == 0 {
+		f.panic()
+	}
+}
+
+func (f *faults) panic() {
+	f.panics.Add(1)
+	panic(errPanic)
+}
+
+func (f *faults) roll(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dice.IntN(n)
+}
+
+func (f *faults) upTo(d time.Duration) time.Duration { return time.Duration(f.roll(int(d))) }
+
+// pause waits, and tells whether it could until the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,110 @@
+package chaos_test
+
+import (
+	"net"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// In memory all times are exact, and nothing is left running at the end, or the bubble would not burst.
+//
+//	go test -race ./internal/chaos -chaos 60s
+func TestChaosInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &chaos{t: t, unit: time.Second, duration: 30 * *chaosTime, patience: 15 * time.Minute, large: 100 << 10, hasIdle: true}
+		c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
+			server := imaptest.NewServer(t, options)
+			return func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }, server.Close
+		})
+	})
+}
+
+var addresses = [...]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8"}
+
+// Over sockets the limiter can see who has hung up or stalled. A wait may be ten seconds longer than its timeout, which are those of a
+// machine that is busy with something else.
+func TestChaosOverSockets(t *testing.T) {
+	chaosOverSockets(t, true, func(options *imapserver.Options) server { return imapserver.New(options) })
+}
+
+// The same without IDLE on the wire.
+func TestChaosWithoutIdle(t *testing.T) {
+	chaosOverSockets(t, false, func(options *imapserver.Options) server { return idle.NewServer(options) })
+}
+
+type server interface {
+	Serve(net.Listener) error
+	Close() error
+}
+
+func chaosOverSockets(t *testing.T, hasIdle bool, newServer func(*imapserver.Options) server) {
+	c := &chaos{
+		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute, margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
+	}
+	c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		server := newServer(options)
+		served := make(chan error)
+		go func() { served <- server.Serve(&chaosListener{ln, c.witness}) }()
+		dial := func(ip int) (net.Conn, error) { return dialFrom(ln.Addr(), ip, c.witness) }
+		return dial, func() {
+			server.Close()
+			require.NoError(t, <-served)
+		}
+	})
+	if !until(c.patience, func() bool { return len(goroutines()) == 0 }) {
+		t.Errorf("goroutines left: %s", goroutines())
+	}
+}
+
+// smallBuffer keeps a stalled client from taking much.
+const smallBuffer = 16 << 10
+
+// dialFrom connects from one of the addresses of this machine, where it has several.
+func dialFrom(to net.Addr, ip int, w *witness) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: 10 * time.Second}
+	if runtime.GOOS == "linux" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+ip))}
+	}
+	conn, err := dialer.Dial("tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	w.gone.Store(conn.LocalAddr().String(), new(atomic.Bool))
+	return conn, conn.(*net.TCPConn).SetReadBuffer(smallBuffer)
+}
+
+type chaosListener struct {
+	net.Listener
+	witness *witness
+}
+
+func (l *chaosListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	conn.(*net.TCPConn).SetWriteBuffer(smallBuffer)
+	return &chaosConn{conn.(*net.TCPConn), l.witness}, nil
+}
+
+// chaosConn is the server's end, which the witness hears of before it is closed.
+type chaosConn struct {
+	*net.TCPConn
+	witness *witness
+}
+
+func (c *chaosConn) Close() error {
+	c.witness.leaving(c.RemoteAddr().String())
+	return c.TCPConn.Close()
+}

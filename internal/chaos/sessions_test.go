@@ -1,0 +1,175 @@
+package chaos_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/stack"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// visit is what the two sessions of the witness on a connection share.
+type visit struct {
+	witness         *witness
+	user, ip        string
+	name            string // of the mailbox that is selected
+	connection      *arrival
+	command         *arrival // the FETCH or SEARCH that goes on, nil for those of other commands
+	login           *arrival
+	leaveConnection func()
+	leaveLogin      func()
+}
+
+func (v *visit) stay(a *arrival) *stay { return &stay{user: v.user, ip: v.ip, since: a.granted} }
+
+// around returns next with the limits around it, and the witness on both sides of them.
+func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) stack.NewSessionFunc {
+	limited := limiter.Wrap(func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		found, _ := w.visits.Load(conn)
+		v := found.(*visit)
+		v.leaveConnection = w.enter(&w.connections, v.stay(v.connection))
+		admitted := false
+		defer func() {
+			if !admitted {
+				v.leaveConnection()
+			}
+		}()
+		inner, greeting, err := next(conn)
+		if err != nil {
+			return inner, greeting, err
+		}
+		admitted = true
+		return keep.Optional(&inside{inner, v}, inner), greeting, nil
+	})
+	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		host, _, _ := net.SplitHostPort(conn.NetConn().RemoteAddr().String())
+		v := &visit{witness: w, ip: host, connection: w.arrive(noTimeout)}
+		w.visits.Store(conn, v)
+		defer w.visits.Delete(conn)
+		inner, greeting, err := limited(conn)
+		if err != nil {
+			return nil, nil, err
+		}
+		return keep.Optional(&outside{inner, v, conn}, inner), greeting, nil
+	}
+}
+
+func noTimeout(*limits.Options) time.Duration             { return 0 }
+func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
+func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchTimeout }
+func searchTimeout(options *limits.Options) time.Duration { return options.SearchTimeout }
+func question(v *visit, criteria *imap.SearchCriteria) string {
+	return fmt.Sprint(v.user, v.name, *criteria)
+}
+
+// outside is the session that the server sees.
+type outside struct {
+	imapserver.Session
+	*visit
+	conn *imapserver.Conn
+}
+
+func (s *outside) Login(username, password string) error {
+	s.login = s.witness.arrive(loginTimeout)
+	err := s.Session.Login(username, password)
+	if !s.login.inside {
+		s.witness.endWait(s.login, "LOGIN", 0)
+	}
+	if err != nil {
+		return err
+	}
+	s.user = strings.ToLower(username)
+	stay := s.stay(s.login)
+	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
+	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
+	return nil
+}
+
+func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	s.name = name
+	return s.Session.Select(name, options)
+}
+
+func (s *outside) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	a := s.witness.arrive(fetchTimeout)
+	s.command = a
+	defer func() { s.command = nil }()
+	err := s.Session.Fetch(w, numSet, options)
+	if !a.inside {
+		s.witness.endWait(a, "FETCH", 0)
+	}
+	if errors.Is(err, limits.ErrTooManyFetches) {
+		s.witness.refuse(a, "FETCH")
+	}
+	return err
+}
+
+func (s *outside) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	a, answered := s.witness.ask(question(s.visit, criteria), searchTimeout)
+	defer answered()
+	s.command = a
+	defer func() { s.command = nil }()
+	data, err := s.Session.Search(kind, criteria, options)
+	switch {
+	case a.inside:
+	case errors.Is(err, limits.ErrTooManySearches):
+		s.witness.endWait(a, "SEARCH", 0)
+		s.witness.refuse(a, "SEARCH")
+	default: // it has the answer to another one, which had to begin by its timeout
+		s.witness.endWait(a, "shared SEARCH", s.witness.longestSearch())
+	}
+	return data, err
+}
+
+// Close comes before the limits take the session off.
+func (s *outside) Close() error {
+	if s.leaveLogin != nil {
+		s.leaveLogin()
+	}
+	s.leaveConnection()
+	return s.Session.Close()
+}
+
+// inside is the session that the limits see.
+type inside struct {
+	imapserver.Session
+	*visit
+}
+
+func (s *inside) Login(username, password string) error {
+	s.login.inside = true
+	s.witness.endWait(s.login, "LOGIN", 0)
+	return s.Session.Login(username, password)
+}
+
+func (s *inside) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	return s.FetchContext(context.Background(), w, numSet, options)
+}
+
+func (s *inside) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+	s.command.inside = true
+	s.witness.endWait(s.command, "FETCH", 0)
+	defer s.witness.enter(&s.witness.fetches, s.stay(s.command))()
+	return keep.Fetch(ctx, s.Session, w, numSet, options)
+}
+
+func (s *inside) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	return s.SearchContext(context.Background(), kind, criteria, options)
+}
+
+func (s *inside) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	s.command.inside = true
+	s.witness.endWait(s.command, "SEARCH", 0)
+	defer s.witness.enter(&s.witness.searches, s.stay(s.command))()
+	start := time.Now()
+	defer func() { s.witness.searched(time.Since(start)) }()
+	return keep.Search(ctx, s.Session, kind, criteria, options)
+}
