@@ -107,7 +107,9 @@ func TestServerReportsWhatItCannotDo(t *testing.T) {
 func TestServerLogsAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := imaptest.NewServer(t, &imapserver.Options{
-			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { panic("no sessions today") },
+			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				panic("no sessions today")
+			},
 		})
 		assert.Empty(t, server.Dial().Rest())
 		assert.Contains(t, server.Log(), "no sessions today")
