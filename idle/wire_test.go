@@ -223,6 +223,18 @@ func TestNoWayAround(t *testing.T) {
 		"a literal in a string":                 login + "a CREATE \"{20+}\r\n\"\r\nb IDLE\r\n",
 		"UNAUTHENTICATE, which does not exist":  login + "a UNAUTHENTICATE\r\nb IDLE\r\n",
 		"lines without CR":                      login + "a NOOP\nb IDLE\nc idle\n",
+		"a literal announced by LF alone":       login + "a CREATE {8+}\nb IDLE\r\n\r\nc IDLE\r\n",
+		"a literal8 where none may be":          login + "a CREATE ~{8+}\r\nb IDLE\r\n",
+		"a literal of nothing":                  login + "a CREATE {0+}\r\n\r\nb IDLE\r\nc APPEND {0+}\r\n {0+}\r\n\r\nd IDLE\r\n",
+		"a literal for a tag":                   login + "{8+}\r\na IDLE\r\n NOOP\r\nb IDLE\r\n",
+		"a literal for a name":                  login + "a {4+}\r\nIDLE\r\nb IDLE\r\n",
+		"a size beyond 64 bits":                 login + "a APPEND x {18446744073709551624+}\r\nb IDLE\r\n",
+		"a size beyond 32 bits":                 login + "a APPEND x {4294967304+}\r\nb IDLE\r\n",
+		"NUL":                                   login + "a NOOP \x00\r\nb IDLE\x00\r\nc \x00IDLE\r\n",
+		"a quote that is escaped":               login + "a CREATE \"\\\"\r\nb IDLE\r\n\"\r\nc IDLE\r\n",
+		"a backslash that is escaped":           login + "a CREATE \"\\\\\"\r\nb IDLE\r\n",
+		"a prefix":                              login + "a UID IDLE\r\nb IDLE \r\nc IDLE\t\r\nd (IDLE\r\n",
+		"compression":                           login + "a COMPRESS DEFLATE\r\nb IDLE\r\n",
 		"a space behind a literal announcement": login + "a CREATE {3+} \r\nabc\r\nb IDLE\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
