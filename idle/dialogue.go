@@ -1,6 +1,7 @@
 package idle
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -148,11 +149,18 @@ func (d *dialogue) greeting(status string) {
 	}
 }
 
-// challenge notes a continuation request.
-func (d *dialogue) challenge() {
+// errIdling ends a connection on which the filter has lost track of the client's commands. The session is not asked: go-imap does so after
+// the line that cannot be written.
+var errIdling = errors.New("idle: IDLE came through to the server")
+
+// challenge notes a continuation request, by its first word. go-imap has this one for IDLE, and no base64 looks like it.
+func (d *dialogue) challenge(word string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.challenged = true
+	if word == "idling" {
+		d.err = errIdling
+	}
 }
 
 // finish notes the status of a tagged response, and returns what to send instead of it, if that is not empty.

@@ -133,7 +133,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		input = expand(input)
 		var theirs, ours atomic.Bool
 		options := func(idled *atomic.Bool) *imapserver.Options {
-			o := quiet(imapserver.Options{
+			o := strict(t, imapserver.Options{
 				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 					return watched{idled: idled, kind: kind}.session(), nil, nil
 				},

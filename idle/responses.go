@@ -142,7 +142,7 @@ func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 		}
 	case string(r.first) == "+" && !isStatus: // a client may choose this tag, and go-imap accepts it
 		r.state = inText
-		r.dialogue.challenge()
+		r.dialogue.challenge(word)
 	default:
 		if instead := r.dialogue.finish(strings.ToUpper(word)); instead != "" {
 			r.state = inReplaced

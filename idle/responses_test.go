@@ -86,3 +86,16 @@ func TestOtherCapabilitiesStay(t *testing.T) {
 		assert.Equal(t, want, s.output.String())
 	}
 }
+
+// Whatever the filter of requests may have overlooked, the server does not get to idle: go-imap asks the session only after this line.
+func TestAServerThatIdlesAllTheSameIsCutOff(t *testing.T) {
+	s := &script{}
+	conn := filtered(t, s)
+	_, err := conn.Write([]byte("* OK ready\r\n"))
+	assert.NoError(t, err)
+	for _, line := range []string{"+ idling\r\n", "a NO too late\r\n"} {
+		_, err = conn.Write([]byte(line))
+		assert.ErrorContains(t, err, "IDLE came through")
+	}
+	assert.Equal(t, "* OK ready\r\n", s.output.String())
+}

@@ -49,6 +49,21 @@ func quiet(options imapserver.Options) *imapserver.Options {
 	return &options
 }
 
+// strict fills in a logger that reports a command that should not have come through.
+func strict(t testing.TB, options imapserver.Options) *imapserver.Options {
+	options.Logger = log.New(filterErrors{t}, "", 0)
+	return &options
+}
+
+type filterErrors struct{ t testing.TB }
+
+func (f filterErrors) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("IDLE came through")) {
+		f.t.Errorf("%s", line)
+	}
+	return len(line), nil
+}
+
 func dial(t testing.TB, ln *imaptest.Listener) *imaptest.Conn {
 	conn, err := ln.Dial()
 	require.NoError(t, err)
@@ -75,7 +90,7 @@ func stub(t testing.TB) idle.NewSessionFunc {
 // off starts a server without IDLE where clients may log in on a connection in clear.
 func off(t testing.TB, newSession idle.NewSessionFunc) *imaptest.Listener {
 	ln := imaptest.Listen()
-	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln)
+	start(t, idle.NewServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln)
 	return ln
 }
 
