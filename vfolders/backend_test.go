@@ -25,6 +25,7 @@ type backend struct {
 	imaptest.Stub
 	mailboxes []mailbox
 	fail      error // of List
+	failAfter int   // how many succeed before
 	selected  string
 
 	mu    sync.Mutex
@@ -93,6 +94,10 @@ func (b *backend) List(w *imapserver.ListWriter, ref string, patterns []string, 
 		if err := w.WriteList(&data); err != nil {
 			return err
 		}
+	}
+	if b.failAfter > 0 {
+		b.failAfter--
+		return nil
 	}
 	return b.fail
 }

@@ -29,6 +29,23 @@ func TestListOfABackendThatFails(t *testing.T) {
 	assert.Contains(t, imaptest.Last(c.Cmd(`a LIST "" *`)), "NO [SERVERBUG]")
 }
 
+// One LIST of the client can be several of the backend. Where one of them fails, nothing is listed.
+func TestAListThatFailsHalfway(t *testing.T) {
+	b := names('/', "a/b subscribed", "x")
+	b.fail = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again"}
+	c := connect(t, mover{b}.session, nil)
+	for command, lists := range map[string]int{
+		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED) "" %`: 3, "RENAME x a": 2, "CREATE a,": 2,
+	} {
+		for after := range lists {
+			b.failAfter = after
+			assert.Equal(t, []string{"a NO [UNAVAILABLE] Try again"}, c.Cmd("a "+command), "%s, after %d", command, after)
+		}
+		b.failAfter = lists
+		assert.NotContains(t, imaptest.Last(c.Cmd("a "+command)), "UNAVAILABLE", "%s", command)
+	}
+}
+
 type panicking struct{ *backend }
 
 func (panicking) List(*imapserver.ListWriter, string, []string, *imap.ListOptions) error {

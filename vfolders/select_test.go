@@ -1,6 +1,7 @@
 package vfolders_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,6 +180,41 @@ func TestUnauthenticateClosesAVirtualFolder(t *testing.T) {
 	m.took()
 	answer(t, c, "UNSELECT")
 	assert.Empty(t, m.took(), "the backend has nothing open")
+}
+
+// Whoever is around it, and gives the answer to others too, relies on the kind.
+func TestSearchOfAVirtualFolderHasTheKindThatWasAskedFor(t *testing.T) {
+	var all imap.NumSet
+	b := names('/', "a/b")
+	c := connect(t, func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		session, greeting, err := vfolders.Wrap(b.session, nil)(conn)
+		return watched{session, &all}, greeting, err
+	}, nil)
+	c.Cmd("s SELECT a")
+	c.Cmd("a UID SEARCH ALL")
+	assert.Equal(t, imap.UIDSet{}, all)
+	c.Cmd("a SEARCH ALL")
+	assert.Equal(t, imap.SeqSet{}, all)
+}
+
+// watched keeps the set that its Search has found.
+type watched struct {
+	imapserver.Session
+	all *imap.NumSet
+}
+
+func (w watched) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+	data, err := w.Session.Search(kind, criteria, options)
+	*w.all = data.All
+	return data, err
+}
+
+func TestNobodyLooksForAMailboxWithoutAName(t *testing.T) {
+	b := names('/', "a/b")
+	c := connect(t, b.session, nil)
+	b.took()
+	assert.Contains(t, imaptest.Last(c.Cmd(`a SELECT ""`)), "NO [NONEXISTENT]")
+	assert.NotContains(t, strings.Join(b.took(), "\n"), "LIST")
 }
 
 func TestAMailboxThatBecomesRealWins(t *testing.T) {
