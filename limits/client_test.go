@@ -238,3 +238,21 @@ func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
 		assert.Equal(t, time.Second, took)
 	})
 }
+
+func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("2001:db8::5/128"), netip.MustParsePrefix("198.51.100.7/32")},
+			IPKey: func(addr netip.Addr) netip.Prefix { // all of a provider's
+				prefix, _ := addr.Prefix(16)
+				return prefix
+			},
+		})
+		for _, test := range []struct{ address, want string }{
+			{"192.0.2.1", "OK"}, {"2001:db8::5", "OK"}, {"198.51.100.7", "OK"}, {"2001:db8::6", noUserLogins}, {"198.51.100.8", noUserLogins},
+		} {
+			_, answer := s.login(test.address, "karen")
+			assert.Contains(t, answer, test.want, test.address)
+		}
+	})
+}
