@@ -161,7 +161,7 @@ func (c muteConn) Write(p []byte) (int, error) {
 
 func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
 	t.Parallel()
-	const size = 20 << 20
+	const size = 60 << 20
 	var stalled []limits.Event
 	limiter, conn := fetching(t, size, &limits.Options{
 		StallTimeout: 400 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
