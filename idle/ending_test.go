@@ -3,6 +3,7 @@ package idle_test
 import (
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
@@ -104,4 +106,44 @@ func TestAPanickingPollEndsTheConnection(t *testing.T) {
 		}
 		assert.Contains(t, server.Log(), "no mailbox")
 	})
+}
+
+// departing is a session that says when it is polled though nobody is logged in.
+type departing struct {
+	imaptest.Stub
+	gone  atomic.Bool
+	stray atomic.Bool
+}
+
+func (d *departing) Poll(*imapserver.UpdateWriter, bool) error {
+	if d.gone.Load() {
+		d.stray.Store(true)
+	}
+	return nil
+}
+
+func (d *departing) Unauthenticate() error {
+	d.gone.Store(true)
+	return nil
+}
+
+// A client that leaves IDLE without DONE may log out before the session has noticed.
+func TestNoPollAfterUNAUTHENTICATE(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			b := &departing{}
+			server := imaptest.NewServer(t, &imapserver.Options{
+				NewSession: idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return b, nil, nil
+				}, &idle.Options{Mode: idle.Off}),
+				InsecureAuth: true,
+				Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
+			})
+			c := server.Login("karen", "pass")
+			c.Send("a IDLE", "x", "b UNAUTHENTICATE")
+			assert.True(t, imaptest.IsOK(c.Answer("b")))
+			synctest.Wait()
+			require.False(t, b.stray.Load())
+		})
+	}
 }

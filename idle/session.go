@@ -29,9 +29,10 @@ type session struct {
 	users              *users
 	closing            chan struct{}
 
-	mu     turn
-	user   string
-	closed bool
+	mu        turn
+	user      string
+	loggedOut bool // by UNAUTHENTICATE
+	closed    bool
 }
 
 // turn is a mutex that goroutines in a [testing/synctest] bubble may wait for. A poll can take long.
@@ -166,11 +167,11 @@ func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
 	return err
 }
 
-// Poll does nothing once the session is closed.
+// Poll does nothing once the session is closed, or for an IDLE that a client has left without DONE, to log out.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.loggedOut {
 		return nil
 	}
 	return s.Session.Poll(w, allowExpunge)

@@ -20,10 +20,11 @@ func (s *session) userName() string {
 	return s.user
 }
 
-func (s *session) setUserName(user string) {
+// loginAs notes who is logged in now, "" if that is not known.
+func (s *session) loginAs(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.user = user
+	s.user, s.loggedOut = user, false
 }
 
 func (s *session) Login(username, password string) error {
@@ -31,7 +32,7 @@ func (s *session) Login(username, password string) error {
 	defer s.mu.Unlock()
 	err := s.Session.Login(username, password)
 	if err == nil {
-		s.user = username
+		s.user, s.loggedOut = username, false
 	}
 	return err
 }
@@ -41,7 +42,7 @@ func (s *session) Unauthenticate() error {
 	defer s.mu.Unlock()
 	err := s.Session.(imapserver.SessionUnauthenticate).Unauthenticate()
 	if err == nil {
-		s.user = ""
+		s.user, s.loggedOut = "", true
 	}
 	return err
 }
@@ -52,26 +53,37 @@ func (s *session) AuthenticateMechanisms() []string {
 
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
-	if err != nil || mech != sasl.Plain {
+	if err != nil {
 		return server, err
 	}
-	return &plain{Server: server, session: s}, nil
+	return &exchange{Server: server, session: s, mech: mech}, nil
 }
 
-// plain reads the name out of a PLAIN exchange (RFC 4616) of the backend.
-type plain struct {
+// exchange is a SASL exchange of the backend.
+type exchange struct {
 	sasl.Server
 	session *session
+	mech    string
 }
 
-func (p *plain) Next(response []byte) (challenge []byte, done bool, err error) {
-	challenge, done, err = p.Server.Next(response)
-	if fields := strings.Split(string(response), "\x00"); done && err == nil && len(fields) == 3 {
-		user := fields[1]
-		if fields[0] != "" && fields[0] != user {
-			user = "" // somebody else to act as, which some backends ignore: Username knows
-		}
-		p.session.setUserName(user)
+func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = e.Server.Next(response)
+	if !done || err != nil {
+		return challenge, done, err
 	}
+	user := ""
+	if e.mech == sasl.Plain {
+		user = plainUser(response)
+	}
+	e.session.loginAs(user)
 	return challenge, done, err
+}
+
+// plainUser returns the name in a PLAIN response (RFC 4616), or "" where it is not clear whose session it will be.
+func plainUser(response []byte) string {
+	fields := strings.Split(string(response), "\x00")
+	if len(fields) != 3 || fields[0] != "" && fields[0] != fields[1] {
+		return "" // somebody else to act as, which some backends ignore: Username knows
+	}
+	return fields[1]
 }
