@@ -1,5 +1,7 @@
 package idle
 
+import "bytes"
+
 // maxLiteral keeps sizes that no server accepts from overflowing.
 const maxLiteral = 1 << 60
 
@@ -41,6 +43,18 @@ func (a *announcement) feed(b byte) {
 		a.state = literalComplete
 	default:
 		a.state = noLiteral
+	}
+}
+
+// skim feeds bytes before the end of the line, but looks only at those that can matter.
+func (a *announcement) skim(line []byte) {
+	if open := bytes.LastIndexByte(line, '{'); open >= 0 {
+		line = line[open:]
+	} else if a.state == noLiteral {
+		return
+	}
+	for _, b := range line {
+		a.feed(b)
 	}
 }
 

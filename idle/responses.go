@@ -38,12 +38,19 @@ type responses struct {
 // take appends what the client gets of in to out, up to a literal or to the end, and returns how much of in that was.
 func (r *responses) take(out, in []byte) ([]byte, int) {
 	for i := 0; i < len(in); i++ {
-		if r.state == inText {
-			end := bytes.IndexByte(in[i:], '\n')
-			if end < 0 {
-				return append(out, in[i:]...), len(in)
+		if r.state == inText || r.state == inData {
+			line := in[i:]
+			end := bytes.IndexByte(line, '\n')
+			if end >= 0 {
+				line = line[:end]
 			}
-			out, i = append(out, in[i:i+end]...), i+end
+			if r.state == inData {
+				r.spec.skim(line)
+			}
+			out, i = append(out, line...), i+len(line)
+			if end < 0 {
+				return out, i
+			}
 		}
 		b := in[i]
 		out = r.byte(out, b)
