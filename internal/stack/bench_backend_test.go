@@ -8,7 +8,12 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/stack"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/vfolders"
 )
 
 // store is a session that has its answers ready and takes no lock, so that what is measured is the server and what stands before it. A
@@ -87,4 +92,20 @@ func (s *store) Append(_ string, r imap.LiteralReader, _ *imap.AppendOptions) (*
 
 func (s *store) Copy(imap.NumSet, string) (*imap.CopyData, error) {
 	return &imap.CopyData{UIDValidity: 1, SourceUIDs: imap.UIDSetNum(1), DestUIDs: imap.UIDSetNum(1)}, nil
+}
+
+// whole puts all four packages around next, with options by which each stands in the way of every command, and none holds anything back.
+func whole(next stack.NewSessionFunc) stack.NewSessionFunc {
+	options := limits.DefaultOptions()
+	for _, limit := range []*int{
+		&options.MaxConnections, &options.MaxConnectionsPerIP, &options.MaxLoginsPerUser, &options.MaxLoginsPerIP,
+		&options.MaxFetches, &options.MaxFetchesPerUser, &options.MaxSearches, &options.MaxSearchesPerUser,
+	} {
+		*limit = 100_000
+	}
+	keep := func(_, _ string) (date, flags copymeta.Policy) { return copymeta.Keep, copymeta.Keep }
+	next = copymeta.Wrap(next, &copymeta.Options{PolicyFor: keep})
+	next = vfolders.Wrap(next, nil)
+	next = idle.Wrap(next, &idle.Options{Mode: idle.Poll})
+	return limits.New(options).Wrap(next)
 }
