@@ -46,12 +46,14 @@ func (p *progress) tell(c *client, now time.Time) bool {
 	return err == nil
 }
 
-// notice tells a client that its command runs. Its timer is made once for a session, not for each command.
+// notice tells a client that its command runs. Its timer is made once for a session, and goes on when a command is over: most are over
+// long before it goes off, and to stop and start it for each would cost them more than to let it find nothing to tell.
 type notice struct {
 	mu       sync.Mutex
 	progress progress
 	running  bool
 	timer    *time.Timer
+	goesOff  time.Time // zero if the timer does not go
 }
 
 // start tells the client at each interval, if that is not zero, until stop is called.
@@ -59,18 +61,27 @@ func (n *notice) start(c *client, interval time.Duration) {
 	if interval <= 0 {
 		return
 	}
+	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.progress, n.running = newProgress(textRunning, interval, time.Now()), true
+	n.progress, n.running = newProgress(textRunning, interval, now), true
 	if n.timer == nil {
 		n.timer = time.AfterFunc(interval, func() { n.tell(c) })
-	} else {
-		n.timer.Reset(interval)
+		n.goesOff = n.progress.due
+	} else if n.goesOff.IsZero() || n.progress.due.Before(n.goesOff) {
+		n.setLocked(now)
 	}
 }
 
 // stop waits for a line that is being written: what the server answers then must not get into it.
 func (n *notice) stop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.running = false
+}
+
+// end stops the timer as well.
+func (n *notice) end() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.running = false
@@ -82,7 +93,14 @@ func (n *notice) stop() {
 func (n *notice) tell(c *client) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.running && n.progress.tell(c, time.Now()) {
-		n.timer.Reset(n.progress.interval)
+	n.goesOff = time.Time{}
+	if now := time.Now(); n.running && n.progress.tell(c, now) {
+		n.setLocked(now)
 	}
+}
+
+// setLocked lets the timer go off when something is due.
+func (n *notice) setLocked(now time.Time) {
+	n.goesOff = n.progress.due
+	n.timer.Reset(n.goesOff.Sub(now))
 }

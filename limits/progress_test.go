@@ -98,6 +98,41 @@ func TestAShortSearchIsSilent(t *testing.T) {
 	})
 }
 
+// The time until a word counts from the SEARCH it is about, whatever ran on the session before, and by the interval of now.
+func TestEachSearchHasItsOwnProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lasts time.Duration
+		b := &backend{search: func(string) error {
+			time.Sleep(lasts)
+			return nil
+		}}
+		server, limiter := progressServer(t, b, &limits.Options{})
+		c := server.Login("karen", "pass")
+		c.Cmd("b SELECT INBOX")
+		search := func(takes time.Duration) (told time.Duration) {
+			lasts = takes
+			start := time.Now()
+			c.Send("x SEARCH ALL")
+			for told = 0; ; told = time.Since(start) {
+				if line := c.Line(); line != isRunning {
+					c.Line()
+					return told
+				}
+			}
+		}
+		assert.Zero(t, search(4*time.Second))
+		assert.Zero(t, search(9*time.Second))
+		assert.Equal(t, 10*time.Second, search(11*time.Second))
+		time.Sleep(time.Minute)
+		assert.Equal(t, 10*time.Second, search(11*time.Second))
+		assert.Zero(t, search(time.Second))
+		limiter.SetOptions(&limits.Options{ProgressInterval: 3 * time.Second})
+		assert.Equal(t, 3*time.Second, search(4*time.Second))
+		limiter.SetOptions(&limits.Options{ProgressInterval: 20 * time.Second})
+		assert.Equal(t, 20*time.Second, search(21*time.Second))
+	})
+}
+
 func TestAFailedWriteEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{fetch: newWork(35 * time.Second).do}

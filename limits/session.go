@@ -131,6 +131,7 @@ func (s *session) Close() error {
 
 func (s *session) release() {
 	s.stopTimers()
+	s.notice.end()
 	if s.exchange != nil {
 		s.exchange.drop()
 	}
