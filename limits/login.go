@@ -98,6 +98,10 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	s.turn = s.turnKey()
 	s.timers.Lock()
 	s.loggedIn = true
+	if s.noLogin != nil {
+		s.noLogin.Stop()
+		s.noLogin = nil
+	}
 	s.timers.Unlock()
 	s.activity.end()
 	return nil
