@@ -1,0 +1,87 @@
+// Command proxyproto is an IMAP server behind a proxy that sends the PROXY protocol, such as HAProxy: the limits count the address of
+// the client, not that of the proxy. It is a module of its own, so that the packages do not depend on go-proxyproto.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+func main() {
+	address := flag.String("listen", "127.0.0.1:1144", "`address` to listen on, a loopback one because there is no TLS")
+	trusted := flag.String("trusted", "127.0.0.1,::1", "`networks` of the proxies, with commas between them; they must send a header")
+	flag.Parse()
+	if err := run(*address, strings.Split(*trusted, ",")); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run serves until the program is told to end.
+func run(address string, trusted []string) error {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	listener, err := newListener(socket, trusted)
+	if err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	options := limits.DefaultOptions()
+	options.OnEvent = func(e limits.Event) {
+		slog.Info(e.Kind.String(), "command", e.Command, "user", e.User, "addr", e.Addr, "limit", e.Limit)
+	}
+	limiter := limits.New(options)
+	server := newServer(limiter.Wrap(backend()))
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		limiter.Close()
+		server.Close()
+	})()
+	printTry(socket.Addr().String())
+	return server.Serve(listener)
+}
+
+// printTry prints a command that plays the proxy.
+func printTry(address string) {
+	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\na LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`
+	host, port, _ := net.SplitHostPort(address)
+	fmt.Println("Play the proxy of a client that guesses three times, and see whose address is refused:")
+	fmt.Printf("printf '%s' | nc %s %s\n", guesses, host, port)
+}
+
+// newServer returns a server that lets clients log in without TLS.
+func newServer(newSession limits.NewSessionFunc) *imapserver.Server {
+	return imapserver.New(&imapserver.Options{
+		NewSession:   newSession,
+		InsecureAuth: true,
+	})
+}
+
+// backend returns the sessions of a backend in memory with one user.
+func backend() limits.NewSessionFunc {
+	user := imapmemserver.NewUser("karen", "pass")
+	if err := user.Create("INBOX", nil); err != nil {
+		panic(err)
+	}
+	memory := imapmemserver.New()
+	memory.AddUser(user)
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return memory.NewSession(), nil, nil
+	}
+}
