@@ -38,6 +38,9 @@ var (
 		Text: "The server is shutting down",
 	}
 
+	// errWrongCredentials is never sent: the client reads the backend's own answer.
+	errWrongCredentials = &imap.Error{Type: imap.StatusResponseTypeNo, Text: "Wrong credentials"}
+
 	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only the text is sent.
 	errTooManyFailedLogins = limit(imap.StatusResponseTypeNo, "Too many failed login attempts")
 

@@ -18,12 +18,13 @@ const (
 	Joined                        // it has waited for the answer to an identical SEARCH, and got it without running
 	Evicted                       // its session made room for a newer login of the user
 	Stalled                       // its client took nothing of what was sent, and the connection was closed
+	Failed                        // the backend has found its credentials wrong
 )
 
 // String returns the kind in words.
 func (k EventKind) String() string {
 	names := [...]string{Refused: "refused", TimedOut: "timed out", Left: "left", Admitted: "admitted", Joined: "joined",
-		Evicted: "evicted", Stalled: "stalled"}
+		Evicted: "evicted", Stalled: "stalled", Failed: "failed"}
 	if k < Refused || int(k) >= len(names) {
 		return "unknown"
 	}
@@ -91,6 +92,8 @@ func (c *client) tellRefusal(event Event, refusal *imap.Error) {
 		}
 	case ErrTooManyIPLogins:
 		limit(Refused, "MaxLoginsPerIP", int64(limits.MaxLoginsPerIP))
+	case errWrongCredentials:
+		event.Kind = Failed
 	case errTooManyFailedLogins:
 		limit(Refused, "MaxFailedLogins", int64(limits.MaxFailedLogins))
 	case ErrTooManyFetches:

@@ -113,14 +113,15 @@ func (s *session) refuseLogin(refusal *imap.Error) error {
 	return refusal
 }
 
-// countFailure counts an answer of the backend that is about wrong credentials, and ends the connection when it was the last one allowed.
+// countFailure counts and reports an answer of the backend that is about wrong credentials, and ends the connection when it was the last one allowed.
 func (s *session) countFailure(command, username string, err error) error {
 	if !wrongCredentials(err) {
 		return err
 	}
 	s.failed++
+	event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
+	s.tellRefusal(event, errWrongCredentials)
 	if max := s.limits.Load().MaxFailedLogins; max > 0 && s.failed >= max {
-		event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
 		if s.refuses(event, errTooManyFailedLogins) {
 			s.endConnection(errTooManyFailedLogins, errTooManyFailedLogins.Text)
 		}

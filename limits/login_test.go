@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +308,25 @@ func TestMaxFailedLogins(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One guess on each of many connections reaches no limit, but the owner hears of each.
+func TestEveryWrongPasswordIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []limits.Event
+		options := limits.DefaultOptions()
+		options.OnEvent = func(e limits.Event) { events = append(events, e) }
+		s := serve(t, &backend{}, options)
+		for range 5 {
+			c := s.dial("203.0.113.9")
+			assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN Karen guess")))
+			c.Close()
+		}
+		s.login("192.0.2.1", "karen")
+		want := limits.Event{Kind: limits.Failed, Command: "LOGIN", User: "karen", Addr: netip.MustParseAddr("203.0.113.9")}
+		assert.Equal(t, slices.Repeat([]limits.Event{want}, 5), events)
+		assert.Equal(t, limits.Refusals{WrongCredentials: 5}, s.limiter.Stats().Refused)
+	})
 }
 
 func TestPipelinedGuessesEndAtTheMaximum(t *testing.T) {

@@ -27,6 +27,7 @@ type Stats struct {
 type Refusals struct {
 	Connections, ConnectionsPerIP uint64
 	LoginsPerUser, LoginsPerIP    uint64
+	WrongCredentials              uint64 // logins that the backend has turned down, whether a limit was reached or not
 	FailedLogins                  uint64 // connections that were ended for their failed logins
 	LoginTimeout                  uint64 // connections that were closed because nobody logged in
 	Fetches, Searches             uint64 // commands that waited in vain, or found the queue full
@@ -75,6 +76,8 @@ func (r *refusals) of(refusal *imap.Error) *uint64 {
 		return &r.total.LoginsPerUser
 	case ErrTooManyIPLogins:
 		return &r.total.LoginsPerIP
+	case errWrongCredentials:
+		return &r.total.WrongCredentials
 	case errTooManyFailedLogins:
 		return &r.total.FailedLogins
 	case errLoginTimeout:

@@ -138,7 +138,7 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 		for _, e := range events {
 			kinds = append(kinds, e.Kind)
 		}
-		assert.Equal(t, []limits.EventKind{limits.Refused, limits.Evicted, limits.Refused}, kinds)
+		assert.Equal(t, []limits.EventKind{limits.Refused, limits.Failed, limits.Evicted, limits.Refused}, kinds)
 
 		s.Server.Close()
 		synctest.Wait()

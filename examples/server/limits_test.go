@@ -36,6 +36,7 @@ func TestEveryKindOfEventIsLogged(t *testing.T) {
 			`level=WARN msg=evicted command="" user="" addr=192.0.2.1 limit=MaxLoginsPerUser max=2 waited=0s`},
 		{limits.Event{Kind: limits.Stalled, Command: "FETCH", Limit: "StallTimeout", Max: int64(30 * time.Second), RetryAfter: time.Second},
 			`level=WARN msg=stalled command=FETCH user="" addr=192.0.2.1 limit=StallTimeout max=30s waited=0s retry-after=1s`},
+		{limits.Event{Kind: limits.Failed, Command: "LOGIN", User: "k"}, `level=WARN msg=failed command=LOGIN user=k addr=192.0.2.1 waited=0s`},
 	} {
 		log.Reset()
 		test.event.Addr = addr
