@@ -24,7 +24,16 @@ func (s *session) Login(username, password string) error {
 	_, err := s.authenticate(commandLogin, username, nil, func() (bool, error) {
 		return true, s.Session.Login(username, password)
 	})
-	return s.countFailure(commandLogin, username, err)
+	return s.failure(commandLogin, username, err)
+}
+
+// failure counts an answer other than success. The name that was tried can be long, and must not stay with the connection.
+func (s *session) failure(command, username string, err error) error {
+	if err == nil {
+		return nil
+	}
+	defer s.identify("")
+	return s.countFailure(command, username, err)
 }
 
 // authenticate runs one step of a login in which the client has named itself as username, "" if it has not yet. The step says whether the

@@ -73,11 +73,15 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 		challenge, done, err = e.server.Next(response)
 		return done, err
 	})
+	if err != nil || done {
+		e.session.exchange = nil
+	}
 	switch {
 	case err != nil && e.failed:
+		e.session.identify("")
 		return nil, false, err
 	case err != nil:
-		return nil, false, e.session.countFailure(commandAuthenticate, e.user, err)
+		return nil, false, e.session.failure(commandAuthenticate, e.user, err)
 	case done:
 		return challenge, true, nil
 	}
@@ -90,7 +94,7 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	if e.isBearer() && len(response) > 0 && !e.failed {
 		// The server answers a bad token with a challenge, and with an error only when the client has replied: RFC 7628 section 3.2.3.
 		e.failed = true
-		err := e.session.countFailure(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
+		err := e.session.failure(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
 		if e.session.ending.Load() != nil {
 			return nil, false, err
 		}

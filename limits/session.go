@@ -23,7 +23,7 @@ type session struct {
 	failed   int                        // logins with wrong credentials
 	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
-	exchange *exchange                  // the last SASL exchange
+	exchange *exchange                  // the SASL exchange that goes on, or was broken off
 	notice   notice                     // while a SEARCH runs
 	ending   atomic.Pointer[imap.Error] // what every further login on this connection gets
 
