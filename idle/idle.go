@@ -51,8 +51,8 @@ type Options struct {
 	// millisecond or more than a day is a mistake.
 	PollInterval time.Duration
 	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not refused but polled, at
-	// four times PollInterval, until there is room for them. Names that differ only in case or in space around them are one user, and so
-	// are all whose name is not known. Zero means no limit.
+	// four times PollInterval, until there is room for them. Names that differ only in case, in full-width forms of ASCII characters
+	// or in space around them are one user, and so are all whose name is not known. Zero means no limit.
 	MaxPerUser int
 	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE. Zero means for ever, which
 	// for go-imap is 35 minutes without a byte from the client.

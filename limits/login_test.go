@@ -405,6 +405,8 @@ func TestUsersAreCountedByACanonicalName(t *testing.T) {
 		"space":        {limits.Options{}, `karen`, `" karen "`, true},
 		"Greek sigmas": {limits.Options{}, "{6+}\r\n\u03c3\u03c2\u03a3", "{6+}\r\n\u03a3\u03c3\u03c3", true},
 		"Kelvin sign":  {limits.Options{}, "karen", "{7+}\r\n\u212aaren", true},
+		"full width":   {limits.Options{}, "karen", "{15+}\r\n\uff4b\uff21\uff52\uff45\uff4e", true},
+		"wide space":   {limits.Options{}, "karen", "{8+}\r\n\u3000karen", true},
 		"other user":   {limits.Options{}, `karen`, `bob`, false},
 		"UserKey": {limits.Options{UserKey: func(name string) string {
 			name, _, _ = strings.Cut(name, "@")

@@ -109,9 +109,10 @@ type Options struct {
 	DryRun bool
 
 	// UserKey returns the name that a user is counted by; names with the same key are one user. If nil, names that differ only in
-	// case (Unicode simple case folding, as in [strings.EqualFold]) or in space around them are one user. A backend that takes several
-	// spellings for one account ("karen" and "karen@example.com", a full-width "ｋａｒｅｎ") should do here what it does there, or a
-	// client could count each apart. The name comes from the client and can be up to 50 KB long; "" means that the user is not
+	// case (Unicode simple case folding, as in [strings.EqualFold]), in full-width forms of ASCII characters or in space around them are
+	// one user. A backend that takes several spellings for one account ("karen" and "karen@example.com", "rené" in both normalization
+	// forms, "rene" by the collation of its database) should do here what it does there, or give Username, or a client could
+	// count each apart. The name comes from the client and can be up to 50 KB long; "" means that the user is not
 	// known. It is called from many goroutines at once.
 	UserKey func(name string) string
 	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address itself, or the /64 of an IPv6 address.
