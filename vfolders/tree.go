@@ -14,7 +14,7 @@ import (
 
 const (
 	forbidden = "\x00\r\n" // in the names of virtual folders
-	maxLevels = 100        // of hierarchy: each level of a name can become a folder, of which a client may list all
+	maxLevels = 20         // of hierarchy: each level of a name can become a folder, of which a client may list all
 )
 
 // backendList returns what the backend lists.

@@ -6,8 +6,8 @@
 //
 // A virtual folder is every proper ancestor, at the delimiter that the backend reports, of a name that the backend's LIST shows to
 // the user, when LIST shows no selectable mailbox of that name. So it comes with its first child and goes with its last, and it reveals
-// nothing that LIST does not. Nothing is cached: each command asks the backend anew. Of a name of more than 100 levels only the
-// first 100 can be virtual folders, and a name with a NUL or a line break in it never is one.
+// nothing that LIST does not. Nothing is cached: each command asks the backend anew. Of a name of more than 20 levels only the
+// first 20 can be virtual folders, and a name with a NUL or a line break in it never is one.
 //
 // # What a client sees
 //
