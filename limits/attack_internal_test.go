@@ -3,6 +3,7 @@ package limits
 import (
 	"encoding/base64"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,3 +87,19 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAddressThatCountsApartByItsZone(t *testing.T) {
+	const want = "fe80::1"
+	for _, addr := range []net.Addr{
+		&net.TCPAddr{IP: net.ParseIP(want), Zone: "eth0", Port: 143}, &net.IPAddr{IP: net.ParseIP(want), Zone: "eth1"}, text("[fe80::1%2]:143"),
+		text("fe80::1%eth0"), text("FE80:0:0:0:0:0:0:1"),
+	} {
+		assert.Equal(t, want, ipOf(addr).String(), addr.String())
+	}
+}
+
+// text is an address of another network library.
+type text string
+
+func (t text) Network() string { return "tcp" }
+func (t text) String() string  { return string(t) }

@@ -93,10 +93,15 @@ func (s *site) login(address, user string) (*imaptest.Conn, string) {
 type siteSession struct {
 	imaptest.Stub
 	site *site
+	user string // who is logged in
 }
 
-func (s *siteSession) Login(username, password string) error { return s.site.check(username, password) }
-func (s *siteSession) Unauthenticate() error                 { return nil }
+func (s *siteSession) Login(username, password string) error {
+	s.user = username
+	return s.site.check(username, password)
+}
+
+func (s *siteSession) Unauthenticate() error { return nil }
 
 func (s *siteSession) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) error {
 	if s.site.fetch != nil {
@@ -116,9 +121,9 @@ func (s *siteSession) AuthenticateMechanisms() []string {
 }
 
 func (s *siteSession) Authenticate(mech string) (sasl.Server, error) {
-	check := s.site.check
+	check := s.Login
 	switch mech {
-	case "PLAIN":
+	case "PLAIN": // which takes no notice of an identity to act as
 		return sasl.NewPlainServer(func(identity, username, password string) error { return check(username, password) }), nil
 	case "EXTERNAL":
 		return sasl.NewExternalServer(func(identity string) error { return check(identity, "no certificate") }), nil
