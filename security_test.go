@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each test that SECURITY.md names is where it says: after "package:", else in internal/stack.
+// Each test that SECURITY.md names is where it says: after "package:", else in internal/attack.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	tests := make(map[string][]string) // the directories in which there is a test of that name
 	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -29,7 +29,7 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	require.NoError(t, err)
 	named := 0
 	for row := range strings.Lines(string(security)) {
-		directory := "internal/stack"
+		directory := "internal/attack"
 		for _, word := range regexp.MustCompile("(?:([a-z/]+): )?`(Test\\w+)`").FindAllStringSubmatch(row, -1) {
 			if word[1] != "" {
 				directory = word[1]

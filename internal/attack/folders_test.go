@@ -1,4 +1,4 @@
-package stack_test
+package attack_test
 
 import (
 	"strings"
