@@ -26,7 +26,7 @@ func BenchmarkMemory(b *testing.B) {
 
 // sessionMemory returns how many bytes of heap and of goroutines' stacks one of many sessions takes.
 func sessionMemory(b *testing.B, newSession stack.NewSessionFunc) float64 {
-	const sessions = 4000
+	const sessions = 2000
 	address := serve(b, newSession)
 	login(b, address, 0).logout()
 	before := memory()
