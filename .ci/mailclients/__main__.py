@@ -57,9 +57,12 @@ CONFIGURATIONS = [
 
 
 def use_all(dir, options, transports):
-    """Use each client over these transports, mbsync over the first of them with many messages."""
-    users = {f"{client.__name__}-{transport}": (client, transport)
-             for client in CLIENTS for transport in transports if transport in getattr(client, "TRANSPORTS", TRANSPORTS)}
+    """Use each client over the first of these transports that it has, or over all of them; mbsync over the first with many messages."""
+    users = {}
+    for client in CLIENTS:
+        able = [transport for transport in transports if transport in getattr(client, "TRANSPORTS", TRANSPORTS)]
+        for transport in able if options.every_transport else able[:1]:
+            users[f"{client.__name__}-{transport}"] = client, transport
     sent = [mail.message(n, [r"\seen"]) for n in range(10)]
     with Server(dir, options.flags, users) as server:
         for user, (client, transport) in users.items():
@@ -92,8 +95,7 @@ def main(dir):
     jobs = [(refused.refuse_all, (dir, CLIENTS, readme))]
     for number, options in enumerate(CONFIGURATIONS):
         first = number % len(TRANSPORTS)
-        transports = TRANSPORTS[first:] + TRANSPORTS[:first]
-        jobs.append((use_all, (dir, options, transports if options.every_transport else transports[:1])))
+        jobs.append((use_all, (dir, options, TRANSPORTS[first:] + TRANSPORTS[:first])))
     fork = multiprocessing.get_context("fork")
     slots, results = fork.Semaphore(4), fork.SimpleQueue()  # most of the time goes by with waiting
     for function, args in jobs:

@@ -92,7 +92,10 @@ class Running:
         self.offset += match.end()
 
     def send(self, text):
-        os.write(self.input, text.encode())
+        try:
+            os.write(self.input, text.encode())
+        except BrokenPipeError:
+            pass  # it has ended, and what it printed says why
 
     def press(self, key):
         """Press a key whenever nothing happens, until it ends."""
