@@ -237,7 +237,9 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 			assert.NotContains(t, string(output), "IDLE")
 			if test.want != "" {
 				assert.ErrorContains(t, <-served, test.want)
+				return
 			}
+			assert.Contains(t, dial(t, ln).Line(), "* PREAUTH", "the others are still served")
 		})
 	}
 	assert.ErrorContains(t, idle.NewServer(&plainOptions).Serve(idle.NewListener(imaptest.Listen())), "below NewListener")
