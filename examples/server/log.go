@@ -5,6 +5,10 @@ import (
 	"log/slog"
 )
 
+// maxLoggedMessage is how many characters of a library's message are logged: go-imap quotes what it cannot read, and a client can send 50 KB of it.
+// The stack of a panic is shorter.
+const maxLoggedMessage = 8000
+
 // printer logs what a library prints: panics, failed handshakes, connections that broke off. The handler escapes it.
 type printer struct {
 	logger  *slog.Logger
@@ -12,5 +16,5 @@ type printer struct {
 }
 
 func (p printer) Printf(format string, args ...any) {
-	p.logger.Warn(p.library, "message", fmt.Sprintf(format, args...))
+	p.logger.Warn(p.library, "message", cut(fmt.Sprintf(format, args...), maxLoggedMessage))
 }

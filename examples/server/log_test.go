@@ -63,13 +63,18 @@ func TestTheLogIsSafe(t *testing.T) {
 	c.Send(`a LOGIN karen "pass-4-secret" pass-5-secret`, "pass-6-secret\x00\x1b[31m")
 	c.Rest()
 
+	c, _ = s.dial()
+	c.Cmd("a FETCH " + strings.Repeat("9", 40_000) + " FLAGS") // go-imap logs what it cannot read
+
 	log := s.stderr.String()
+	assert.Contains(t, log, "bad number set value")
 	assert.Contains(t, log, `msg=refused command=LOGIN user="evil\nlevel=error msg=forged \x1b[31m`)
 	assert.Contains(t, log, "msg=refused command=LOGIN user=karen")
 	assert.NotContains(t, log, "secret")
 	assert.NotContains(t, log, "\x1b")
 	for line := range strings.Lines(log) {
 		assert.True(t, strings.HasPrefix(line, "time="), line)
+		assert.Less(t, len(line), 10_000)
 	}
 }
 
