@@ -25,7 +25,7 @@ type ClientLimits struct {
 	MaxConnectionsPerIP int // asked for before the user is known
 	MaxLoginsPerUser    int
 	MaxLoginsPerIP      int // a stranger can see it refuse: let it depend on the address only
-	MaxFailedLogins     int
+	MaxFailedLogins     int // a stranger can see it, too
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
 	MaxWaitingPerUser   int
