@@ -98,7 +98,7 @@ type Options struct {
 
 	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service account, say, or none for a webmail host. It
 	// returns client.Limits for everybody else. It is called when a connection comes (without a user), for each login (with the name that
-	// the client claims) and by SetOptions, from many goroutines at once.
+	// the client claims, and without one again when the login has failed) and by SetOptions, from many goroutines at once.
 	LimitsFor func(client Client) ClientLimits
 	// Exempt are networks whose clients are never refused, and never wait. They count for the others.
 	Exempt []netip.Prefix
