@@ -20,7 +20,7 @@ func (l *logins) evictableLocked(c *client, user string) []*session {
 	}
 	var ghosts, silent []*session
 	quiet := make(map[*session]time.Time)
-	for s := range l.users.get(user) {
+	for _, s := range l.users.get(user) {
 		evictIdle := s.limiter.settings.Load().EvictIdle
 		since, idle := s.activity.silentSince()
 		switch {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,8 @@ type logins struct {
 	total    int
 	checking int
 	waiting  int
-	users    table[string, map[*session]struct{}] // those who are logged in
-	evicted  table[string, int]                   // sessions of each user that had to leave, and still run a command
+	users    table[string, []*session] // those who are logged in, in order
+	evicted  table[string, int]        // sessions of each user that had to leave, and still run a command
 	ips      table[netip.Prefix, int]
 	pairs    table[loginKey, *pair]
 }
@@ -177,12 +178,7 @@ func (a *attempt) admit(s *session, user string, dryRun bool) (evicted []*sessio
 	l.total++
 	addTo(&l.ips, a.client.ip, 1)
 	if user != "" {
-		sessions := l.users.get(user)
-		if sessions == nil {
-			sessions = make(map[*session]struct{})
-		}
-		sessions[s] = struct{}{}
-		l.users.set(user, sessions)
+		l.users.set(user, append(l.users.get(user), s))
 	}
 	if p := a.pair; p != nil {
 		p.mixed = p.sessions > 0 && (p.mixed || p.user != user)
@@ -214,8 +210,10 @@ func (l *logins) leaveLocked(in *login) {
 	addTo(&l.ips, a.client.ip, -1)
 	if in.user != "" {
 		sessions := l.users.get(in.user)
-		delete(sessions, in.session)
-		if len(sessions) == 0 {
+		at := slices.Index(sessions, in.session)
+		if sessions = slices.Delete(sessions, at, at+1); len(sessions) > 0 {
+			l.users.set(in.user, sessions)
+		} else {
 			l.users.delete(in.user)
 		}
 	}
