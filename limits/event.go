@@ -18,10 +18,10 @@ const (
 	Joined                        // it has waited for the answer to an identical SEARCH, and got it without running
 	Evicted                       // its session made room for a newer login of the user
 	Stalled                       // its client took nothing of what was sent, and the connection was closed
-	Failed                        // the backend has found its credentials wrong
+	Failed                        // the backend has found its credentials wrong, see Options.MaxFailedLogins
 )
 
-// String returns the kind in words.
+// String returns the name in lower case: refused, timed out, left, admitted, joined, evicted, stalled or failed.
 func (k EventKind) String() string {
 	names := [...]string{Refused: "refused", TimedOut: "timed out", Left: "left", Admitted: "admitted", Joined: "joined",
 		Evicted: "evicted", Stalled: "stalled", Failed: "failed"}
@@ -38,7 +38,7 @@ type Event struct {
 	User    string        // the user's key, see Options.UserKey; "" if not known. Before a login it is what the client claims.
 	Addr    netip.Addr    // the client's; the zero Addr if it has none
 	Waited  time.Duration // in the queue; for Stalled since the client took something
-	Limit   string        // the field of Options that was in the way, "" if none was
+	Limit   string        // the field of Options that was in the way, such as MaxFetches; "" if none was
 	Max     int64         // its value; a time is in nanoseconds
 	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that was refused it is the longest that one
 	// waits: if there had been a turn within it, the command would have run.

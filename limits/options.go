@@ -27,19 +27,21 @@ type Options struct {
 	MaxLoginsPerIP int
 	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection. The one that reaches it gets the
 	// backend's answer, then a BYE, and the connection is closed. A successful login does not start the count again, or UNAUTHENTICATE (RFC 8437)
-	// would give any account owner endless guesses.
+	// would give any account owner endless guesses. Wrong credentials are [imapserver.ErrAuthFailed], a [sasl.OAuthBearerError], and any other NO
+	// that is an [imap.Error], except with the codes UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN, PRIVACYREQUIRED and LIMIT. An error of another
+	// type does not count: go-imap tells the client that it is a SERVERBUG.
 	MaxFailedLogins int
 
 	// MaxFetches is how many FETCH and UID FETCH commands may run at once.
 	MaxFetches int
-	// MaxFetchesPerUser is how many of them may be one user's.
+	// MaxFetchesPerUser is how many of them may run for one user.
 	MaxFetchesPerUser int
 	// FetchTimeout is the longest that a FETCH waits for both slots, and then gets [ErrTooManyFetches].
 	FetchTimeout time.Duration
 
 	// MaxSearches is how many SEARCH and UID SEARCH commands may run at once.
 	MaxSearches int
-	// MaxSearchesPerUser is how many of them may be one user's.
+	// MaxSearchesPerUser is how many of them may run for one user.
 	MaxSearchesPerUser int
 	// SearchTimeout is the longest that a SEARCH waits for both slots, and then gets [ErrTooManySearches].
 	SearchTimeout time.Duration
@@ -47,7 +49,7 @@ type Options struct {
 	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One more is refused at once, with
 	// [ErrTooManyFetches] or [ErrTooManySearches].
 	MaxWaiting int
-	// MaxWaitingPerUser is how many of each may be one user's.
+	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
 
 	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits, those that come join it, and all get
@@ -76,7 +78,7 @@ type Options struct {
 	// Linux tells, and only of TCP connections whose socket can be found; elsewhere the server's own write timeout of five minutes stands.
 	StallTimeout time.Duration
 	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it sends; then it is closed, with a BYE
-	// where one can be sent. After UNAUTHENTICATE it counts anew.
+	// unless the TLS handshake is not done yet, or the client does not read. After UNAUTHENTICATE it counts anew.
 	LoginTimeout time.Duration
 
 	// EvictIdle is after how long a silent session that is not in IDLE makes room for a new login of the same user that would be over
@@ -88,9 +90,9 @@ type Options struct {
 	// time that go-imap's own matcher takes grows with the length of a mailbox name to the power of this, so a backend that uses it
 	// should also limit how long a name may be. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxSearchTerms is how many terms a SEARCH may have. Beyond it: [ErrSearchTerms].
+	// MaxSearchTerms is how many terms (search keys, RFC 9051 section 6.4.4) a SEARCH may have; NOT is one more, OR is not. Beyond it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested in a SEARCH that has a depth of 1 without them. Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1. Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
 	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is read and thrown away, and gets
 	// [ErrAppendSize]. A backend that has [imapserver.SessionAppendLimit] can refuse it before it is sent.
@@ -100,7 +102,7 @@ type Options struct {
 	// returns client.Limits for everybody else. It is called when a connection comes (without a user), for each login (with the name that
 	// the client claims, and without one again when the login has failed) and by SetOptions, from many goroutines at once.
 	LimitsFor func(client Client) ClientLimits
-	// Exempt are networks whose clients are never refused, and never wait. They count for the others.
+	// Exempt are networks whose clients are never refused, and never wait. What they use still counts against the limits of the others.
 	Exempt []netip.Prefix
 
 	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is thrown out, and SEARCHes are not
@@ -125,7 +127,7 @@ type Options struct {
 	Username func(session imapserver.Session) string
 
 	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else [EventKind] lists, if it is not nil. It is called from many
-	// goroutines at once, never under a lock, and should be quick.
+	// goroutines at once, never under a lock, and should be quick: the command waits for it.
 	OnEvent func(event Event)
 }
 
