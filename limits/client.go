@@ -14,7 +14,7 @@ import (
 type Client struct {
 	User string     // the user's key, see Options.UserKey; "" before a login, and if not known
 	Addr netip.Addr // the zero Addr if the connection has none
-	TLS  bool       // whether the connection is encrypted, so far as can be seen
+	TLS  bool       // whether there is TLS, as far as NetConn() net.Conn leads from the connection
 	// Limits are those that the Options give every client, to be returned as they are or changed.
 	Limits ClientLimits
 }

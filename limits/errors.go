@@ -2,7 +2,8 @@ package limits
 
 import "github.com/emersion/go-imap/v2"
 
-// What a client reads when it is refused. Each is one value, to be compared with [errors.Is].
+// What a client reads when it is refused. Each is one [*imap.Error], to be compared with [errors.Is]; its code is LIMIT, but UNAVAILABLE for
+// ErrClosed.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = limit(imap.StatusResponseTypeNo, "Too many logins for this user")

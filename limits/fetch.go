@@ -15,7 +15,8 @@ import (
 )
 
 // FetchContext is a session whose FETCH can be stopped. A backend's session that has this method gets the FETCHes through it instead of
-// Fetch. The context ends when the client has hung up, after [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then
+// Fetch, through all wrappers of this module; one of your own
+// in between must have it too. The context ends when the client has hung up, after [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then
 // return soon, with any error: the client is told why, and never that the FETCH is complete. It must return between two messages: the client takes
 // the answer for the rest of one that has begun, and go-imap waits for ever for a message that was not closed.
 type FetchContext interface {

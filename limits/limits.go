@@ -2,7 +2,8 @@
 // queue.
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the servers of this process that share the
-// Limiter. What it refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text.
+// Limiter. What it refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text;
+// the BYEs of MaxFailedLogins and LoginTimeout have the text only.
 //
 // # Who is counted as whom
 //
@@ -23,7 +24,8 @@
 //   - When there is such a session, as many are checked at once as could still be admitted, and none when the user is at the limit:
 //     those are refused without a password check.
 //
-// A slot is taken only after the backend has accepted the password. A login that has waited 30 s for the outcome of others is refused.
+// A slot is taken only after the backend has accepted the password. A login that has waited 30 s for the outcome of others is refused
+// with [ErrTooManyUserLogins], or with [ErrTooManyIPLogins] if LimitsFor gives the user no limit.
 // Without a limit on the logins of users there is no need for any of this, and of connections without an address, such as a Unix socket's,
 // nobody can say who is a stranger to whom: there each login is checked.
 //

@@ -11,7 +11,7 @@ import (
 )
 
 // SearchContext is a session whose SEARCH can be stopped. A backend's session that has this method gets the SEARCHes through it instead of
-// Search. The context ends when every client that would get the answer has hung up, after [Options.MaxSearchTime], and at
+// Search, through wrappers as with [FetchContext]. The context ends when every client that would get the answer has hung up, after [Options.MaxSearchTime], and at
 // [Limiter.Close]; SearchContext should then return soon, with any error: the client is told why, and never gets a shortened result.
 type SearchContext interface {
 	SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error)

@@ -19,11 +19,11 @@ type Stats struct {
 	SearchesWaiting int // SEARCHes in the queue
 	SearchesJoined  int // SEARCHes that wait for the answer to an identical one, and hold no place of their own
 
-	// Refused is how often each refusal was given since [New].
+	// Refused is how often each refusal was given since [New], or would have been without DryRun.
 	Refused Refusals
 }
 
-// Refusals counts refusals by the limit that was reached.
+// Refusals counts refusals by the limit that was reached: a field without a comment by the one of [Options] with Max before its name.
 type Refusals struct {
 	Connections, ConnectionsPerIP uint64
 	LoginsPerUser, LoginsPerIP    uint64
