@@ -1,7 +1,7 @@
 // Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by polling it, or not at all.
 //
 // [Wrap] works on sessions and is enough for [On] and [Poll]. go-imap advertises IDLE and answers "+ idling" before it asks the session,
-// so a session alone cannot make it disappear: a server that shall not have it is made by [NewServer], which takes IDLE off the wire too.
+// so a session alone cannot make it disappear: a server that must not have it is made by [NewServer], which takes IDLE off the wire too.
 package idle
 
 import (
@@ -22,7 +22,7 @@ const (
 	On Mode = iota
 	// Poll lets clients IDLE and calls the backend's Poll now and then, never its Idle.
 	Poll
-	// Off never calls the backend's Idle. A client that sends IDLE gets its own session's updates when it sends DONE, and a tagged NO.
+	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends DONE; then it gets what one Poll has to tell, and [ErrOff].
 	// Behind [NewServer] or [NewListener] it does not come that far: IDLE is not advertised, and refused at once.
 	Off
 )
@@ -35,7 +35,7 @@ const slowdown = 4
 
 // Options say how IDLE is served. The zero value leaves everything to the backend.
 type Options struct {
-	// Mode is for the users for whom ModeFor is not asked. The zero value is [On].
+	// Mode is how IDLE is served to all users, if ModeFor is nil. The zero value is [On].
 	Mode Mode
 	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins. The name is the one that the client
 	// logged in with, or that Username returns. It is empty where it is not known. It is called from many goroutines at once. An unknown Mode that it returns is served as [Off].

@@ -15,9 +15,9 @@ import (
 //   - On a plain listener the server must have no TLSConfig. InsecureAuth means what it always does.
 //   - A TLS listener goes below: NewListener(tls.NewListener(…)). The server must have no TLSConfig, and InsecureAuth: then
 //     every other listener of that server must be encrypted too, because clients may log in on all of them.
-//   - STARTTLS is not to be had.
+//   - There is no STARTTLS.
 //
-// A server that is set up otherwise never has IDLE, nor logs anyone in unawares: at the first client that shows it, Serve of the server
+// A server that is set up otherwise does not have IDLE either, and logs nobody in: at the first client that shows the mistake, Serve of the server
 // returns an error that says what is wrong.
 //
 // On a server of IMAP4rev2, of which IDLE is a part, clients may take it for granted. Once they have enabled IMAP4rev2, and on a server without

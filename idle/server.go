@@ -11,18 +11,20 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// Server is an [imapserver.Server] that has no IDLE, as [NewListener] describes. Unlike that it knows about TLS.
+// Server is an [imapserver.Server] that has no IDLE, as [NewListener] describes. Unlike a NewListener it knows about TLS. It has no ListenAndServe:
+// Serve takes the listener. It may be used from several goroutines at once.
 type Server struct {
 	server  *imapserver.Server
 	options imapserver.Options
 }
 
-// NewServer returns a server without IDLE. The options mean what they mean for [imapserver.New]: with a TLSConfig it offers
-// STARTTLS on connections that are not encrypted, and without InsecureAuth nobody logs in on those. Below, the listeners do TLS and
-// go-imap runs without a TLSConfig and with InsecureAuth, so that IDLE stays hidden after STARTTLS; a session in front of all others
-// refuses who is not encrypted.
+// NewServer returns a server without IDLE. The options, which must not be nil, mean what they mean for [imapserver.New]: with a TLSConfig it offers
+// STARTTLS on connections that are not encrypted, and without InsecureAuth nobody logs in on those. Inside, the listeners do TLS and
+// go-imap runs without a TLSConfig and with InsecureAuth, so that IDLE stays hidden after STARTTLS; a wrapper around every session
+// refuses logins on connections that are not encrypted. A backend that looks for a [crypto/tls.Conn], for the client's certificate say, finds it by
+// calling NetConn on what [imapserver.Conn.NetConn] returns.
 //
-// [Wrap] is not a part of it. With [Off] it makes sure that the backend's Idle is not called, wherever the session runs.
+// [Wrap] is not a part of it: with [Off] Wrap makes sure that the backend's Idle is not called on other servers either.
 func NewServer(options *imapserver.Options) *Server {
 	s := &Server{options: *options}
 	inner := *options
@@ -34,7 +36,8 @@ func NewServer(options *imapserver.Options) *Server {
 }
 
 // Serve accepts connections as [imapserver.Server.Serve] does. The listener is a plain one or one of [crypto/tls.NewListener], or has
-// connections with a NetConn method that leads to a [crypto/tls.Conn]; one of [NewListener] is an error. A server may serve several at once.
+// connections with a NetConn method that leads to a [crypto/tls.Conn]; one of [NewListener] is an error. A server may serve several at once,
+// each by a call of its own, which blocks as that of go-imap does.
 func (s *Server) Serve(ln net.Listener) error {
 	if _, ok := ln.(*listener); ok {
 		return errors.New("idle: Server.Serve needs the listener below NewListener")
