@@ -100,8 +100,8 @@ var (
 	}
 )
 
-// Wrap returns a NewSession function whose sessions are those of next with virtual folders. They have the same optional interfaces. Nil
-// options are the zero Options; they are copied. Wrap panics if they are not valid. The function may be called for any
+// Wrap returns a NewSession function whose sessions are those of next with virtual folders. They have exactly the optional interfaces of those. Nil
+// options are the zero Options; they are copied. Wrap panics with the error of [Options.Validate]. The function may be called for any
 // number of connections at once.
 func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	var o Options
