@@ -23,3 +23,19 @@ func TestReadmeCodeCompiles(t *testing.T) {
 		assert.Contains(t, string(example), strings.ReplaceAll(code, "\n\t\n", "\n\n"))
 	}
 }
+
+// So is the code of the package comment.
+func TestPackageCommentCodeCompiles(t *testing.T) {
+	comment, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	example, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+	lines := 0
+	for line := range strings.Lines(string(comment)) {
+		if code, ok := strings.CutPrefix(line, "//\t"); ok {
+			assert.Contains(t, string(example), "\t"+code)
+			lines++
+		}
+	}
+	assert.NotZero(t, lines)
+}
