@@ -86,6 +86,36 @@ func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// brief is a session whose Idle does not wait, as that of imapmemserver while no mailbox is selected.
+type brief struct {
+	imaptest.Stub
+	end func() error
+}
+
+func (b brief) Idle(*imapserver.UpdateWriter, <-chan struct{}) error { return b.end() }
+
+// To the client IDLE goes on: it is told nothing before it sends DONE.
+func TestMaxDurationWhereTheBackendHasEnoughOfIdle(t *testing.T) {
+	for name, end := range map[string]func() error{
+		"no news":  func() error { return nil },
+		"an error": func() error { return imapserver.ErrAuthFailed },
+		"a panic":  func() error { panic("no mailbox") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return brief{end: end}, nil, nil
+				}, &idle.Options{MaxDuration: 10 * time.Minute}))
+				c := server.Login("karen", "pass")
+				start := time.Now()
+				c.Send("i IDLE")
+				assert.Equal(t, []string{"+ idling", "* BYE IDLE took too long"}, c.Rest())
+				assert.Equal(t, 10*time.Minute, time.Since(start))
+			})
+		})
+	}
+}
+
 // panicking is a session that cannot be polled.
 type panicking struct{ imaptest.Stub }
 

@@ -60,9 +60,18 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	}
 	defer release()
 	if mode == On {
+		defer s.untilOver(stop)
 		return s.Session.Idle(w, stop)
 	}
 	return s.pollUntil(w, stop, s.options.PollInterval, func() bool { return false })
+}
+
+// untilOver waits for the client to end its IDLE, which to it goes on when the backend has had enough: it is told only after DONE.
+func (s *session) untilOver(stop <-chan struct{}) {
+	select {
+	case <-stop:
+	case <-s.closing:
+	}
 }
 
 // endAfter ends the connection when the time is over; zero means never. After the function that it returns, it has ended or will not be.
