@@ -11,11 +11,13 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	return s.Session.Poll(w, allowExpunge)
 }
 
-// Idle notes that the client is in IDLE.
+// Idle notes that the client is in IDLE, and returns when it is so no more.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	s.activity.idle(1)
 	defer s.activity.idle(-1)
-	return s.Session.Idle(w, stop)
+	err := s.Session.Idle(w, stop)
+	<-stop // to the client IDLE goes on when the backend has had enough
+	return err
 }
 
 // running notes that the client has sent the command, until the returned function is called.

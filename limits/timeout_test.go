@@ -312,6 +312,29 @@ func TestGhostsAreBounded(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
 }
 
+// The backend has enough of IDLE at once, as imapmemserver has while no mailbox is selected. The client is told only after DONE.
+func TestAClientInIdleIsNotSilentWhateverTheBackendDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &briefIdle{backendSession{backend: b}}, nil, nil
+		}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute})
+		c, _ := s.login("192.0.2.1", "karen")
+		c.Send("i IDLE")
+		c.Line()
+		time.Sleep(15 * time.Minute)
+		assert.Equal(t, "IDLE", s.limiter.Sessions()[0].Command)
+		_, answer := s.login("192.0.2.2", "karen")
+		assert.Equal(t, noUserLogins, answer)
+		c.Send("DONE")
+		assert.True(t, imaptest.IsOK(c.Answer("i")))
+	})
+}
+
+type briefIdle struct{ backendSession }
+
+func (*briefIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error { return nil }
+
 func TestASessionInALongStoreIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
