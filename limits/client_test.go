@@ -107,6 +107,23 @@ func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 	})
 }
 
+// They do not make room either.
+func TestSilentSessionsOfExemptNetworksAreNotEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 2, EvictIdle: time.Minute, Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+		})
+		webmail, _ := s.login("198.51.100.7", "karen")
+		time.Sleep(time.Second)
+		silent, _ := s.login("192.0.2.1", "karen")
+		time.Sleep(10 * time.Minute)
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+		assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+		assert.True(t, imaptest.IsOK(webmail.Cmd("n NOOP")))
+	})
+}
+
 func TestDryRunRefusesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

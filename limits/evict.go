@@ -26,7 +26,7 @@ func (l *logins) evictableLocked(c *client, user string) []*session {
 		switch {
 		case s.socket.hungUp():
 			ghosts = append(ghosts, s)
-		case evictIdle > 0 && idle && time.Since(since) >= evictIdle:
+		case evictIdle > 0 && idle && !s.limits.Load().exempt && time.Since(since) >= evictIdle:
 			silent = append(silent, s)
 			quiet[s] = since
 		}

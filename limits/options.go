@@ -102,7 +102,8 @@ type Options struct {
 	// returns client.Limits for everybody else. It is called when a connection comes (without a user), for each login (with the name that
 	// the client claims, and without one again when the login has failed) and by SetOptions, from many goroutines at once.
 	LimitsFor func(client Client) ClientLimits
-	// Exempt are networks whose clients are never refused, and never wait. What they use still counts against the limits of the others.
+	// Exempt are networks whose clients are never refused or disconnected, and never wait. What they use still counts against the limits of
+	// the others.
 	Exempt []netip.Prefix
 
 	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is thrown out, and SEARCHes are not
