@@ -97,8 +97,8 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		}
 	}
 	evicted, refusal := attempt.admit(s, user, settings.DryRun)
-	for _, s := range evicted {
-		s.evict()
+	for _, older := range evicted {
+		older.evict()
 	}
 	if refusal != nil && s.refuses(Event{Command: command, User: user}, refusal) {
 		return refusal

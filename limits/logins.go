@@ -166,9 +166,9 @@ func (a *attempt) admit(s *session, user string, dryRun bool) (evicted []*sessio
 			evicted = candidates[:1-room]
 		}
 	}
-	for _, s := range evicted {
-		l.leaveLocked(s.login)
-		s.login.evicted = true
+	for _, older := range evicted {
+		l.leaveLocked(older.login)
+		older.login.evicted = true
 		addTo(&l.evicted, user, 1)
 	}
 	if refusal != nil && !dryRun {
