@@ -69,6 +69,9 @@ d LOGIN karen pass`,
 0 LIST "" *|x ENABLE UTF8=ACCEPT|y LIST "" *|z LIST "/" %
 0 RENAME INBOX "old inbox"|x STATUS inbox (MESSAGES)|y CREATE InBoX|z DELETE inbox
 0 LIST "" "*%"|x LIST "" %*%*%*%|y LIST "" *a*b*c*d*|z LSUB "" *o*l*i*n*`,
+	// a name of more levels than folders can have
+	`0 CREATE 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23|x LIST "" *
+0 STATUS 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 (MESSAGES)|x SELECT 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21`,
 	// INBOX is gone, and has children
 	`0 RENAME inbox Inbox/sub|x CREATE inbox/other|y LIST "" INBOX|z LIST "" *
 0 SELECT inbox|x STATUS INBOX (MESSAGES)|y CREATE INBOX|z APPEND INBOX {4+}|A: b

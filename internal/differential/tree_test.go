@@ -72,7 +72,7 @@ func (t *tree) virtual() map[string]bool {
 func parents(name string) []string {
 	var above []string
 	levels := strings.Split(name, "/")
-	for i := 1; i < len(levels) && i <= 100; i++ {
+	for i := 1; i < len(levels) && i <= 20; i++ {
 		parent := strings.Join(levels[:i], "/")
 		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n") {
 			continue
