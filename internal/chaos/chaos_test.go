@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,6 +195,18 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		LoginTimeout:        40 * units(4),
 		MaxListWildcards:    upTo(6),
 		MaxAppendSize:       int64(upTo(100)) * 1000,
+	}
+}
+
+// assertMuchHappened fails if the clients did not get as far as the limits, which then cannot have been exceeded.
+func (c *chaos) assertMuchHappened() {
+	w := c.witness
+	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.idles} {
+		assert.Greater(c.t, r.total, 10, r.name)
+		assert.Greater(c.t, r.most, 1, r.name)
+	}
+	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "panics": &c.backend.panics} {
+		assert.NotZero(c.t, n.Load(), what)
 	}
 }
 

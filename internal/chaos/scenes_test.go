@@ -25,6 +25,7 @@ func TestChaosInMemory(t *testing.T) {
 			server := imaptest.NewServer(t, options)
 			return func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }, server.Close
 		})
+		c.assertMuchHappened()
 	})
 }
 
