@@ -164,7 +164,7 @@ func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
 	const size = 60 << 20
 	var stalled []limits.Event
 	limiter, conn := fetching(t, size, &limits.Options{
-		StallTimeout: 400 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
+		StallTimeout: 1200 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
 	})
 	// A pause after each two megabytes, all together longer than the timeout.
 	buf := make([]byte, 2<<20)
