@@ -1,8 +1,11 @@
 package idle
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // directLiteral is from how many bytes on a piece of a literal is written as it is, and not copied to what goes before it.
@@ -33,7 +36,7 @@ var _ net.Conn = (*conn)(nil)
 func newConn(inner net.Conn, listener *listener) *conn {
 	c := &conn{inner: inner}
 	c.dialogue.listener = listener
-	c.dialogue.encrypted = isTLS(inner)
+	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
 	c.requests.dialogue = &c.dialogue
 	c.responses.dialogue = &c.dialogue
 	return c

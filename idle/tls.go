@@ -19,24 +19,6 @@ var (
 // recordHandshake is the first byte of a TLS connection.
 const recordHandshake = 0x16
 
-// maxLayers ends the search in a connection that has itself for its NetConn.
-const maxLayers = 16
-
-// isTLS looks for TLS in conn and whatever that is wrapped around.
-func isTLS(conn net.Conn) bool {
-	for range maxLayers {
-		switch below := conn.(type) {
-		case *tls.Conn:
-			return true
-		case interface{ NetConn() net.Conn }:
-			conn = below.NetConn()
-		default:
-			return false
-		}
-	}
-	return false
-}
-
 // checkStacking looks at the first bytes of the client. An IMAP server greets before it reads, so whoever reads a handshake first is TLS.
 func (c *conn) checkStacking() error {
 	if c.unread[0] != recordHandshake || !c.dialogue.silent() {

@@ -2,12 +2,13 @@ package limits
 
 import (
 	"crypto/tls"
-	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
 
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // A Client is what [Options.LimitsFor] decides by.
@@ -61,7 +62,8 @@ type identity struct {
 
 // identify says who the client is, and gives it the limits of that user.
 func (c *client) identify(user string) {
-	c.identity.Store(&identity{user: user, tls: isTLS(c.conn.NetConn())})
+	_, encrypted := layers.Find[*tls.Conn](c.conn.NetConn())
+	c.identity.Store(&identity{user: user, tls: encrypted})
 	c.refreshLimits()
 }
 
@@ -108,29 +110,4 @@ func (s *settings) limitsUserLogins() bool { return s.MaxLoginsPerUser > 0 || s.
 
 func (s *settings) isExempt(addr netip.Addr) bool {
 	return slices.ContainsFunc(s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) })
-}
-
-// isTLS tells whether there is TLS on any layer of the connection.
-func isTLS(conn net.Conn) bool {
-	_, ok := findLayer[*tls.Conn](conn)
-	return ok
-}
-
-// maxLayers ends the search in a connection that has itself for its NetConn.
-const maxLayers = 16
-
-// findLayer looks for a T below any number of layers (TLS, a proxy protocol, compression) that offer NetConn() net.Conn, as [tls.Conn] does.
-func findLayer[T any](conn net.Conn) (T, bool) {
-	for range maxLayers {
-		if layer, ok := conn.(T); ok {
-			return layer, true
-		}
-		outer, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = outer.NetConn()
-	}
-	var none T
-	return none, false
 }

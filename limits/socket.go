@@ -3,6 +3,8 @@ package limits
 import (
 	"net"
 	"syscall"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // socket is the operating system's end of a connection. It tells what a Session cannot see: while a command runs nobody reads from the
@@ -13,7 +15,7 @@ type socket struct {
 
 // socketOf returns the socket of the connection, or nil if it has none or hides it.
 func socketOf(conn net.Conn) *socket {
-	c, ok := findLayer[syscall.Conn](conn)
+	c, ok := layers.Find[syscall.Conn](conn)
 	if !ok {
 		return nil
 	}
