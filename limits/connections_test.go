@@ -35,6 +35,31 @@ func TestMaxConnections(t *testing.T) {
 	})
 }
 
+func TestDryRunRefusesNoConnection(t *testing.T) {
+	for _, options := range []limits.Options{{MaxConnections: 1}, {MaxConnectionsPerIP: 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			options.DryRun = true
+			s := serve(t, &backend{}, &options)
+			s.dial("192.0.2.1")
+			s.dial("192.0.2.1").Close()
+			synctest.Wait()
+			s.inUse(limits.Stats{Connections: 1})
+			refused := s.limiter.Stats().Refused
+			assert.EqualValues(t, 1, refused.Connections+refused.ConnectionsPerIP, "it is told what would have been refused")
+			assert.NotContains(t, s.Log(), "panic")
+		})
+	}
+}
+
+func TestConnectionsWithoutAnAddressHaveNoLimitOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1})
+		s.dial("")
+		s.dial("")
+		s.inUse(limits.Stats{Connections: 2})
+	})
+}
+
 func TestMaxConnectionsPerIP(t *testing.T) {
 	for name, test := range map[string]struct{ here, same, other string }{
 		"IPv4":           {"192.0.2.1", "192.0.2.1", "192.0.2.2"},

@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -105,5 +106,23 @@ func TestMaxAppendSize(t *testing.T) {
 		c.Send("x APPEND INBOX {1001+}", strings.Repeat("y LOGOUT\r\n", 100)+"z", "n NOOP")
 		assert.Equal(t, "x NO [LIMIT] The message is too large", c.Line())
 		assert.Equal(t, "n OK NOOP completed", c.Line())
+	})
+}
+
+func TestMaxSearchDepthNeedsNoOtherLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, &backend{}, &limits.Options{MaxSearchDepth: 1}).selected("karen")
+		assert.Contains(t, imaptest.Last(c.Cmd("x SEARCH SEEN UNSEEN")), "OK")
+		assert.Equal(t, "NO [LIMIT] Search terms are nested too deep", imaptest.Last(c.Cmd("y SEARCH NOT SEEN")))
+	})
+}
+
+func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
+		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [LIMIT] The message is too large"} {
+			c, _ := s.login(address, "karen")
+			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)
+		}
 	})
 }

@@ -161,12 +161,15 @@ func TestOfTwoSilentSessionsTheLongerSilentOneMakesRoom(t *testing.T) {
 			_, answer := s.login("192.0.2.1", "karen")
 			assert.Equal(t, noUserLogins, answer)
 			time.Sleep(time.Nanosecond)
-			for _, evicted := range []*imaptest.Conn{silent[1], silent[2]} {
+			makesRoom := func(evicted *imaptest.Conn) {
 				_, answer := s.login("192.0.2.1", "karen")
 				assert.Contains(t, answer, "OK")
 				assert.Len(t, evicted.Rest(), 1)
-				time.Sleep(time.Minute)
 			}
+			makesRoom(silent[1])
+			time.Sleep(3 * time.Minute) // now both of the others have been silent for long enough
+			makesRoom(silent[2])
+			makesRoom(silent[0])
 		})
 	}
 }
