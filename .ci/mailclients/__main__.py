@@ -9,7 +9,6 @@ import traceback
 import call
 import curl
 import fetchmail
-import getmail
 import mail
 import mbsync
 import mutt
@@ -19,7 +18,7 @@ import refused
 from call import check
 from server import FOLDERS, PARENTS, SHARED, TRANSPORTS, Account, Server
 
-CLIENTS = [curl, mbsync, python, mutt, fetchmail, getmail, openssl]
+CLIENTS = [curl, mbsync, python, mutt, fetchmail, openssl]
 
 
 class Options:
