@@ -5,8 +5,16 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/imapgate/imapgate/internal/fold"
 )
+
+func TestNamesInNoUTF8(t *testing.T) {
+	assert.Equal(t, fold.Username(" R\xe9NE\t"), fold.Username("r\xe9ne"))
+	assert.NotEqual(t, fold.Username("R\xc9NE"), fold.Username("r\xe9ne"), "what bytes beyond ASCII mean is not known")
+	assert.Equal(t, "a\xffz[@{", fold.ASCII("A\xffZ[@{"))
+}
 
 // narrow makes full-width characters ASCII.
 var narrow = func() *strings.Replacer {
