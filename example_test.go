@@ -16,7 +16,8 @@ import (
 
 type backend struct{ NewSession limits.NewSessionFunc }
 
-// The four packages around a server in memory, in which Karen has one folder, and not the folders above it.
+// The four packages around a server in memory, in which Karen has one folder, and not the folders
+// above it.
 func Example() {
 	backend := backend{imaptest.Memory(imaptest.User("karen", "#users/bob/Work"))}
 

@@ -1,4 +1,5 @@
-// This file is copied beside go-imap's own client tests, with internal/stack, and puts the stack that IMAPGATE_STACK names around their server.
+// This file is copied beside go-imap's own client tests, with internal/stack, and puts the stack
+// that IMAPGATE_STACK names around their server.
 package imapclient_test
 
 import (
@@ -10,7 +11,11 @@ import (
 	"github.com/imapgate/imapgate/idle"
 )
 
-func throughStack(next NewSessionFunc) NewSessionFunc { return Wrap(os.Getenv("IMAPGATE_STACK"), next) }
+func throughStack(
+	next NewSessionFunc,
+) NewSessionFunc {
+	return Wrap(os.Getenv("IMAPGATE_STACK"), next)
+}
 
 type server interface {
 	Serve(net.Listener) error

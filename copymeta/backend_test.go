@@ -45,8 +45,9 @@ func (m *mailbox) add(s stored) *stored {
 	return &s
 }
 
-// backend is a session whose own COPY drops dates and flags, which holds a lock while FETCH writes, and which tells of expunged messages
-// by its writer only. It can copy a mailbox to itself. In a test the fields make it fail.
+// backend is a session whose own COPY drops dates and flags, which holds a lock while FETCH writes,
+// and which tells of expunged messages by its writer only. It can copy a mailbox to itself. In a
+// test the fields make it fail.
 type backend struct {
 	imaptest.Stub
 	mailboxes map[string]*mailbox
@@ -65,14 +66,20 @@ type backend struct {
 }
 
 func newBackend(messages ...stored) *backend {
-	b := &backend{mailboxes: map[string]*mailbox{"INBOX": {validity: 1}, "Archive": {validity: 7, next: 40}}}
+	b := &backend{
+		mailboxes: map[string]*mailbox{"INBOX": {validity: 1}, "Archive": {validity: 7, next: 40}},
+	}
 	for _, m := range messages {
 		b.mailboxes["INBOX"].add(m)
 	}
 	return b
 }
 
-var noSuchMailbox = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeTryCreate, Text: "Backend has no such mailbox"}
+var noSuchMailbox = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeTryCreate,
+	Text: "Backend has no such mailbox",
+}
 
 func (b *backend) mailbox(name string) (*mailbox, error) {
 	m, ok := b.mailboxes[name]
@@ -97,7 +104,11 @@ func (b *backend) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, 
 		return nil, err
 	}
 	b.selected = m
-	return &imap.SelectData{UIDValidity: m.validity, UIDNext: m.next + 1, NumMessages: uint32(len(m.messages))}, nil
+	return &imap.SelectData{
+		UIDValidity: m.validity,
+		UIDNext:     m.next + 1,
+		NumMessages: uint32(len(m.messages)),
+	}, nil
 }
 
 func (b *backend) each(numSet imap.NumSet, f func(seqNum uint32, m *stored) error) error {
@@ -119,7 +130,9 @@ func (b *backend) each(numSet imap.NumSet, f func(seqNum uint32, m *stored) erro
 	return nil
 }
 
-func (b *backend) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (b *backend) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.called("FETCH")
@@ -153,7 +166,9 @@ func writeItems(w *imapserver.FetchResponseWriter, m *stored, options *imap.Fetc
 	}
 }
 
-func writeSection(w *imapserver.FetchResponseWriter, section *imap.FetchItemBodySection, m *stored) {
+func writeSection(
+	w *imapserver.FetchResponseWriter, section *imap.FetchItemBodySection, m *stored,
+) {
 	var content io.WriterTo = strings.NewReader(m.content)
 	size := int64(len(m.content))
 	if m.stream != nil {
@@ -164,7 +179,9 @@ func writeSection(w *imapserver.FetchResponseWriter, section *imap.FetchItemBody
 	body.Close()
 }
 
-func (b *backend) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (b *backend) Append(
+	name string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.called("APPEND")
@@ -209,7 +226,9 @@ func (b *backend) Move(*imapserver.MoveWriter, imap.NumSet, string) error {
 	return nil
 }
 
-func (b *backend) Store(_ *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, _ *imap.StoreOptions) error {
+func (b *backend) Store(
+	_ *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, _ *imap.StoreOptions,
+) error {
 	op := map[imap.StoreFlagsOp]string{imap.StoreFlagsAdd: "+", imap.StoreFlagsDel: "-"}[flags.Op]
 	b.called(fmt.Sprint("STORE ", numSet, " ", op, flags.Flags))
 	if b.store != nil {
@@ -218,7 +237,9 @@ func (b *backend) Store(_ *imapserver.FetchWriter, numSet imap.NumSet, flags *im
 		}
 	}
 	return b.each(numSet, func(_ uint32, m *stored) error {
-		m.flags = slices.DeleteFunc(m.flags, func(f imap.Flag) bool { return slices.Contains(flags.Flags, f) })
+		m.flags = slices.DeleteFunc(
+			m.flags, func(f imap.Flag) bool { return slices.Contains(flags.Flags, f) },
+		)
 		if flags.Op == imap.StoreFlagsAdd {
 			m.flags = append(m.flags, flags.Flags...)
 		}
@@ -268,7 +289,9 @@ type withCopier struct {
 	err  error
 }
 
-func (b *withCopier) CopyMeta(numSet imap.NumSet, dest string, date, flags copymeta.Policy) (*imap.CopyData, error) {
+func (b *withCopier) CopyMeta(
+	numSet imap.NumSet, dest string, date, flags copymeta.Policy,
+) (*imap.CopyData, error) {
 	b.called(fmt.Sprintf("COPYMETA %T %s %s %s %s", numSet, numSet, dest, date, flags))
 	return b.data, b.err
 }
@@ -279,7 +302,11 @@ var (
 )
 
 var (
-	errQuota    = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeOverQuota, Text: "Backend is full"}
+	errQuota = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeOverQuota,
+		Text: "Backend is full",
+	}
 	errInternal = errors.New("disk\r\non fire")
 )
 

@@ -21,7 +21,9 @@ import (
 func dial(b *testing.B, newSession copymeta.NewSessionFunc) *imapclient.Client {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	server := imapserver.New(&imapserver.Options{NewSession: newSession, Caps: imaptest.MemoryCaps(), InsecureAuth: true})
+	server := imapserver.New(
+		&imapserver.Options{NewSession: newSession, Caps: imaptest.MemoryCaps(), InsecureAuth: true},
+	)
 	go server.Serve(listener)
 	client, err := imapclient.DialInsecure(listener.Addr().String(), nil)
 	require.NoError(b, err)
@@ -35,14 +37,17 @@ func dial(b *testing.B, newSession copymeta.NewSessionFunc) *imapclient.Client {
 	return client
 }
 
-// BenchmarkCopy copies 1,000 messages of 10 KiB by the backend's own COPY, by that of this package, and by what a client can do without
-// it, all over loopback TCP.
+// BenchmarkCopy copies 1,000 messages of 10 KiB by the backend's own COPY, by that of this package,
+// and by what a client can do without it, all over loopback TCP.
 func BenchmarkCopy(b *testing.B) {
 	const messages, size = 1000, 10 << 10
 	content := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcde\n", size/16)
 	user := imaptest.User("karen")
 	for range messages {
-		user.Append("INBOX", strings.NewReader(content[:size]), &imap.AppendOptions{Flags: []imap.Flag{imap.FlagSeen}})
+		user.Append(
+			"INBOX", strings.NewReader(content[:size]),
+			&imap.AppendOptions{Flags: []imap.Flag{imap.FlagSeen}},
+		)
 	}
 	all := imap.SeqSet{{Start: 1, Stop: 0}}
 	copyAll := func(b *testing.B, client *imapclient.Client) {
@@ -55,8 +60,7 @@ func BenchmarkCopy(b *testing.B) {
 		options *copymeta.Options
 		run     func(b *testing.B, client *imapclient.Client)
 	}{
-		{"backend", nil, copyAll},
-		{"reset", reset, copyAll},
+		{"backend", nil, copyAll}, {"reset", reset, copyAll},
 		{"reset-file", &copymeta.Options{Flags: copymeta.Reset, MaxMemory: 1}, copyAll},
 		{"client", nil, func(b *testing.B, client *imapclient.Client) { fetchAndAppend(b, client, all) }},
 	} {
@@ -80,7 +84,9 @@ func recreate(b *testing.B, user *imapmemserver.User) {
 
 func fetchAndAppend(b *testing.B, client *imapclient.Client, set imap.NumSet) {
 	var bodies [][]byte
-	fetch := client.Fetch(set, &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: true}}})
+	fetch := client.Fetch(
+		set, &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: true}}},
+	)
 	for message := fetch.Next(); message != nil; message = fetch.Next() {
 		buffer, err := message.Collect()
 		require.NoError(b, err)
@@ -97,8 +103,8 @@ func fetchAndAppend(b *testing.B, client *imapclient.Client, set imap.NumSet) {
 	}
 }
 
-// BenchmarkMemory copies 1 GiB in messages of 1 MiB, of a backend that has no memory of its own, and reports by how much the heap grows
-// at most.
+// BenchmarkMemory copies 1 GiB in messages of 1 MiB, of a backend that has no memory of its own,
+// and reports by how much the heap grows at most.
 func BenchmarkMemory(b *testing.B) {
 	s := newSink(1024, 1<<20)
 	c := open(b, s, reset)

@@ -22,7 +22,9 @@ func TestMaxMemoryIsForAllMessagesTogether(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "gone")
 		require.NoError(t, os.Mkdir(dir, 0o700))
 		b := newBackend(stored{content: "ten bytes."}, stored{content: "six..."})
-		c := open(t, b, &copymeta.Options{InternalDate: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir})
+		c := open(
+			t, b, &copymeta.Options{InternalDate: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir},
+		)
 		require.NoError(t, os.Remove(dir))
 		assert.Contains(t, imaptest.Last(c.Cmd("a COPY 1:2 Archive")), want)
 	}
@@ -75,7 +77,10 @@ func TestAResponseWithoutABodyHasNotThatOfTheOneBefore(t *testing.T) {
 		writeItems(w, m, options)
 	}
 	c := open(t, b, reset)
-	assert.Contains(t, imaptest.Last(c.Cmd("a COPY 1:* Archive")), "NO [SERVERBUG] Message with UID 2 cannot be read completely")
+	assert.Contains(
+		t, imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+		"NO [SERVERBUG] Message with UID 2 cannot be read completely",
+	)
 	assert.Empty(t, b.mailboxes["Archive"].messages)
 }
 
@@ -94,14 +99,18 @@ func TestAMessageThatFetchWritesTwiceIsCopiedOnce(t *testing.T) {
 		return nil
 	}
 	c := open(t, b, reset)
-	assert.Equal(t, "OK [COPYUID 7 1:2 41:42] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")))
+	assert.Equal(
+		t, "OK [COPYUID 7 1:2 41:42] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["Archive"]))
 }
 
 // noUID is a backend that reports a UIDVALIDITY, but not the UID.
 type noUID struct{ *backend }
 
-func (n noUID) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (n noUID) Append(
+	name string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	data, err := n.backend.Append(name, r, options)
 	if data != nil {
 		data.UID = 0
@@ -121,7 +130,8 @@ func TestNoCopyUIDOfHalfAnAnswer(t *testing.T) {
 	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("a COPY 1 Archive")))
 }
 
-// A message that keeps \Deleted is gone with the next EXPUNGE of anybody: then its copy must be there.
+// A message that keeps \Deleted is gone with the next EXPUNGE of anybody: then its copy must be
+// there.
 func TestAMoveThatCannotTakeDeletedOffKeepsTheCopies(t *testing.T) {
 	b := newBackend(stored{content: "one"})
 	b.store = func(uids imap.UIDSet, _ *imap.StoreFlags) error {
@@ -132,7 +142,10 @@ func TestAMoveThatCannotTakeDeletedOffKeepsTheCopies(t *testing.T) {
 		return errQuota
 	}
 	c := open(t, &withUndo{backend: b}, resetMove)
-	assert.Equal(t, []string{"a NO [OVERQUOTA] 1 messages were copied, but none was moved: Backend is full"}, c.Cmd("a MOVE 1 Archive"))
+	assert.Equal(
+		t, []string{"a NO [OVERQUOTA] 1 messages were copied, but none was moved: Backend is full"},
+		c.Cmd("a MOVE 1 Archive"),
+	)
 	assert.Equal(t, []string{"one"}, contents(b.mailboxes["Archive"]))
 }
 
@@ -140,6 +153,9 @@ func TestMoveWithACopierNeedsTheFlags(t *testing.T) {
 	b := &withCopier{backend: newBackend(stored{content: "one"})}
 	b.items = func(w *imapserver.FetchResponseWriter, m *stored, _ *imap.FetchOptions) { w.WriteUID(m.uid) }
 	c := open(t, b, resetMove)
-	assert.Contains(t, imaptest.Last(c.Cmd("a MOVE 1 Archive")), "NO [SERVERBUG] Message with UID 1 cannot be read completely")
+	assert.Contains(
+		t, imaptest.Last(c.Cmd("a MOVE 1 Archive")),
+		"NO [SERVERBUG] Message with UID 1 cannot be read completely",
+	)
 	assert.Equal(t, []string{"FETCH"}, b.calls)
 }

@@ -6,7 +6,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// noMessage returns the UID that no message can have: UIDNEXT, which is larger, would not fit (RFC 9051 section 2.3.1.1).
+// noMessage returns the UID that no message can have: UIDNEXT, which is larger, would not fit (RFC
+// 9051 section 2.3.1.1).
 func noMessage() imap.UIDSet { return imap.UIDSetNum(1<<32 - 1) }
 
 // Copy implements [imapserver.Session].
@@ -36,7 +37,8 @@ type copied struct {
 	data     *imap.CopyData // the UIDs of those; nil if there are none or they are not known
 }
 
-// copy reads and appends. After an error everything is as before if done is zero; otherwise that many copies could not be taken out.
+// copy reads and appends. After an error everything is as before if done is zero; otherwise that
+// many copies could not be taken out.
 func (s *session) copy(numSet imap.NumSet, dest string, p policies) (copied, error) {
 	now := time.Now()
 	if _, err := s.Session.Copy(noMessage(), dest); err != nil {
@@ -64,7 +66,9 @@ func (s *session) append(dest string, messages []message, spool *spool) (copied,
 	known := true
 	for i := range messages {
 		m := &messages[i]
-		appended, err := s.Session.Append(dest, spool.literal(m.body), &imap.AppendOptions{Flags: m.flags, Time: m.date})
+		appended, err := s.Session.Append(
+			dest, spool.literal(m.body), &imap.AppendOptions{Flags: m.flags, Time: m.date},
+		)
 		if err != nil {
 			return c, err
 		}
@@ -82,7 +86,8 @@ func (s *session) append(dest string, messages []message, spool *spool) (copied,
 	return c, nil
 }
 
-// addUID adds to the end. The set's own AddNum sorts, which would lose what the n-th of another set belongs to.
+// addUID adds to the end. The set's own AddNum sorts, which would lose what the n-th of another set
+// belongs to.
 func addUID(set *imap.UIDSet, uid imap.UID) {
 	if last := len(*set) - 1; last >= 0 && (*set)[last].Stop+1 == uid {
 		(*set)[last].Stop = uid
@@ -91,7 +96,8 @@ func addUID(set *imap.UIDSet, uid imap.UID) {
 	*set = append(*set, imap.UIDRange{Start: uid, Stop: uid})
 }
 
-// withoutEmpty returns nil for empty sets, of which the server would write a COPYUID that cannot be read.
+// withoutEmpty returns nil for empty sets, of which the server would write a COPYUID that cannot be
+// read.
 func withoutEmpty(data *imap.CopyData) *imap.CopyData {
 	if data == nil || len(data.SourceUIDs) == 0 || len(data.DestUIDs) == 0 {
 		return nil

@@ -22,7 +22,8 @@ var (
 	reset = &copymeta.Options{InternalDate: copymeta.Reset, Flags: copymeta.Reset}
 )
 
-// karen returns a user of imapmemserver with n messages in INBOX, "one" and so on, which are seen and have a keyword.
+// karen returns a user of imapmemserver with n messages in INBOX, "one" and so on, which are seen
+// and have a keyword.
 func karen(n int) *imapmemserver.User {
 	user := imaptest.User("karen", "Archive")
 	for i := range n {
@@ -53,7 +54,9 @@ func TestResetMakesANewMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := login(t, karen(2), reset)
 		time.Sleep(20 * time.Minute)
-		assert.Equal(t, "OK [COPYUID 2 1:2 1:2] COPY completed", imaptest.Last(c.Cmd("a COPY 1:2 Archive")))
+		assert.Equal(
+			t, "OK [COPYUID 2 1:2 1:2] COPY completed", imaptest.Last(c.Cmd("a COPY 1:2 Archive")),
+		)
 		assert.Equal(t, []string{
 			"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\nSubject: 1\r\n\r\nbody 1)",
 			"* 2 FETCH (UID 2 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\nSubject: 2\r\n\r\nbody 2)",
@@ -63,7 +66,9 @@ func TestResetMakesANewMessage(t *testing.T) {
 
 // utc removes what depends on where the test runs.
 func utc(lines []string) []string {
-	local := time.Date(2000, time.January, 1, 0, 20, 0, 0, time.UTC).Local().Format("_2-Jan-2006 15:04:05 -0700")
+	local := time.Date(2000, time.January, 1, 0, 20, 0, 0, time.UTC).
+		Local().
+		Format("_2-Jan-2006 15:04:05 -0700")
 	for i := range lines {
 		lines[i] = strings.ReplaceAll(lines[i], local, " 1-Jan-2000 00:20:00 +0000")
 	}
@@ -77,8 +82,7 @@ func TestEachPolicyIsOnItsOwn(t *testing.T) {
 		wantOld, wantFlags    bool
 		wantBackendsOwnCopies int
 	}{
-		{copymeta.Keep, copymeta.Keep, false, false, 1},
-		{copymeta.Keep, copymeta.Reset, true, false, 0},
+		{copymeta.Keep, copymeta.Keep, false, false, 1}, {copymeta.Keep, copymeta.Reset, true, false, 0},
 		{copymeta.Reset, copymeta.Keep, false, true, 0},
 		{copymeta.Reset, copymeta.Preserve, false, true, 0},
 		{copymeta.Preserve, copymeta.Reset, true, false, 0},
@@ -86,7 +90,13 @@ func TestEachPolicyIsOnItsOwn(t *testing.T) {
 		{copymeta.Preserve, copymeta.Keep, true, true, 0},
 	} {
 		t.Run(fmt.Sprint(test.date, " ", test.flags), func(t *testing.T) {
-			b := newBackend(stored{date: past, flags: []imap.Flag{imap.FlagFlagged, "$Label1", `\Recent`, `\rEcEnT`}, content: "x"})
+			b := newBackend(
+				stored{
+					date:    past,
+					flags:   []imap.Flag{imap.FlagFlagged, "$Label1", `\Recent`, `\rEcEnT`},
+					content: "x",
+				},
+			)
 			c := open(t, b, &copymeta.Options{InternalDate: test.date, Flags: test.flags})
 			assert.Equal(t, "OK [COPYUID 7 1 41] COPY completed", imaptest.Last(c.Cmd("a COPY 1 Archive")))
 			line := archive(c)[0]
@@ -94,7 +104,9 @@ func TestEachPolicyIsOnItsOwn(t *testing.T) {
 			assert.Equal(t, test.wantFlags, strings.Contains(line, "FLAGS ("+flags+")"), line)
 			assert.Equal(t, !test.wantFlags, strings.Contains(line, "FLAGS ()"), line)
 			assert.Len(t, b.mailboxes["INBOX"].messages[0].flags, 4, "the source's own flags")
-			assert.Equal(t, test.wantBackendsOwnCopies, strings.Count(strings.Join(b.calls, "\n"), "COPY "), b.calls)
+			assert.Equal(
+				t, test.wantBackendsOwnCopies, strings.Count(strings.Join(b.calls, "\n"), "COPY "), b.calls,
+			)
 		})
 	}
 }
@@ -104,20 +116,18 @@ func TestTheSourceIsNotTouched(t *testing.T) {
 	user.Append("INBOX", strings.NewReader("A: b\r\n\r\n"), &imap.AppendOptions{Time: past})
 	c := login(t, user, reset)
 	require.True(t, imaptest.IsOK(c.Cmd("a COPY 1 Archive")))
-	assert.Equal(t, "* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 3-Jul-1994 20:21:22 +0100\")", c.Cmd("b FETCH 1 (FLAGS INTERNALDATE)")[0])
+	assert.Equal(
+		t, "* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 3-Jul-1994 20:21:22 +0100\")",
+		c.Cmd("b FETCH 1 (FLAGS INTERNALDATE)")[0],
+	)
 }
 
 func TestEverySetMeansWhatItMeansToTheBackend(t *testing.T) {
 	for _, test := range []struct{ prepare, command, copyUID string }{
-		{"NOOP", "COPY 2", "2 2 1"},
-		{"NOOP", "COPY 3,1", "2 1,3 1:2"},
-		{"NOOP", "COPY *", "2 5 1"},
-		{"NOOP", "COPY 4:*", "2 4:5 1:2"},
-		{"NOOP", "COPY 9", ""},
-		{"NOOP", "UID COPY 1:2,4,77,90:100", "2 1:2,4 1:3"},
-		{"NOOP", "UID COPY *", "2 5 1"},
-		{"NOOP", "UID COPY 9:*", "2 5 1"},
-		{"NOOP", "UID COPY 900:901", ""},
+		{"NOOP", "COPY 2", "2 2 1"}, {"NOOP", "COPY 3,1", "2 1,3 1:2"}, {"NOOP", "COPY *", "2 5 1"},
+		{"NOOP", "COPY 4:*", "2 4:5 1:2"}, {"NOOP", "COPY 9", ""},
+		{"NOOP", "UID COPY 1:2,4,77,90:100", "2 1:2,4 1:3"}, {"NOOP", "UID COPY *", "2 5 1"},
+		{"NOOP", "UID COPY 9:*", "2 5 1"}, {"NOOP", "UID COPY 900:901", ""},
 		{"SEARCH RETURN (SAVE) SUBJECT 3", "COPY $", "2 3 1"},
 		{"SEARCH RETURN (SAVE) OR SUBJECT 3 SUBJECT 5", "UID COPY $", "2 3,5 1:2"},
 		{"SEARCH RETURN (SAVE) SUBJECT none", "COPY $", ""},
@@ -156,17 +166,23 @@ func TestMessagesThatTheClientHasNotHeardOf(t *testing.T) {
 	for range 3 {
 		user.Append("INBOX", strings.NewReader("A: b\r\n\r\n"), &imap.AppendOptions{})
 	}
-	assert.Equal(t, "OK [COPYUID 2 1:4 1:4] COPY completed", imaptest.Last(c.Cmd("a UID COPY 1:* Archive")))
+	assert.Equal(
+		t, "OK [COPYUID 2 1:4 1:4] COPY completed", imaptest.Last(c.Cmd("a UID COPY 1:* Archive")),
+	)
 }
 
 func TestTheBackendAnswersForTheDestinationBeforeAnythingIsRead(t *testing.T) {
 	c := login(t, karen(1), reset)
 	assert.Equal(t, "NO [TRYCREATE] No such mailbox", imaptest.Last(c.Cmd("a COPY 1 Nowhere")))
-	assert.Equal(t, "NO Source and destination mailboxes are identical", imaptest.Last(c.Cmd("b COPY 1 INBOX")))
+	assert.Equal(
+		t, "NO Source and destination mailboxes are identical", imaptest.Last(c.Cmd("b COPY 1 INBOX")),
+	)
 
 	b := newBackend(stored{content: "x"})
 	c = open(t, b, reset)
-	assert.Equal(t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY 1 Nowhere")))
+	assert.Equal(
+		t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY 1 Nowhere")),
+	)
 	assert.Empty(t, b.calls)
 }
 
@@ -182,7 +198,9 @@ func TestCopyUIDPairsInOrder(t *testing.T) {
 	inbox := b.mailboxes["INBOX"].messages
 	b.mailboxes["INBOX"].messages[0], b.mailboxes["INBOX"].messages[2] = inbox[2], inbox[0] // FETCH answers in any order
 	c := open(t, b, reset)
-	assert.Equal(t, "OK [COPYUID 7 1:3 41:43] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")))
+	assert.Equal(
+		t, "OK [COPYUID 7 1:3 41:43] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 	assert.Equal(t, []string{"one", "two", "three"}, contents(b.mailboxes["Archive"]))
 }
 
@@ -209,16 +227,20 @@ func TestPolicyForDecidesForEachCopy(t *testing.T) {
 	b := newBackend(stored{content: "x", date: past})
 	b.mailboxes["Other"] = &mailbox{}
 	var asked []string
-	c := open(t, b, &copymeta.Options{PolicyFor: func(source, dest string) (date, flags copymeta.Policy) {
-		asked = append(asked, source+" to "+dest)
-		switch dest {
-		case "Archive":
-			return copymeta.Preserve, copymeta.Keep
-		case "Wrong":
-			return 0, 3
-		}
-		return copymeta.Keep, copymeta.Keep
-	}})
+	c := open(
+		t,
+		b,
+		&copymeta.Options{PolicyFor: func(source, dest string) (date, flags copymeta.Policy) {
+			asked = append(asked, source+" to "+dest)
+			switch dest {
+			case "Archive":
+				return copymeta.Preserve, copymeta.Keep
+			case "Wrong":
+				return 0, 3
+			}
+			return copymeta.Keep, copymeta.Keep
+		}},
+	)
 	c.Cmd("a COPY 1 Archive")
 	c.Cmd("a COPY 1 Other")
 	c.Cmd("a SELECT Archive")
@@ -235,11 +257,15 @@ func TestACopierIsUsedInstead(t *testing.T) {
 		UIDValidity: 5, SourceUIDs: imap.UIDSetNum(1), DestUIDs: imap.UIDSetNum(9),
 	}}
 	c := open(t, b, &copymeta.Options{Flags: copymeta.Reset})
-	assert.Equal(t, "OK [COPYUID 5 1 9] COPY completed", imaptest.Last(c.Cmd("a UID COPY 1:* Archive")))
+	assert.Equal(
+		t, "OK [COPYUID 5 1 9] COPY completed", imaptest.Last(c.Cmd("a UID COPY 1:* Archive")),
+	)
 	b.data = &imap.CopyData{UIDValidity: 5}
 	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("a COPY 2 Archive")))
 	b.err = noSuchMailbox
-	assert.Equal(t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY $ Nowhere")))
+	assert.Equal(
+		t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY $ Nowhere")),
+	)
 	assert.Equal(t, []string{
 		"COPYMETA imap.UIDSet 1:* Archive keep reset", "COPYMETA imap.SeqSet 2 Archive keep reset", "COPYMETA imap.UIDSet $ Nowhere keep reset",
 	}, b.calls)

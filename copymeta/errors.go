@@ -14,13 +14,15 @@ var ErrTooLarge = &imap.Error{
 	Text: "These messages are too large to be copied at once",
 }
 
-// errReadOnly is the answer to a MOVE out of a mailbox that was opened by EXAMINE: go-imap lets it pass.
+// errReadOnly is the answer to a MOVE out of a mailbox that was opened by EXAMINE: go-imap lets it
+// pass.
 var errReadOnly = &imap.Error{
 	Type: imap.StatusResponseTypeNo,
 	Text: "The mailbox is read-only",
 }
 
-// errStillThere is why a MOVE is not complete whose EXPUNGE succeeded: another client has taken \Deleted off in between.
+// errStillThere is why a MOVE is not complete whose EXPUNGE succeeded: another client has taken
+// \Deleted off in between.
 var errStillThere = &imap.Error{
 	Type: imap.StatusResponseTypeNo,
 	Code: imap.ResponseCodeInUse,
@@ -32,11 +34,14 @@ func incomplete(uid imap.UID, reason string) error {
 	return &imap.Error{
 		Type: imap.StatusResponseTypeNo,
 		Code: imap.ResponseCodeServerBug,
-		Text: fmt.Sprintf("Message with UID %d cannot be read completely (%s), nothing was copied", uid, reason),
+		Text: fmt.Sprintf(
+			"Message with UID %d cannot be read completely (%s), nothing was copied", uid, reason,
+		),
 	}
 }
 
-// partly is the answer to a command that went wrong in the middle. The text says how far it came; cause is why it went no further.
+// partly is the answer to a command that went wrong in the middle. The text says how far it came;
+// cause is why it went no further.
 func (s *session) partly(cause error, format string, args ...any) error {
 	answer := &imap.Error{
 		Type: imap.StatusResponseTypeNo,

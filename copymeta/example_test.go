@@ -62,7 +62,8 @@ func Example() {
 
 	for _, mailbox := range []string{"INBOX", "Archive"} {
 		client.Select(mailbox, nil).Wait()
-		messages, err := client.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{Flags: true, InternalDate: true}).Collect()
+		messages, err := client.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{Flags: true, InternalDate: true}).
+			Collect()
 		if err != nil {
 			log.Fatal(err)
 		}

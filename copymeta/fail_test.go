@@ -21,14 +21,17 @@ func TestACopyThatWouldLoseBytesIsRefused(t *testing.T) {
 	user := karen(2)
 	user.Append("INBOX", strings.NewReader("no header\r\n"), &imap.AppendOptions{})
 	c := login(t, user, reset)
-	assert.Equal(t,
+	assert.Equal(
+		t,
 		"NO [SERVERBUG] Message with UID 3 cannot be read completely (0 bytes instead of 11), nothing was copied",
-		imaptest.Last(c.Cmd("a COPY 1:* Archive")))
+		imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 	assert.Empty(t, archive(c))
 	assert.True(t, imaptest.IsOK(c.Cmd("b COPY 1:2 Archive")))
 }
 
-// No section of imapmemserver's helps with a message that BODY[] gets wrong, so none is tried. If this fails, one could be.
+// No section of imapmemserver's helps with a message that BODY[] gets wrong, so none is tried. If
+// this fails, one could be.
 func TestNoSectionSavesAMessageWithoutAHeader(t *testing.T) {
 	user := imaptest.User("karen")
 	user.Append("INBOX", strings.NewReader("no header\r\n\r\nno body"), &imap.AppendOptions{})
@@ -174,7 +177,12 @@ func TestAPanicInFetchLeavesNothingBehind(t *testing.T) {
 				}
 				writeItems(w, m, options)
 			}
-			server := imaptest.Serve(t, copymeta.Wrap(of(b), &copymeta.Options{Flags: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir}))
+			server := imaptest.Serve(
+				t,
+				copymeta.Wrap(
+					of(b), &copymeta.Options{Flags: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir},
+				),
+			)
 			c := server.Login("karen", "pass")
 			c.Cmd("s SELECT INBOX")
 			c.Send("a COPY 1:2 Archive")

@@ -30,7 +30,9 @@ func (n noise) reader() io.Reader { return io.LimitReader(&cycle{}, n.size) }
 type cycle struct{ at int }
 
 var random = func() []byte {
-	block := make([]byte, 16381) // a prime, so that no part of a message is where another one has the same
+	block := make(
+		[]byte, 16381,
+	) // a prime, so that no part of a message is where another one has the same
 	rand.NewChaCha8([32]byte{}).Read(block)
 	return block
 }()
@@ -52,7 +54,9 @@ type sink struct {
 	equal    bool
 }
 
-func (s *sink) Append(_ string, r imap.LiteralReader, _ *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *sink) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	want := noise{r.Size()}.reader()
 	s.equal = true
 	got, expected := make([]byte, 16<<10), make([]byte, 16<<10)
@@ -124,7 +128,9 @@ func assertEmpty(t *testing.T, dir string) {
 
 func TestTenThousandMessages(t *testing.T) {
 	c := login(t, karen(10_000), reset)
-	assert.Equal(t, "OK [COPYUID 2 1:10000 1:10000] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")))
+	assert.Equal(
+		t, "OK [COPYUID 2 1:10000 1:10000] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 }
 
 func TestMemoryAndFileTogether(t *testing.T) {
@@ -132,8 +138,13 @@ func TestMemoryAndFileTogether(t *testing.T) {
 	for _, maxMemory := range []int64{0, 1, 10, 16, 1000} {
 		t.Run(fmt.Sprint(maxMemory), func(t *testing.T) {
 			dir := t.TempDir()
-			b := newBackend(stored{content: "ten bytes."}, stored{content: "twenty bytes, twenty"}, stored{content: "six..."}, stored{})
-			c := open(t, b, &copymeta.Options{InternalDate: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir})
+			b := newBackend(
+				stored{content: "ten bytes."}, stored{content: "twenty bytes, twenty"},
+				stored{content: "six..."}, stored{},
+			)
+			c := open(
+				t, b, &copymeta.Options{InternalDate: copymeta.Reset, MaxMemory: maxMemory, TempDir: dir},
+			)
 			require.True(t, imaptest.IsOK(c.Cmd("a COPY 1:* Archive")))
 			assert.Equal(t, contents(b.mailboxes["INBOX"]), contents(b.mailboxes["Archive"]))
 			assertEmpty(t, dir)
@@ -169,10 +180,18 @@ func TestAFolderThatCannotBeWrittenTo(t *testing.T) {
 }
 
 func TestMaxBytes(t *testing.T) {
-	b := newBackend(stored{content: "four"}, stored{content: "five."}, stored{content: strings.Repeat("x", 100)})
+	b := newBackend(
+		stored{content: "four"}, stored{content: "five."}, stored{content: strings.Repeat("x", 100)},
+	)
 	c := open(t, b, &copymeta.Options{Flags: copymeta.Reset, MaxBytes: 9})
-	assert.Equal(t, "NO [LIMIT] These messages are too large to be copied at once", imaptest.Last(c.Cmd("a COPY 3 Archive")))
-	assert.Equal(t, "NO [LIMIT] These messages are too large to be copied at once", imaptest.Last(c.Cmd("b COPY 1:* Archive")))
+	assert.Equal(
+		t, "NO [LIMIT] These messages are too large to be copied at once",
+		imaptest.Last(c.Cmd("a COPY 3 Archive")),
+	)
+	assert.Equal(
+		t, "NO [LIMIT] These messages are too large to be copied at once",
+		imaptest.Last(c.Cmd("b COPY 1:* Archive")),
+	)
 	assert.Equal(t, []string{"FETCH", "FETCH"}, b.calls)
 	assert.True(t, imaptest.IsOK(c.Cmd("c COPY 1:2 Archive")))
 }

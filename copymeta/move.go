@@ -64,7 +64,8 @@ func (s *session) copyForMove(numSet imap.NumSet, dest string, p policies) (copi
 // remove takes the messages, all of which are copied, out of the selected mailbox.
 func (s *session) remove(w *imapserver.MoveWriter, c copied, dest string) error {
 	if err := s.setDeleted(uidsOf(c.messages), imap.StoreFlagsAdd); err != nil {
-		// A source that had \Deleted for a moment may be gone by now, and then the copy is all there is.
+		// A source that had \Deleted for a moment may be gone by now, and then the copy is all
+		// there is.
 		if s.restore(c.messages) && s.left(c.messages) == c.done && s.undo(dest, c.data) {
 			return err
 		}
@@ -77,13 +78,16 @@ func (s *session) remove(w *imapserver.MoveWriter, c copied, dest string) error 
 		writeErr = w.WriteCopyData(c.data)
 	}
 	uids := uidsOf(c.messages)
-	err := capture.Expunge(func(w *imapserver.ExpungeWriter) error { return s.Session.Expunge(w, &uids) }, func(seqNum uint32) error {
-		expunged++
-		if writeErr == nil {
-			writeErr = w.WriteExpunge(seqNum)
-		}
-		return nil
-	})
+	err := capture.Expunge(
+		func(w *imapserver.ExpungeWriter) error { return s.Session.Expunge(w, &uids) },
+		func(seqNum uint32) error {
+			expunged++
+			if writeErr == nil {
+				writeErr = w.WriteExpunge(seqNum)
+			}
+			return nil
+		},
+	)
 	if err != nil {
 		// Nobody knows which of them are left, so the copies are not touched.
 		s.restore(c.messages)
@@ -106,7 +110,9 @@ func (s *session) left(messages []message) int {
 
 // restore takes \Deleted off the messages that did not have it, and tells whether that worked.
 func (s *session) restore(messages []message) bool {
-	uids := uidsOf(slices.DeleteFunc(slices.Clone(messages), func(m message) bool { return m.deleted }))
+	uids := uidsOf(
+		slices.DeleteFunc(slices.Clone(messages), func(m message) bool { return m.deleted }),
+	)
 	if len(uids) == 0 {
 		return true
 	}

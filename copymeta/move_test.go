@@ -40,7 +40,10 @@ func TestMoveObeys(t *testing.T) {
 	assert.Equal(t, []string{
 		"* OK [COPYUID 2 1,3 1:2] COPY completed", "* 3 EXPUNGE", "* 1 EXPUNGE", "a OK MOVE completed",
 	}, c.Cmd("a MOVE 1,3 Archive"))
-	assert.Equal(t, []string{"* OK [COPYUID 2 4 3] COPY completed", "* 2 EXPUNGE", "b OK UID MOVE completed"}, c.Cmd("b UID MOVE 4 Archive"))
+	assert.Equal(
+		t, []string{"* OK [COPYUID 2 4 3] COPY completed", "* 2 EXPUNGE", "b OK UID MOVE completed"},
+		c.Cmd("b UID MOVE 4 Archive"),
+	)
 	assert.Equal(t, []string{"c OK MOVE completed"}, c.Cmd("c MOVE 7 Archive"))
 	assert.Equal(t, []string{"d NO [TRYCREATE] No such mailbox"}, c.Cmd("d MOVE 1 Nowhere"))
 	moved := archive(c)
@@ -53,12 +56,17 @@ func TestMoveObeys(t *testing.T) {
 }
 
 func TestMoveExpungesOnlyWhatWasCopied(t *testing.T) {
-	b := newBackend(stored{content: "one"}, stored{content: "two", flags: []imap.Flag{imap.FlagDeleted}}, stored{content: "three"})
+	b := newBackend(
+		stored{content: "one"}, stored{content: "two", flags: []imap.Flag{imap.FlagDeleted}},
+		stored{content: "three"},
+	)
 	c := open(t, b, resetMove)
 	assert.Equal(t, []string{
 		"* OK [COPYUID 7 1,3 41:42] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "a OK MOVE completed",
 	}, c.Cmd("a MOVE 1,3 Archive"))
-	assert.Equal(t, []string{"FETCH", "APPEND", "APPEND", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3"}, b.calls)
+	assert.Equal(
+		t, []string{"FETCH", "APPEND", "APPEND", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3"}, b.calls,
+	)
 	assert.Equal(t, []string{"two"}, contents(b.mailboxes["INBOX"]))
 }
 
@@ -69,7 +77,11 @@ func TestMoveOutOfAReadOnlyMailbox(t *testing.T) {
 	assert.Equal(t, []string{"b NO The mailbox is read-only"}, c.Cmd("b MOVE 1 Archive"))
 	c.Cmd("c SELECT INBOX")
 	b.store = func(imap.UIDSet, *imap.StoreFlags) error {
-		return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNoPerm, Text: "Not yours"}
+		return &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeNoPerm,
+			Text: "Not yours",
+		}
 	}
 	assert.Equal(t, []string{"d NO [NOPERM] Not yours"}, c.Cmd("d MOVE 1 Archive"))
 	assert.Empty(t, b.calls)
@@ -108,8 +120,7 @@ func TestAMoveThatFails(t *testing.T) {
 		},
 		{
 			"append with undo", func(b *backend) { b.appends, b.appendError = 2, errQuota }, true,
-			[]string{"a NO [OVERQUOTA] Backend is full"},
-			[]string{"one", "two", "three"}, nil, "",
+			[]string{"a NO [OVERQUOTA] Backend is full"}, []string{"one", "two", "three"}, nil, "",
 		},
 		{
 			"store", func(b *backend) { b.store = storeFails(imap.StoreFlagsAdd) }, false,
@@ -119,8 +130,7 @@ func TestAMoveThatFails(t *testing.T) {
 		},
 		{
 			"store with undo", func(b *backend) { b.store = storeFails(imap.StoreFlagsAdd) }, true,
-			[]string{"a NO [SERVERBUG] Internal server error"},
-			[]string{"one", "two", "three"}, nil, "",
+			[]string{"a NO [SERVERBUG] Internal server error"}, []string{"one", "two", "three"}, nil, "",
 		},
 		{
 			"expunge", func(b *backend) { b.expunge = errQuota }, true,
@@ -141,7 +151,10 @@ func TestAMoveThatFails(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBackend(stored{content: "one"}, stored{content: "two", flags: []imap.Flag{imap.FlagDeleted}}, stored{content: "three"})
+			b := newBackend(
+				stored{content: "one"}, stored{content: "two", flags: []imap.Flag{imap.FlagDeleted}},
+				stored{content: "three"},
+			)
 			test.prepare(b)
 			var session imapserver.Session = b
 			if test.undo {
@@ -164,12 +177,16 @@ func TestAMoveThatFails(t *testing.T) {
 }
 
 func TestMoveWithACopier(t *testing.T) {
-	b := &withCopier{backend: newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})}
+	b := &withCopier{
+		backend: newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"}),
+	}
 	c := open(t, b, resetMove)
 	assert.Equal(t, []string{"a OK MOVE completed"}, c.Cmd("a MOVE 9 Archive"))
 
 	b.err = noSuchMailbox
-	assert.Equal(t, []string{"a NO [TRYCREATE] Backend has no such mailbox"}, c.Cmd("a MOVE 1 Nowhere"))
+	assert.Equal(
+		t, []string{"a NO [TRYCREATE] Backend has no such mailbox"}, c.Cmd("a MOVE 1 Nowhere"),
+	)
 
 	b.err, b.calls = nil, nil
 	threeAndOne := imap.UIDSet{{Start: 3, Stop: 3}, {Start: 1, Stop: 1}} // 2 is gone
@@ -177,7 +194,13 @@ func TestMoveWithACopier(t *testing.T) {
 	assert.Equal(t, []string{
 		"* OK [COPYUID 5 3,1 8:9] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "b OK MOVE completed",
 	}, c.Cmd("b MOVE 1:* Archive"))
-	assert.Equal(t, []string{"FETCH", "COPYMETA imap.UIDSet 1:3 Archive reset reset", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3"}, b.calls)
+	assert.Equal(
+		t,
+		[]string{
+			"FETCH", "COPYMETA imap.UIDSet 1:3 Archive reset reset", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3",
+		},
+		b.calls,
+	)
 
 	b.data = nil // it does not know UIDs
 	assert.Equal(t, []string{"* 1 EXPUNGE", "c OK MOVE completed"}, c.Cmd("c MOVE 1 Archive"))
@@ -193,7 +216,8 @@ func TestNoMoveWithoutTheBackends(t *testing.T) {
 	assert.NotImplements(t, (*imapserver.SessionMove)(nil), session)
 }
 
-// Another client's EXPUNGE comes between a STORE that fails halfway and its repair: the copy is all there is of that message.
+// Another client's EXPUNGE comes between a STORE that fails halfway and its repair: the copy is all
+// there is of that message.
 func TestAMoveThatFailsKeepsTheOnlyCopy(t *testing.T) {
 	b := newBackend(stored{content: "one"}, stored{content: "two"})
 	b.store = func(uids imap.UIDSet, flags *imap.StoreFlags) error {
@@ -205,22 +229,31 @@ func TestAMoveThatFailsKeepsTheOnlyCopy(t *testing.T) {
 		return nil
 	}
 	c := open(t, &withUndo{backend: b}, resetMove)
-	assert.Equal(t, []string{"a NO [SERVERBUG] 2 messages were copied, but none was moved"}, c.Cmd("a MOVE 1:* Archive"))
+	assert.Equal(
+		t, []string{"a NO [SERVERBUG] 2 messages were copied, but none was moved"},
+		c.Cmd("a MOVE 1:* Archive"),
+	)
 	assert.Equal(t, []string{"two"}, contents(b.mailboxes["INBOX"]))
 	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["Archive"]))
 }
 
-// Another client takes \Deleted off between STORE and EXPUNGE: the MOVE must not say that it is complete.
+// Another client takes \Deleted off between STORE and EXPUNGE: the MOVE must not say that it is
+// complete.
 func TestAMoveWhoseSourceStays(t *testing.T) {
 	b := newBackend(stored{content: "one"})
 	c := open(t, &keepsAll{withUndo: &withUndo{backend: b}}, resetMove)
 	answer := c.Cmd("a MOVE 1:* Archive")
-	assert.Equal(t, "a NO [INUSE] 1 messages were copied, but not all were moved: another client has kept the rest", answer[len(answer)-1])
+	assert.Equal(
+		t,
+		"a NO [INUSE] 1 messages were copied, but not all were moved: another client has kept the rest",
+		answer[len(answer)-1],
+	)
 	assert.Equal(t, []string{"one"}, contents(b.mailboxes["INBOX"]))
 	assert.Equal(t, []string{"one"}, contents(b.mailboxes["Archive"]))
 }
 
-// keepsAll is a backend another client of which takes \Deleted off all messages before each EXPUNGE.
+// keepsAll is a backend another client of which takes \Deleted off all messages before each
+// EXPUNGE.
 type keepsAll struct{ *withUndo }
 
 func (k *keepsAll) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {

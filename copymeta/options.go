@@ -18,25 +18,28 @@ type Options struct {
 	InternalDate Policy
 	// Flags is for the flags of a copy, keywords among them. The zero value is [Keep].
 	Flags Policy
-	// Move makes MOVE obey InternalDate, Flags and PolicyFor too. The zero value leaves MOVE to the backend: a message that was moved is
-	// the same message.
+	// Move makes MOVE obey InternalDate, Flags and PolicyFor too. The zero value leaves MOVE to the
+	// backend: a message that was moved is the same message.
 	Move bool
-	// PolicyFor, if it is not nil, decides for each COPY instead of InternalDate and Flags. It gets the names of the mailboxes as the
-	// client gave them, INBOX always in capitals; the source is the one that is selected. It is called from many goroutines at once.
+	// PolicyFor, if it is not nil, decides for each COPY instead of InternalDate and Flags. It gets
+	// the names of the mailboxes as the client gave them, INBOX always in capitals; the source is
+	// the one that is selected. It is called from many goroutines at once.
 	PolicyFor func(source, dest string) (date, flags Policy)
 
-	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. A message that has no more room there goes to a
-	// temporary file. Zero means [DefaultMaxMemory]; 1 is as good as none.
+	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. A message
+	// that has no more room there goes to a temporary file. Zero means [DefaultMaxMemory]; 1 is as
+	// good as none.
 	MaxMemory int64
-	// MaxBytes is how many bytes the messages of one COPY may have together. More are refused with [ErrTooLarge]. It also bounds
-	// the temporary file. Zero means no limit.
+	// MaxBytes is how many bytes the messages of one COPY may have together. More are refused with
+	// [ErrTooLarge]. It also bounds the temporary file. Zero means no limit.
 	MaxBytes int64
-	// TempDir is the folder of the temporary files. Where the system allows it, which Windows does not, a file has no name there by the
-	// time that something is written to it, so that nothing is left whatever happens to the process. Empty means [os.TempDir].
+	// TempDir is the folder of the temporary files. Where the system allows it, which Windows does
+	// not, a file has no name there by the time that something is written to it, so that nothing is
+	// left whatever happens to the process. Empty means [os.TempDir].
 	TempDir string
 
-	// Logger gets what the client is not told: why a COPY stopped halfway when the answer only says how far it came, and what
-	// could not be put back. Nil means [log.Default].
+	// Logger gets what the client is not told: why a COPY stopped halfway when the answer only says
+	// how far it came, and what could not be put back. Nil means [log.Default].
 	Logger imapserver.Logger
 }
 
@@ -60,7 +63,8 @@ func (o *Options) Validate() error {
 
 func (o *Options) maxMemory() int64 { return cmp.Or(o.MaxMemory, DefaultMaxMemory) }
 
-// logf takes errors of the backend, which may have been made from what the client sent: they are to be quoted.
+// logf takes errors of the backend, which may have been made from what the client sent: they are to
+// be quoted.
 func (o *Options) logf(format string, args ...any) {
 	if o.Logger != nil {
 		o.Logger.Printf(format, args...)

@@ -22,8 +22,7 @@ func TestNothingToChangeIsNotWrapped(t *testing.T) {
 		assert.Same(t, b, session)
 	}
 	for _, options := range []*copymeta.Options{
-		{InternalDate: copymeta.Reset},
-		{Flags: copymeta.Preserve},
+		{InternalDate: copymeta.Reset}, {Flags: copymeta.Preserve},
 		{PolicyFor: func(_, _ string) (date, flags copymeta.Policy) { return }},
 	} {
 		session, _, err := copymeta.Wrap(of(b), options)(nil)
@@ -54,9 +53,14 @@ func (c *closer) Close() error { c.closed = true; return nil }
 func TestASessionThatComesWithAnErrorIsClosed(t *testing.T) {
 	failed := errors.New("no")
 	for _, inner := range []imapserver.Session{nil, &closer{}} {
-		session, _, err := copymeta.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return inner, nil, failed
-		}, reset)(nil)
+		session, _, err := copymeta.Wrap(
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return inner, nil, failed
+			},
+			reset,
+		)(
+			nil,
+		)
 		assert.Same(t, failed, err)
 		assert.Nil(t, session)
 		if inner != nil {
@@ -67,7 +71,10 @@ func TestASessionThatComesWithAnErrorIsClosed(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	assert.NoError(t, (&copymeta.Options{}).Validate())
-	assert.NoError(t, (&copymeta.Options{InternalDate: copymeta.Preserve, MaxMemory: math.MaxInt64, MaxBytes: 1, TempDir: t.TempDir()}).Validate())
+	assert.NoError(
+		t,
+		(&copymeta.Options{InternalDate: copymeta.Preserve, MaxMemory: math.MaxInt64, MaxBytes: 1, TempDir: t.TempDir()}).Validate(),
+	)
 	for want, options := range map[string]copymeta.Options{
 		"copymeta: InternalDate is -1, which is none of Keep, Reset and Preserve": {InternalDate: -1},
 		"copymeta: Flags is 3, which is none of Keep, Reset and Preserve":         {Flags: 3},
@@ -90,6 +97,8 @@ func TestPolicyAsAFlag(t *testing.T) {
 		assert.NoError(t, flags.Set("copy-date", want.String()))
 		assert.Equal(t, want, policy)
 	}
-	assert.EqualError(t, flags.Set("copy-date", "Drop"), `copymeta: Policy "Drop" is none of keep, reset, preserve`)
+	assert.EqualError(
+		t, flags.Set("copy-date", "Drop"), `copymeta: Policy "Drop" is none of keep, reset, preserve`,
+	)
 	assert.Equal(t, "Policy(9)", copymeta.Policy(9).String())
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// randomMessage is made of what mail programs stumble over: 8-bit bytes, NUL, CR and LF by themselves, no header, nothing at all.
+// randomMessage is made of what mail programs stumble over: 8-bit bytes, NUL, CR and LF by
+// themselves, no header, nothing at all.
 func randomMessage(source *rand.Rand) string {
 	pieces := []string{
 		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00", "\xff\xfe", "ü", "body",
@@ -45,7 +46,8 @@ func TestACopyHasEveryByte(t *testing.T) {
 	}
 }
 
-// imapmemserver cannot be asked for the bytes of each message. A copy is made when it can, and then has what the source has.
+// imapmemserver cannot be asked for the bytes of each message. A copy is made when it can, and then
+// has what the source has.
 func TestACopyHasEveryByteOrIsNotMade(t *testing.T) {
 	source := rand.New(rand.NewPCG(1, 2))
 	user := imaptest.User("karen", "Archive")

@@ -24,7 +24,9 @@ type message struct {
 }
 
 // read fetches the messages of the set in the order of their UIDs.
-func (s *session) read(numSet imap.NumSet, p policies, now time.Time, spool *spool) ([]message, error) {
+func (s *session) read(
+	numSet imap.NumSet, p policies, now time.Time, spool *spool,
+) ([]message, error) {
 	whole := &imap.FetchItemBodySection{Peek: true}
 	options := &imap.FetchOptions{
 		UID:          true,
@@ -60,7 +62,12 @@ func (s *session) read(numSet imap.NumSet, p policies, now time.Time, spool *spo
 		case options.Flags && m.Flags == nil:
 			return incomplete(m.UID, "its flags are missing")
 		}
-		next := message{uid: m.UID, date: now, body: *body, deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted))}
+		next := message{
+			uid:     m.UID,
+			date:    now,
+			body:    *body,
+			deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted)),
+		}
 		if p.date != Reset {
 			next.date = m.InternalDate
 		}
@@ -70,7 +77,10 @@ func (s *session) read(numSet imap.NumSet, p policies, now time.Time, spool *spo
 		messages = append(messages, next)
 		return nil
 	}
-	err := capture.Fetch(func(w *imapserver.FetchWriter) error { return s.Session.Fetch(w, numSet, options) }, section, each)
+	err := capture.Fetch(
+		func(w *imapserver.FetchWriter) error { return s.Session.Fetch(w, numSet, options) }, section,
+		each,
+	)
 	return inOrder(messages), err
 }
 
@@ -83,7 +93,9 @@ func (s *session) look(numSet imap.NumSet) ([]message, error) {
 		if m.UID == 0 || m.Flags == nil {
 			return incomplete(m.UID, "its flags or UID is missing")
 		}
-		messages = append(messages, message{uid: m.UID, deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted))})
+		messages = append(
+			messages, message{uid: m.UID, deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted))},
+		)
 		return nil
 	})
 	return inOrder(messages), err
@@ -95,7 +107,8 @@ func isFlag(flag imap.Flag) func(imap.Flag) bool {
 	return func(f imap.Flag) bool { return strings.EqualFold(string(f), string(flag)) }
 }
 
-// inOrder sorts by UID, which is the order in the mailbox, and leaves out what the backend wrote twice.
+// inOrder sorts by UID, which is the order in the mailbox, and leaves out what the backend wrote
+// twice.
 func inOrder(messages []message) []message {
 	slices.SortStableFunc(messages, func(a, b message) int { return cmp.Compare(a.uid, b.uid) })
 	return slices.CompactFunc(messages, func(a, b message) bool { return a.uid == b.uid })

@@ -9,7 +9,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// spool holds the bodies of the messages of one command: in memory while there is room, then in a file.
+// spool holds the bodies of the messages of one command: in memory while there is room, then in a
+// file.
 type spool struct {
 	dir    string
 	memory int64 // bytes of room left
@@ -26,7 +27,8 @@ type body struct {
 	size   int64 // bytes written so far
 }
 
-// writer returns where to write the body, which will be of the given size. One is to be written after the other.
+// writer returns where to write the body, which will be of the given size. One is to be written
+// after the other.
 func (s *spool) writer(b *body, size int64) (io.Writer, error) {
 	if size <= s.memory {
 		s.memory -= size

@@ -42,11 +42,15 @@ func (s store) Fetch(w *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOpti
 	return nil
 }
 
-// BenchmarkFetch is 100 MiB over a loopback socket: in one message, in mails of a usual size, and in very small ones.
+// BenchmarkFetch is 100 MiB over a loopback socket: in one message, in mails of a usual size, and
+// in very small ones.
 func BenchmarkFetch(b *testing.B) {
 	const total = 100 << 20
 	for _, size := range []int{total, 20 << 10, 500} {
-		session := store{count: uint32(total / size), message: []byte(strings.Repeat("x IDLE\r\n", size/8+1)[:size])}
+		session := store{
+			count:   uint32(total / size),
+			message: []byte(strings.Repeat("x IDLE\r\n", size/8+1)[:size]),
+		}
 		options := quiet(imapserver.Options{
 			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return session, nil, nil },
 		})

@@ -9,7 +9,8 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// The commands below wait for a poll of an IDLE that the client left without DONE, and for nothing else.
+// The commands below wait for a poll of an IDLE that the client left without DONE, and for nothing
+// else.
 
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	s.mu.Lock()
@@ -47,7 +48,9 @@ func (s *session) Unsubscribe(mailbox string) error {
 	return s.Session.Unsubscribe(mailbox)
 }
 
-func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (s *session) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Session.List(w, ref, patterns, options)
@@ -59,7 +62,9 @@ func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.Sta
 	return s.Session.Status(mailbox, options)
 }
 
-func (s *session) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *session) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Session.Append(mailbox, r, options)
@@ -77,29 +82,40 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 	return s.Session.Expunge(w, uids)
 }
 
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
 // SearchContext is Search with a context for a backend that takes one.
-func (s *session) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return keep.Search(ctx, s.Session, kind, criteria, options)
 }
 
-func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
 // FetchContext is Fetch with a context for a backend that takes one.
-func (s *session) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return keep.Fetch(ctx, s.Session, w, numSet, options)
 }
 
-func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+func (s *session) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Session.Store(w, numSet, flags, options)

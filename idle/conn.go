@@ -8,10 +8,12 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// directLiteral is from how many bytes on a piece of a literal is written as it is, and not copied to what goes before it.
+// directLiteral is from how many bytes on a piece of a literal is written as it is, and not copied
+// to what goes before it.
 const directLiteral = 16 << 10
 
-// conn is a connection without IDLE. The server reads and writes it from one goroutine; what others write must be whole lines.
+// conn is a connection without IDLE. The server reads and writes it from one goroutine; what others
+// write must be whole lines.
 type conn struct {
 	dialogue  dialogue
 	requests  requests
@@ -42,7 +44,8 @@ func newConn(inner net.Conn, listener *listener) *conn {
 	return c
 }
 
-// Read returns at most one line or literal at a time, so that the answer of the server to it is known when it reads again.
+// Read returns at most one line or literal at a time, so that the answer of the server to it is
+// known when it reads again.
 func (c *conn) Read(p []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -75,8 +78,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection: go-imap would take the rest of the message
-// for commands after a timeout, and says nothing by which the filter could tell.
+// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
+// go-imap would take the rest of the message for commands after a timeout, and says nothing by
+// which the filter could tell.
 func (c *conn) failed(err error) error {
 	if err == nil {
 		return nil

@@ -20,7 +20,8 @@ const (
 	startTLSCommand
 )
 
-// commands has the names in capitals, as [strings.ToUpper] makes them: go-imap compares so, and takes even "ıdle" for IDLE.
+// commands has the names in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
+// takes even "ıdle" for IDLE.
 var commands = map[string]command{
 	"IDLE":           idleCommand,
 	"APPEND":         appendCommand,
@@ -39,8 +40,9 @@ const (
 	answerStartTLSBad = "BAD STARTTLS not available"
 )
 
-// dialogue is what is known of a connection from both directions. The server works on one command at a time and writes its answer before it
-// reads on, so what it has written when it reads again tells what it takes the next byte for.
+// dialogue is what is known of a connection from both directions. The server works on one command
+// at a time and writes its answer before it reads on, so what it has written when it reads again
+// tells what it takes the next byte for.
 type dialogue struct {
 	listener *listener
 
@@ -67,7 +69,8 @@ func (d *dialogue) next() (answered, challenged bool) {
 	return answered, challenged
 }
 
-// begin takes the name of the command that goes to the server next, and tells whether it must be answered with BAD.
+// begin takes the name of the command that goes to the server next, and tells whether it must be
+// answered with BAD.
 func (d *dialogue) begin(name string) (refused bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,13 +121,15 @@ func (d *dialogue) silent() bool {
 	return !d.greeted
 }
 
-// spoken notes that the server has said something, and returns an error if that showed that it is set up wrongly.
+// spoken notes that the server has said something, and returns an error if that showed that it is
+// set up wrongly.
 func (d *dialogue) spoken() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	first := !d.greeted
 	d.greeted = true
-	if d.err != nil && first { // what comes after the greeting may be of a client's making, and ends its connection only
+	if d.err != nil &&
+		first { // what comes after the greeting may be of a client's making, and ends its connection only
 		d.listener.fail(d.err)
 	}
 	return d.err
@@ -149,11 +154,12 @@ func (d *dialogue) greeting(status string) {
 	}
 }
 
-// errIdling ends a connection on which the filter has lost track of the client's commands. The session is not asked: go-imap does so after
-// the line that cannot be written.
+// errIdling ends a connection on which the filter has lost track of the client's commands. The
+// session is not asked: go-imap does so after the line that cannot be written.
 var errIdling = errors.New("idle: IDLE came through to the server")
 
-// challenge notes a continuation request, by its first word. go-imap has this one for IDLE, and no base64 looks like it.
+// challenge notes a continuation request, by its first word. go-imap has this one for IDLE, and no
+// base64 looks like it.
 func (d *dialogue) challenge(word string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +169,8 @@ func (d *dialogue) challenge(word string) {
 	}
 }
 
-// finish notes the status of a tagged response, and returns what to send instead of it, if that is not empty.
+// finish notes the status of a tagged response, and returns what to send instead of it, if that is
+// not empty.
 func (d *dialogue) finish(status string) (instead string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

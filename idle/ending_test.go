@@ -23,7 +23,12 @@ func TestDONEAtMaxDuration(t *testing.T) {
 		for range 200 {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBackend()
-				server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: mode, MaxDuration: time.Minute, PollInterval: time.Hour}))
+				server := serve(
+					t,
+					idle.Wrap(
+						sessions(b), &idle.Options{Mode: mode, MaxDuration: time.Minute, PollInterval: time.Hour},
+					),
+				)
 				c := server.Login("karen", "pass")
 				c.Send("i IDLE")
 				time.Sleep(time.Minute)
@@ -65,14 +70,17 @@ func (c chatty) Close() error {
 	return nil
 }
 
-// A client in IDLE that reads nothing, and makes what is written wait, is gone soon after MaxDuration. A bubble cannot show that: go-imap
-// waits for what is written with a mutex.
+// A client in IDLE that reads nothing, and makes what is written wait, is gone soon after
+// MaxDuration. A bubble cannot show that: go-imap waits for what is written with a mutex.
 func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
 	for _, mode := range []idle.Mode{idle.On, idle.Poll} {
 		b := chatty{failed: make(chan struct{}), closed: make(chan struct{})}
-		server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return b, nil, nil
-		}, &idle.Options{Mode: mode, MaxDuration: 100 * time.Millisecond, PollInterval: time.Millisecond}))
+		server := serve(
+			t,
+			idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return b, nil, nil
+			}, &idle.Options{Mode: mode, MaxDuration: 100 * time.Millisecond, PollInterval: time.Millisecond}),
+		)
 		conn := server.DialFrom("192.0.2.1")
 		defer conn.Close()
 		io.WriteString(conn, "a LOGIN karen pass\r\nb IDLE\r\n")
@@ -86,7 +94,8 @@ func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// brief is a session whose Idle does not wait, as that of imapmemserver while no mailbox is selected.
+// brief is a session whose Idle does not wait, as that of imapmemserver while no mailbox is
+// selected.
 type brief struct {
 	imaptest.Stub
 	end func() error
@@ -103,9 +112,12 @@ func TestMaxDurationWhereTheBackendHasEnoughOfIdle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return brief{end: end}, nil, nil
-				}, &idle.Options{MaxDuration: 10 * time.Minute}))
+				server := serve(
+					t,
+					idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return brief{end: end}, nil, nil
+					}, &idle.Options{MaxDuration: 10 * time.Minute}),
+				)
 				c := server.Login("karen", "pass")
 				start := time.Now()
 				c.Send("i IDLE")
@@ -124,9 +136,12 @@ func (panicking) Poll(*imapserver.UpdateWriter, bool) error { panic("no mailbox"
 // go-imap catches the panic and lets the client wait.
 func TestAPanickingPollEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := serve(t, idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return panicking{}, nil, nil
-		}, &idle.Options{Mode: idle.Poll, MaxPerUser: 1}))
+		server := serve(
+			t,
+			idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return panicking{}, nil, nil
+			}, &idle.Options{Mode: idle.Poll, MaxPerUser: 1}),
+		)
 		for range 2 { // the place is free again
 			c := server.Login("karen", "pass")
 			begin := time.Now()
@@ -163,9 +178,12 @@ func TestNoPollAfterUNAUTHENTICATE(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &departing{}
 			server := imaptest.NewServer(t, &imapserver.Options{
-				NewSession: idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return b, nil, nil
-				}, &idle.Options{Mode: idle.Off}),
+				NewSession: idle.Wrap(
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return b, nil, nil
+					},
+					&idle.Options{Mode: idle.Off},
+				),
 				InsecureAuth: true,
 				Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
 			})

@@ -57,7 +57,8 @@ func filtered(t *testing.T, s *script) net.Conn {
 	return conn
 }
 
-// latin makes a rune of each byte, so that the regular expressions below see bytes; bytesOf undoes it.
+// latin makes a rune of each byte, so that the regular expressions below see bytes; bytesOf undoes
+// it.
 func latin(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {
@@ -80,7 +81,9 @@ var (
 	commandHead  = regexp.MustCompile(`^([^ \n]*)(?: ([^\x00- (){%*"\\\]\x7f-\x{9f}]{0,16}))?`)
 	idleName     = regexp.MustCompile(`^(?:[Ii]|\x{c4}\x{b1})[Dd][Ll][Ee]$`)
 	appendBefore = regexp.MustCompile(`(?s)^[^ \n]* (?i:append).$`)
-	token        = regexp.MustCompile(`(?s)^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|\{([0-9]+)[+-]?\} ?\r?\n|\r?\n|.)`)
+	token        = regexp.MustCompile(
+		`(?s)^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|\{([0-9]+)[+-]?\} ?\r?\n|\r?\n|.)`,
+	)
 )
 
 // requestsModel is what a server gets that never answers, worked out from the whole input.
@@ -139,7 +142,9 @@ func requestsModel(input string) string {
 
 // noCR replaces each CR that no LF follows.
 func noCR(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\x00\n"), "\r", "\x1a"), "\x00\n", "\r\n")
+	return strings.ReplaceAll(
+		strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\x00\n"), "\r", "\x1a"), "\x00\n", "\r\n",
+	)
 }
 
 func FuzzRequests(f *testing.F) {
@@ -155,7 +160,8 @@ func FuzzRequests(f *testing.F) {
 		f.Add([]byte(input), []byte{2, 0, 30})
 	}
 	f.Fuzz(func(t *testing.T, input, split []byte) {
-		if len(input) > 1<<12 || bytes.IndexByte(input, 0) >= 0 || bytes.HasPrefix(input, []byte{0x16}) || bytes.IndexByte(input, fillCommand) >= 0 {
+		if len(input) > 1<<12 || bytes.IndexByte(input, 0) >= 0 || bytes.HasPrefix(input, []byte{0x16}) ||
+			bytes.IndexByte(input, fillCommand) >= 0 {
 			return // the model needs a byte of its own, nobody speaks TLS here, and a server that never answers never gives up either
 		}
 		input = append(expand(input), "\r\n"...) // so that nothing is held back at the end
@@ -250,7 +256,8 @@ func FuzzResponses(f *testing.F) {
 		f.Add([]byte(input), []byte{2, 0, 30})
 	}
 	f.Fuzz(func(t *testing.T, input, split []byte) {
-		if bytes.Contains(input, []byte("STARTTLS")) || bytes.Contains(input, []byte("+ idling")) || len(input) > 1<<12 {
+		if bytes.Contains(input, []byte("STARTTLS")) || bytes.Contains(input, []byte("+ idling")) ||
+			len(input) > 1<<12 {
 			return
 		}
 		input = append(input, "\r\n"...)
@@ -264,7 +271,9 @@ func FuzzResponses(f *testing.F) {
 			require.Equal(t, n, written)
 			rest = rest[n:]
 		}
-		if r := strings.LastIndexByte(want, '\n'); !strings.HasSuffix(want, "\n") { // only the end of a line sends out all of it
+		if r := strings.LastIndexByte(want, '\n'); !strings.HasSuffix(
+			want, "\n",
+		) { // only the end of a line sends out all of it
 			want = want[:r+1]
 			got := s.output.String()
 			assert.True(t, strings.HasPrefix(got, want), "%q does not begin with %q", got, want)

@@ -19,7 +19,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for some.
+// A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for
+// some.
 const (
 	fillCommand = 0xf5 // as many letters as make the line nearly as long as a command may be for go-imap; the fuzzer adds the rest
 	fillBuffer  = 0xf6 // as many as fill its buffer
@@ -72,7 +73,9 @@ func (w watched) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
 	return nil
 }
 
-func (w watched) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (w watched) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	if w.kind&failedAppend != 0 {
 		return nil, errors.New("no room")
 	}
@@ -107,8 +110,9 @@ var (
 	itsLetter = regexp.MustCompile(`got "[EeXx]"`) // of a syntax error
 )
 
-// FuzzAgainstGoIMAP says the same to a server without IDLE and, with a command in its place of which go-imap has never heard, to go-imap. The
-// first never idles, and they say the same until go-imap ends the connection over that command.
+// FuzzAgainstGoIMAP says the same to a server without IDLE and, with a command in its place of
+// which go-imap has never heard, to go-imap. The first never idles, and they say the same until
+// go-imap ends the connection over that command.
 func FuzzAgainstGoIMAP(f *testing.F) {
 	for _, input := range []string{
 		"0 LOGIN u p\r\na CREATE {5000+}\r\nx\r\nb IDLE\r\nDONE\r\n",
@@ -158,12 +162,17 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		got := exchange(t, hidden, string(input))
 		assert.False(t, ours.Load(), "Idle was called")
 		assert.NotContains(t, got, "+ idling")
-		if !comparable(string(input)) || kind&loginDisabled != 0 && strings.Contains(strings.ToUpper(string(input)), "AUTHENTICATE") {
+		if !comparable(string(input)) ||
+			kind&loginDisabled != 0 && strings.Contains(strings.ToUpper(string(input)), "AUTHENTICATE") {
 			return // in clear it is refused even if it is wrong
 		}
 		want := exchange(t, bare, anyIdle.ReplaceAllString(string(input), "${1}x"))
 		want = strings.ReplaceAll(want, "ENABLE IDLE UTF8", "ENABLE UTF8")
-		want, got = itsLetter.ReplaceAllString(want, "got it"), itsLetter.ReplaceAllString(anyIdle.ReplaceAllString(got, "${1}x"), "got it")
+		want, got = itsLetter.ReplaceAllString(
+			want, "got it",
+		), itsLetter.ReplaceAllString(
+			anyIdle.ReplaceAllString(got, "${1}x"), "got it",
+		)
 		if end := strings.Index(want, "* BYE Unknown command"); end >= 0 {
 			want, got = want[:end], got[:min(end, len(got))]
 		}
@@ -175,7 +184,8 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 func comparable(input string) bool {
 	upper := strings.ToUpper(input)
 	hasIdle := strings.Contains(upper, "IDLE")
-	encoded := strings.Contains(upper, "AUTHENTICATE") || strings.Contains(upper, "&") // means something else with another letter in it
+	encoded := strings.Contains(upper, "AUTHENTICATE") ||
+		strings.Contains(upper, "&") // means something else with another letter in it
 	switch {
 	case strings.Contains(upper, "DONE"), strings.Contains(noCR(upper), "\x1a"):
 		return false

@@ -1,7 +1,9 @@
-// Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by polling it, or not at all.
+// Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by
+// polling it, or not at all.
 //
-// [Wrap] works on sessions and is enough for [On] and [Poll]. go-imap advertises IDLE and answers "+ idling" before it asks the session,
-// so a session alone cannot make it disappear: a server that must not have it is made by [NewServer], which takes IDLE off the wire too.
+// [Wrap] works on sessions and is enough for [On] and [Poll]. go-imap advertises IDLE and answers
+// "+ idling" before it asks the session, so a session alone cannot make it disappear: a server that
+// must not have it is made by [NewServer], which takes IDLE off the wire too.
 package idle
 
 import (
@@ -22,8 +24,9 @@ const (
 	On Mode = iota
 	// Poll lets clients IDLE and calls the backend's Poll now and then, never its Idle.
 	Poll
-	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends DONE; then it gets what one Poll has to tell, and [ErrOff].
-	// Behind [NewServer] or [NewListener] it does not come that far: IDLE is not advertised, and refused at once.
+	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends
+	// DONE; then it gets what one Poll has to tell, and [ErrOff]. Behind [NewServer] or
+	// [NewListener] it does not come that far: IDLE is not advertised, and refused at once.
 	Off
 )
 
@@ -37,25 +40,30 @@ const slowdown = 4
 type Options struct {
 	// Mode is how IDLE is served to all users, if ModeFor is nil. The zero value is [On].
 	Mode Mode
-	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins. The name is the one that the client
-	// logged in with, or that Username returns. It is empty where it is not known. It is called from many goroutines at once. An unknown Mode that it returns is served as [Off].
+	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins.
+	// The name is the one that the client logged in with, or that Username returns. It is empty
+	// where it is not known. It is called from many goroutines at once. An unknown Mode that it
+	// returns is served as [Off].
 	ModeFor func(user string) Mode
-	// Username returns the user who is logged in to a session, for a backend that knows better than what the client said, or where the
-	// client does not say it: after a PREAUTH greeting, with SASL mechanisms of the session other than PLAIN, and with PLAIN if it
-	// names somebody else to act as. It is asked at each
-	// IDLE that begins, from many goroutines at once, with the backend's own session, free of the wrappers of this module. "" means
-	// that it does not know either. If nil, what the client said is all that is known.
+	// Username returns the user who is logged in to a session, for a backend that knows better than
+	// what the client said, or where the client does not say it: after a PREAUTH greeting, with
+	// SASL mechanisms of the session other than PLAIN, and with PLAIN if it names somebody else to
+	// act as. It is asked at each IDLE that begins, from many goroutines at once, with the
+	// backend's own session, free of the wrappers of this module. "" means that it does not know
+	// either. If nil, what the client said is all that is known.
 	Username func(session imapserver.Session) string
-	// PollInterval is the longest time between two polls of a session in IDLE. Each wait is up to a tenth shorter, and the first
-	// anything between nothing and all of it, so that sessions do not poll together. Zero means [DefaultPollInterval]; less than a
-	// millisecond or more than a day is a mistake.
+	// PollInterval is the longest time between two polls of a session in IDLE. Each wait is up to a
+	// tenth shorter, and the first anything between nothing and all of it, so that sessions do not
+	// poll together. Zero means [DefaultPollInterval]; less than a millisecond or more than a day
+	// is a mistake.
 	PollInterval time.Duration
-	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not refused but polled, at
-	// four times PollInterval, until there is room for them. Names that differ only in case, in full-width forms of ASCII characters
-	// or in space around them are one user, and so are all whose name is not known. Zero means no limit.
+	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not
+	// refused but polled, at four times PollInterval, until there is room for them. Names that
+	// differ only in case, in full-width forms of ASCII characters or in space around them are one
+	// user, and so are all whose name is not known. Zero means no limit.
 	MaxPerUser int
-	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE. Zero means for ever, which
-	// for go-imap is 35 minutes without a byte from the client.
+	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE.
+	// Zero means for ever, which for go-imap is 35 minutes without a byte from the client.
 	MaxDuration time.Duration
 }
 
@@ -74,11 +82,13 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// Wrap returns a NewSession function whose sessions serve IDLE as the options say. Nil options equal the zero value; they are copied. Wrap
-// panics with the error of [Options.Validate]. MaxPerUser counts the sessions of this one Wrap.
+// Wrap returns a NewSession function whose sessions serve IDLE as the options say. Nil options
+// equal the zero value; they are copied. Wrap panics with the error of [Options.Validate].
+// MaxPerUser counts the sessions of this one Wrap.
 //
-// The sessions have exactly the optional interfaces of those that next makes. A poll never runs while another method of the same session
-// does, also when a client sends the next command without DONE; with [On] that is up to the backend.
+// The sessions have exactly the optional interfaces of those that next makes. A poll never runs
+// while another method of the same session does, also when a client sends the next command without
+// DONE; with [On] that is up to the backend.
 func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	var o Options
 	if options != nil {

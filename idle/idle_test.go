@@ -25,7 +25,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// backend is a session whose Poll reports one message more each time, and that keeps when it was polled.
+// backend is a session whose Poll reports one message more each time, and that keeps when it was
+// polled.
 type backend struct {
 	imaptest.Stub
 	mu      sync.Mutex
@@ -148,7 +149,9 @@ func TestPollReportsUpdatesInIdle(t *testing.T) {
 func TestDaysOfIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
-		server := serve(t, idle.Wrap(sessions(b), &idle.Options{Mode: idle.Poll, PollInterval: time.Minute}))
+		server := serve(
+			t, idle.Wrap(sessions(b), &idle.Options{Mode: idle.Poll, PollInterval: time.Minute}),
+		)
 		c := server.Login("karen", "pass")
 		for range 3 * 24 * 2 {
 			begin(t, c, b)
@@ -218,7 +221,9 @@ func TestOffWithoutTheListener(t *testing.T) {
 		begin(t, c, b)
 		time.Sleep(20 * time.Minute)
 		c.Send("DONE")
-		assert.Equal(t, []string{"* 1 EXISTS", "i NO [CANNOT] IDLE is switched off on this server"}, c.Answer("i"))
+		assert.Equal(
+			t, []string{"* 1 EXISTS", "i NO [CANNOT] IDLE is switched off on this server"}, c.Answer("i"),
+		)
 		polls, idles := b.seen()
 		assert.Equal(t, []time.Duration{20 * time.Minute}, polls)
 		assert.Zero(t, idles)
@@ -238,7 +243,13 @@ func (b saslBackend) Authenticate(string) (sasl.Server, error) {
 func (b saslBackend) Unauthenticate() error { return nil }
 
 func TestModeForEachUser(t *testing.T) {
-	modes := map[string]idle.Mode{"karen": idle.On, "Bob": idle.Poll, "eve": idle.Off, "mallory": 77, "": idle.Off}
+	modes := map[string]idle.Mode{
+		"karen":   idle.On,
+		"Bob":     idle.Poll,
+		"eve":     idle.Off,
+		"mallory": 77,
+		"":        idle.Off,
+	}
 	const pushed, polled, refused = "* 1000 EXISTS", "* 1 EXISTS", ""
 	for _, test := range []struct{ login, want string }{
 		{"LOGIN karen pass", pushed},
@@ -252,9 +263,12 @@ func TestModeForEachUser(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBackend()
 			server := imaptest.NewServer(t, &imapserver.Options{
-				NewSession: idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return saslBackend{b}, nil, nil
-				}, &idle.Options{ModeFor: func(user string) idle.Mode { return modes[user] }}),
+				NewSession: idle.Wrap(
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return saslBackend{b}, nil, nil
+					},
+					&idle.Options{ModeFor: func(user string) idle.Mode { return modes[user] }},
+				),
 				InsecureAuth: true,
 				Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
 			})
@@ -283,7 +297,13 @@ func TestMaxPerUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, other := newBackend(), newBackend(), newBackend()
 		server := serve(t, idle.Wrap(sessions(first, second, other), &idle.Options{MaxPerUser: 1}))
-		a, b, c := server.Login("karen", "pass"), server.Login("KAREN", "pass"), server.Login("bob", "pass")
+		a, b, c := server.Login(
+			"karen", "pass",
+		), server.Login(
+			"KAREN", "pass",
+		), server.Login(
+			"bob", "pass",
+		)
 		begin(t, a, first)
 		begin(t, b, second)
 		begin(t, c, other)
@@ -343,8 +363,15 @@ func TestMaxDuration(t *testing.T) {
 	for _, mode := range []idle.Mode{idle.On, idle.Poll, idle.Off} {
 		synctest.Test(t, func(t *testing.T) {
 			b, next := newBackend(), newBackend()
-			server := serve(t, idle.Wrap(sessions(b, next),
-				&idle.Options{Mode: mode, MaxDuration: 10 * time.Minute, MaxPerUser: 1, PollInterval: time.Hour}))
+			server := serve(t, idle.Wrap(
+				sessions(b, next),
+				&idle.Options{
+					Mode:         mode,
+					MaxDuration:  10 * time.Minute,
+					MaxPerUser:   1,
+					PollInterval: time.Hour,
+				},
+			))
 			c := server.Login("karen", "pass")
 			c.Send("i IDLE")
 			time.Sleep(9 * time.Minute)
@@ -369,7 +396,8 @@ func TestMaxDuration(t *testing.T) {
 	}
 }
 
-// Each way to leave IDLE, in each mode, at once or while the backend is polled. The bubble fails if a goroutine stays.
+// Each way to leave IDLE, in each mode, at once or while the backend is polled. The bubble fails if
+// a goroutine stays.
 func TestWaysOut(t *testing.T) {
 	ways := map[string]func(t *testing.T, server *imaptest.Server, c *imaptest.Conn){
 		"vanished": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) { c.Close() },
@@ -389,7 +417,9 @@ func TestWaysOut(t *testing.T) {
 				for _, after := range []time.Duration{0, 45 * time.Second, 5 * time.Minute} {
 					synctest.Test(t, func(t *testing.T) {
 						holder, b, next := newBackend(), newBackend(), newBackend()
-						server := serve(t, idle.Wrap(sessions(holder, b, next), &idle.Options{Mode: mode, MaxPerUser: 1}))
+						server := serve(
+							t, idle.Wrap(sessions(holder, b, next), &idle.Options{Mode: mode, MaxPerUser: 1}),
+						)
 						h := server.Login("karen", "pass")
 						if second {
 							begin(t, h, holder)
@@ -485,7 +515,9 @@ func TestAFailingPollEndsTheConnection(t *testing.T) {
 
 func TestUpdatesOfARealBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := imaptest.Serve(t, idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll}))
+		server := imaptest.Serve(
+			t, idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll}),
+		)
 		c, other := server.Login("karen", "pass"), server.Login("karen", "pass")
 		c.Cmd("a SELECT INBOX")
 		other.Cmd("a SELECT INBOX")
@@ -545,7 +577,9 @@ func TestOtherCommandsAreTheBackends(t *testing.T) {
 	flags := regexp.MustCompile(`\\deleted \\seen|\\seen \\deleted`)
 	mask := regexp.MustCompile("UIDVALIDITY [0-9]+|(COPY|APPEND)UID [0-9]+")
 	bare := strings.Join(talk(imaptest.Memory(imaptest.User("karen"))), "\n")
-	wrapped := strings.Join(talk(idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll})), "\n")
+	wrapped := strings.Join(
+		talk(idle.Wrap(imaptest.Memory(imaptest.User("karen")), &idle.Options{Mode: idle.Poll})), "\n",
+	)
 	bare, wrapped = flags.ReplaceAllString(bare, "both"), flags.ReplaceAllString(wrapped, "both")
 	assert.Equal(t, mask.ReplaceAllString(bare, "UID"), mask.ReplaceAllString(wrapped, "UID"))
 	assert.Contains(t, wrapped, "t OK")
@@ -553,18 +587,31 @@ func TestOtherCommandsAreTheBackends(t *testing.T) {
 
 func TestNewSessionErrors(t *testing.T) {
 	b := newBackend()
-	newSession := idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return b, nil, io.ErrUnexpectedEOF
-	}, &idle.Options{Mode: idle.Poll})
+	newSession := idle.Wrap(
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return b, nil, io.ErrUnexpectedEOF
+		},
+		&idle.Options{Mode: idle.Poll},
+	)
 	session, _, err := newSession(nil)
 	assert.Nil(t, session)
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.EqualValues(t, 1, b.closed.Load())
 
 	ln := imaptest.Listen()
-	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return nil, nil, &imap.Error{Type: imap.StatusResponseTypeBye, Text: "Full"}
-	}})), ln)
+	start(
+		t,
+		idle.NewServer(
+			quiet(
+				imapserver.Options{
+					NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return nil, nil, &imap.Error{Type: imap.StatusResponseTypeBye, Text: "Full"}
+					},
+				},
+			),
+		),
+		ln,
+	)
 	assert.Equal(t, []string{"* BYE Full"}, dial(t, ln).Rest())
 }
 

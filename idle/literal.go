@@ -5,8 +5,9 @@ import "bytes"
 // maxLiteral keeps sizes that no server accepts from overflowing.
 const maxLiteral = 1 << 60
 
-// announcement recognises a literal at the end of a line: {n}, {n+} or {n-} and CRLF, or LF alone, or a space before either, which go-imap
-// accepts too (RFC 9051 section 4.3, RFC 7888). It is fed all bytes of the line, but none of a quoted string.
+// announcement recognises a literal at the end of a line: {n}, {n+} or {n-} and CRLF, or LF alone,
+// or a space before either, which go-imap accepts too (RFC 9051 section 4.3, RFC 7888). It is fed
+// all bytes of the line, but none of a quoted string.
 type announcement struct {
 	state announcementState
 	size  int64
@@ -58,7 +59,8 @@ func (a *announcement) skim(line []byte) {
 	}
 }
 
-// take returns the size of the literal if the line that was fed last announced one, and is ready for the next line.
+// take returns the size of the literal if the line that was fed last announced one, and is ready
+// for the next line.
 func (a *announcement) take() (size int64, ok bool) {
 	size, ok = a.size, a.state == literalComplete
 	*a = announcement{}

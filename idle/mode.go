@@ -10,5 +10,6 @@ func (m Mode) String() string { return modes.Text(m) }
 // MarshalText returns what [Mode.String] does.
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText accepts on, poll and off, so that a Mode can be set by [flag.TextVar] or in a configuration file.
+// UnmarshalText accepts on, poll and off, so that a Mode can be set by [flag.TextVar] or in a
+// configuration file.
 func (m *Mode) UnmarshalText(text []byte) error { return modes.Parse(text, m) }

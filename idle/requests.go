@@ -4,21 +4,24 @@ import "strings"
 
 // What is known of go-imap's parser; it decides where a command ends after a mistake of the client.
 const (
-	// maxCommand is how many bytes of a command, literals apart, it reads. At the next one it gives up, in the middle of the line.
+	// maxCommand is how many bytes of a command, literals apart, it reads. At the next one it gives
+	// up, in the middle of the line.
 	maxCommand = 50*1024 + 1
-	// maxBuffered is how long a literal may be that is not the message of an APPEND. It overlooks a longer one, and reads on.
+	// maxBuffered is how long a literal may be that is not the message of an APPEND. It overlooks a
+	// longer one, and reads on.
 	maxBuffered = 4096
 )
 
 // maxName is longer than any command name that matters.
 const maxName = 16
 
-// refusal replaces the name of a command that must not reach the server. NOOP is harmless in every state, and with an argument
-// it is a syntax error: BAD, in order with the other answers, and the client stays connected, which before login is not so after an unknown
-// command.
+// refusal replaces the name of a command that must not reach the server. NOOP is harmless in every
+// state, and with an argument it is a syntax error: BAD, in order with the other answers, and the
+// client stays connected, which before login is not so after an unknown command.
 const refusal = `NOOP "refused by imapgate"`
 
-// substitute stands for a CR without LF, which nothing but a literal may contain: go-imap ends some lines there and others not.
+// substitute stands for a CR without LF, which nothing but a literal may contain: go-imap ends some
+// lines there and others not.
 const substitute = 0x1a
 
 type requestState int
@@ -32,8 +35,9 @@ const (
 	afterLiteral // the line goes on, unless the server says otherwise
 )
 
-// requests passes on what the client sends, in units that end where the server may change its mind about what comes next:
-// after each line and after each literal. The rest is decided when it reads again.
+// requests passes on what the client sends, in units that end where the server may change its mind
+// about what comes next: after each line and after each literal. The rest is decided when it reads
+// again.
 type requests struct {
 	dialogue *dialogue
 
@@ -93,7 +97,8 @@ func (r *requests) endLine(challenged bool) {
 	}
 }
 
-// take appends what the server may have of in to out, and returns how much of in that was. It stops at the end of a unit.
+// take appends what the server may have of in to out, and returns how much of in that was. It stops
+// at the end of a unit.
 func (r *requests) take(out, in []byte) ([]byte, int) {
 	if r.literal > 0 {
 		n := int(min(r.literal, int64(len(in))))
@@ -145,7 +150,8 @@ func (r *requests) byte(out []byte, b byte) []byte {
 		case b == ' ':
 			r.state = inName
 		case b == '\n' && strings.EqualFold(string(r.tag), "DONE"):
-			// The client did not wait to be told that there is no IDLE. go-imap would end the connection over this line.
+			// The client did not wait to be told that there is no IDLE. go-imap would end the
+			// connection over this line.
 			r.dialogue.begin("IDLE")
 			out = append(append(out, ' '), refusal...)
 		case len(r.tag) <= len("DONE"):

@@ -35,7 +35,8 @@ type responses struct {
 	literal  int64 // bytes left of it
 }
 
-// take appends what the client gets of in to out, up to a literal or to the end, and returns how much of in that was.
+// take appends what the client gets of in to out, up to a literal or to the end, and returns how
+// much of in that was.
 func (r *responses) take(out, in []byte) ([]byte, int) {
 	for i := 0; i < len(in); i++ {
 		if r.state == inText || r.state == inData {
@@ -129,7 +130,8 @@ func (r *responses) replaced(out []byte, b byte) []byte {
 	return out
 }
 
-// secondWord says what kind of response it is, now that there are two words. Spaced tells whether anything follows.
+// secondWord says what kind of response it is, now that there are two words. Spaced tells whether
+// anything follows.
 func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 	r.state = inData
 	isStatus := false

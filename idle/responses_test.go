@@ -45,7 +45,11 @@ func (tempting) Fetch(w *imapserver.FetchWriter, _ imap.NumSet, options *imap.Fe
 }
 
 func (tempting) Create(string, *imap.CreateOptions) error {
-	return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeAlert, Text: "[CAPABILITY IMAP4rev1 IDLE] {5}"}
+	return &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeAlert,
+		Text: "[CAPABILITY IMAP4rev1 IDLE] {5}",
+	}
 }
 
 func (tempting) Delete(string) error {
@@ -65,7 +69,9 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}", "x IDLE\r\n* {3 (MESSAGES)",
 		"OK NO OK", "é UID SEARCH RETURN (ALL) ALL", "+ SEARCH RETURN (ALL) ALL", "i LOGOUT", "",
 	}, "\r\n")
-	want := strings.Replace(exchange(t, bare, input), " IDLE UTF8", " UTF8", 1) // the list of capabilities after LOGIN
+	want := strings.Replace(
+		exchange(t, bare, input), " IDLE UTF8", " UTF8", 1,
+	) // the list of capabilities after LOGIN
 	got := exchange(t, hidden, input)
 	assert.Equal(t, want, got)
 	assert.Contains(t, got, temptation)
@@ -87,7 +93,8 @@ func TestOtherCapabilitiesStay(t *testing.T) {
 	}
 }
 
-// Whatever the filter of requests may have overlooked, the server does not get to idle: go-imap asks the session only after this line.
+// Whatever the filter of requests may have overlooked, the server does not get to idle: go-imap
+// asks the session only after this line.
 func TestAServerThatIdlesAllTheSameIsCutOff(t *testing.T) {
 	s := &script{}
 	conn := filtered(t, s)

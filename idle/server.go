@@ -11,20 +11,24 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// Server is an [imapserver.Server] that has no IDLE, as [NewListener] describes. Unlike a NewListener it knows about TLS. It has no ListenAndServe:
-// Serve takes the listener. It may be used from several goroutines at once.
+// Server is an [imapserver.Server] that has no IDLE, as [NewListener] describes. Unlike a
+// NewListener it knows about TLS. It has no ListenAndServe: Serve takes the listener. It may be
+// used from several goroutines at once.
 type Server struct {
 	server  *imapserver.Server
 	options imapserver.Options
 }
 
-// NewServer returns a server without IDLE. The options, which must not be nil, mean what they mean for [imapserver.New]: with a TLSConfig it offers
-// STARTTLS on connections that are not encrypted, and without InsecureAuth nobody logs in on those. Inside, the listeners do TLS and
-// go-imap runs without a TLSConfig and with InsecureAuth, so that IDLE stays hidden after STARTTLS; a wrapper around every session
-// refuses logins on connections that are not encrypted. A backend that looks for a [crypto/tls.Conn], for the client's certificate say, finds it by
-// calling NetConn on what [imapserver.Conn.NetConn] returns.
+// NewServer returns a server without IDLE. The options, which must not be nil, mean what they mean
+// for [imapserver.New]: with a TLSConfig it offers STARTTLS on connections that are not encrypted,
+// and without InsecureAuth nobody logs in on those. Inside, the listeners do TLS and go-imap runs
+// without a TLSConfig and with InsecureAuth, so that IDLE stays hidden after STARTTLS; a wrapper
+// around every session refuses logins on connections that are not encrypted. A backend that looks
+// for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
+// [imapserver.Conn.NetConn] returns.
 //
-// [Wrap] is not a part of it: with [Off] Wrap makes sure that the backend's Idle is not called on other servers either.
+// [Wrap] is not a part of it: with [Off] Wrap makes sure that the backend's Idle is not called on
+// other servers either.
 func NewServer(options *imapserver.Options) *Server {
 	s := &Server{options: *options}
 	inner := *options
@@ -35,9 +39,10 @@ func NewServer(options *imapserver.Options) *Server {
 	return s
 }
 
-// Serve accepts connections as [imapserver.Server.Serve] does. The listener is a plain one or one of [crypto/tls.NewListener], or has
-// connections with a NetConn method that leads to a [crypto/tls.Conn]; one of [NewListener] is an error. A server may serve several at once,
-// each by a call of its own, which blocks as that of go-imap does.
+// Serve accepts connections as [imapserver.Server.Serve] does. The listener is a plain one or one
+// of [crypto/tls.NewListener], or has connections with a NetConn method that leads to a
+// [crypto/tls.Conn]; one of [NewListener] is an error. A server may serve several at once, each by
+// a call of its own, which blocks as that of go-imap does.
 func (s *Server) Serve(ln net.Listener) error {
 	if _, ok := ln.(*listener); ok {
 		return errors.New("idle: Server.Serve needs the listener below NewListener")
@@ -67,7 +72,9 @@ func guard(next NewSessionFunc) NewSessionFunc {
 		if err != nil {
 			return inner, greeting, err
 		}
-		return keep.Optional(&guarded{Session: inner, dialogue: &c.NetConn().(*conn).dialogue}, inner), greeting, nil
+		return keep.Optional(
+			&guarded{Session: inner, dialogue: &c.NetConn().(*conn).dialogue}, inner,
+		), greeting, nil
 	}
 }
 

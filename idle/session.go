@@ -20,8 +20,9 @@ var ErrOff = &imap.Error{
 // byeTimeout is how long a client has to take a BYE, and what is written before it.
 const byeTimeout = time.Second
 
-// session serves IDLE. go-imap runs Idle in a goroutine of its own, and lets the next command run beside it after a line other than DONE:
-// that is why every method of the backend that could meet a poll is called under mu.
+// session serves IDLE. go-imap runs Idle in a goroutine of its own, and lets the next command run
+// beside it after a line other than DONE: that is why every method of the backend that could meet a
+// poll is called under mu.
 type session struct {
 	imapserver.Session // the backend's; Idle of it is called without mu
 	conn               *imapserver.Conn
@@ -35,14 +36,24 @@ type session struct {
 	closed    bool
 }
 
-// turn is a mutex that goroutines in a [testing/synctest] bubble may wait for. A poll can take long.
+// turn is a mutex that goroutines in a [testing/synctest] bubble may wait for. A poll can take
+// long.
 type turn chan struct{}
 
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
 
-func newSession(inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users) imapserver.Session {
-	s := &session{Session: inner, conn: conn, options: options, users: users, closing: make(chan struct{}), mu: make(turn, 1)}
+func newSession(
+	inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users,
+) imapserver.Session {
+	s := &session{
+		Session: inner,
+		conn:    conn,
+		options: options,
+		users:   users,
+		closing: make(chan struct{}),
+		mu:      make(turn, 1),
+	}
 	return keep.Optional(s, inner)
 }
 
@@ -66,7 +77,8 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return s.pollUntil(w, stop, s.options.PollInterval, func() bool { return false })
 }
 
-// untilOver waits for the client to end its IDLE, which to it goes on when the backend has had enough: it is told only after DONE.
+// untilOver waits for the client to end its IDLE, which to it goes on when the backend has had
+// enough: it is told only after DONE.
 func (s *session) untilOver(stop <-chan struct{}) {
 	select {
 	case <-stop:
@@ -74,7 +86,8 @@ func (s *session) untilOver(stop <-chan struct{}) {
 	}
 }
 
-// endAfter ends the connection when the time is over; zero means never. After the function that it returns, it has ended or will not be.
+// endAfter ends the connection when the time is over; zero means never. After the function that it
+// returns, it has ended or will not be.
 func (s *session) endAfter(longest time.Duration) (stop func()) {
 	if longest == 0 {
 		return func() {}
@@ -107,7 +120,8 @@ func (s *session) bye(text string) {
 	}
 }
 
-// refuse waits for the client to send DONE, because go-imap has told it to go on already and reads nothing else.
+// refuse waits for the client to send DONE, because go-imap has told it to go on already and reads
+// nothing else.
 func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	select {
 	case <-stop:
@@ -127,8 +141,11 @@ func (s *session) mode(user string) Mode {
 	return s.options.Mode
 }
 
-// place waits for a place among the sessions of the user, and polls meanwhile. It returns nil if the IDLE is over before there is one.
-func (s *session) place(user string, w *imapserver.UpdateWriter, stop <-chan struct{}) (release func(), err error) {
+// place waits for a place among the sessions of the user, and polls meanwhile. It returns nil if
+// the IDLE is over before there is one.
+func (s *session) place(
+	user string, w *imapserver.UpdateWriter, stop <-chan struct{},
+) (release func(), err error) {
 	if release = s.users.acquire(user); release != nil {
 		return release, nil
 	}
@@ -139,8 +156,11 @@ func (s *session) place(user string, w *imapserver.UpdateWriter, stop <-chan str
 	return release, err
 }
 
-// pollUntil polls until stop is closed, the session is, a poll fails, or enough says so after a poll.
-func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, interval time.Duration, enough func() bool) error {
+// pollUntil polls until stop is closed, the session is, a poll fails, or enough says so after a
+// poll.
+func (s *session) pollUntil(
+	w *imapserver.UpdateWriter, stop <-chan struct{}, interval time.Duration, enough func() bool,
+) error {
 	timer := time.NewTimer(rand.N(interval))
 	defer timer.Stop()
 	for {
@@ -163,7 +183,8 @@ func (s *session) pollUntil(w *imapserver.UpdateWriter, stop <-chan struct{}, in
 	}
 }
 
-// pollOnce ends the connection when the backend cannot tell what is new: the client would take silence for no news.
+// pollOnce ends the connection when the backend cannot tell what is new: the client would take
+// silence for no news.
 func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
 	polled := false // not if it panics: go-imap catches that and leaves the client in IDLE
 	defer func() {
@@ -176,7 +197,8 @@ func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
 	return err
 }
 
-// Poll does nothing once the session is closed, or for an IDLE that a client has left without DONE, to log out.
+// Poll does nothing once the session is closed, or for an IDLE that a client has left without DONE,
+// to log out.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

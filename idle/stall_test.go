@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that stalls makes go-imap give up a command. What it takes the next byte for is then not what the client meant.
+// A client that stalls makes go-imap give up a command. What it takes the next byte for is then not
+// what the client meant.
 func TestNoWayAroundByStalling(t *testing.T) {
 	login := "0 LOGIN u p\r\n"
 	for name, pieces := range map[string][]string{

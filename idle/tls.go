@@ -10,16 +10,23 @@ import (
 
 // Mistakes that only show when a client is there. They end the server's Serve.
 var (
-	errServerTLS = errors.New("idle: the server offers STARTTLS above the listener, where IDLE could not be hidden: " +
-		"use idle.NewServer, or no TLSConfig")
-	errLoginDisabled = errors.New("idle: the server does not see that the listener is encrypted: use idle.NewServer, or InsecureAuth")
-	errBelowTLS      = errors.New("idle: the listener is below TLS and sees nothing of IMAP: give NewListener the TLS listener")
+	errServerTLS = errors.New(
+		"idle: the server offers STARTTLS above the listener, where IDLE could not be hidden: " +
+			"use idle.NewServer, or no TLSConfig",
+	)
+	errLoginDisabled = errors.New(
+		"idle: the server does not see that the listener is encrypted: use idle.NewServer, or InsecureAuth",
+	)
+	errBelowTLS = errors.New(
+		"idle: the listener is below TLS and sees nothing of IMAP: give NewListener the TLS listener",
+	)
 )
 
 // recordHandshake is the first byte of a TLS connection.
 const recordHandshake = 0x16
 
-// checkStacking looks at the first bytes of the client. An IMAP server greets before it reads, so whoever reads a handshake first is TLS.
+// checkStacking looks at the first bytes of the client. An IMAP server greets before it reads, so
+// whoever reads a handshake first is TLS.
 func (c *conn) checkStacking() error {
 	if c.unread[0] != recordHandshake || !c.dialogue.silent() {
 		return nil
@@ -64,7 +71,8 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // NetConn returns the connection that is wrapped.
 func (p *prefixed) NetConn() net.Conn { return p.Conn }
 
-// NetConn returns the connection that is wrapped, as that of [tls.Conn] does: the tls.Conn, if there is TLS, and below that the socket.
+// NetConn returns the connection that is wrapped, as that of [tls.Conn] does: the tls.Conn, if
+// there is TLS, and below that the socket.
 func (c *conn) NetConn() net.Conn {
 	c.transport.Lock()
 	defer c.transport.Unlock()

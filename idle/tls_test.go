@@ -42,11 +42,23 @@ func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 		"no mechanisms": mechanisms{},
 	}
 	scripts := [][]string{
-		{"a CAPABILITY", "b LOGIN u p", "c CAPABILITY", "d STARTTLS", "e UNAUTHENTICATE", "f CAPABILITY", "g STARTTLS x", "h LOGOUT"},
-		{"a AUTHENTICATE PLAIN AHUAcA==", "b CAPABILITY", "c AUTHENTICATE PLAIN AHUAcA==", "d STARTTLS", "e LOGOUT"},
+		{
+			"a CAPABILITY", "b LOGIN u p", "c CAPABILITY", "d STARTTLS", "e UNAUTHENTICATE", "f CAPABILITY",
+			"g STARTTLS x", "h LOGOUT",
+		},
+		{
+			"a AUTHENTICATE PLAIN AHUAcA==", "b CAPABILITY", "c AUTHENTICATE PLAIN AHUAcA==", "d STARTTLS",
+			"e LOGOUT",
+		},
 		{"a LOGIN {1+}", "u {1+}", "p", "b CAPABILITY", "c LOGOUT"},
-		{"a STARTTLS x", "b STARTTLS", "c CAPABILITY", "d STARTTLS", "e LOGIN u p", "f CAPABILITY", "g STARTTLS", "h LOGOUT"},
-		{"a starttls", "b AUTHENTICATE PLAIN AHUAcA==", "c AUTHENTICATE PLAIN AHUAcA==", "d CAPABILITY", "e LOGOUT"},
+		{
+			"a STARTTLS x", "b STARTTLS", "c CAPABILITY", "d STARTTLS", "e LOGIN u p", "f CAPABILITY",
+			"g STARTTLS", "h LOGOUT",
+		},
+		{
+			"a starttls", "b AUTHENTICATE PLAIN AHUAcA==", "c AUTHENTICATE PLAIN AHUAcA==", "d CAPABILITY",
+			"e LOGOUT",
+		},
 	}
 	for name, session := range sessions {
 		for _, transport := range []string{"plain", "TLS"} {
@@ -73,7 +85,8 @@ func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 	}
 }
 
-// converse sends the lines, and begins TLS where the server agrees to it. It returns all that the server said.
+// converse sends the lines, and begins TLS where the server agrees to it. It returns all that the
+// server said.
 func converse(t *testing.T, s server, transport string, lines []string) []string {
 	memory := imaptest.Listen()
 	var ln net.Listener = memory
@@ -90,7 +103,8 @@ func converse(t *testing.T, s server, transport string, lines []string) []string
 	said := []string{c.Line()}
 	for i, line := range lines {
 		c.Send(line)
-		if strings.HasSuffix(line, "+}") || i > 0 && strings.HasSuffix(lines[i-1], "+}") && !strings.Contains(line, " ") && line != "p" {
+		if strings.HasSuffix(line, "+}") ||
+			i > 0 && strings.HasSuffix(lines[i-1], "+}") && !strings.Contains(line, " ") && line != "p" {
 			continue
 		}
 		tag, command, ok := strings.Cut(line, " ")
@@ -114,12 +128,21 @@ func TestNoLoginInClear(t *testing.T) {
 			TLSConfig:  imaptest.ServerTLS(),
 		})), ln)
 		c := dial(t, ln)
-		assert.Equal(t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- STARTTLS LOGINDISABLED] IMAP server ready", c.Line())
+		assert.Equal(
+			t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- STARTTLS LOGINDISABLED] IMAP server ready",
+			c.Line(),
+		)
 		for _, command := range []string{"a LOGIN u p", "b login u p", "c AUTHENTICATE PLAIN", "d AUTHENTICATE PLAIN AHUAcA==",
 			"e authenticate plain =", "f LOGıN u p", "g AUTHENTıCATE PLAIN"} {
-			assert.Equal(t, "NO [PRIVACYREQUIRED] TLS is required to authenticate", imaptest.Last(c.Cmd(command)), command)
+			assert.Equal(
+				t, "NO [PRIVACYREQUIRED] TLS is required to authenticate", imaptest.Last(c.Cmd(command)),
+				command,
+			)
 		}
-		assert.Equal(t, "BAD [CLIENTBUG] This command is only valid in the authenticated state", imaptest.Last(c.Cmd("h LIST \"\" *")))
+		assert.Equal(
+			t, "BAD [CLIENTBUG] This command is only valid in the authenticated state",
+			imaptest.Last(c.Cmd("h LIST \"\" *")),
+		)
 	}
 }
 
@@ -184,10 +207,18 @@ func TestAHandshakeThatBeginsEarly(t *testing.T) {
 		accepted = c.NetConn()
 		return noIdle{t: t}, nil, nil
 	}
-	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()})), ln)
+	start(
+		t,
+		idle.NewServer(
+			quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()}),
+		),
+		ln,
+	)
 	conn, err := ln.Dial()
 	require.NoError(t, err)
-	c := imaptest.NewConn(t, tls.Client(&early{Conn: conn, line: "a STARTTLS\r\n", skip: 2}, imaptest.ClientTLS()))
+	c := imaptest.NewConn(
+		t, tls.Client(&early{Conn: conn, line: "a STARTTLS\r\n", skip: 2}, imaptest.ClientTLS()),
+	)
 	assert.True(t, imaptest.IsOK(c.Cmd("b LOGIN u p")))
 	assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("c IDLE")))
 	assert.NotContains(t, strings.Join(c.Cmd("d CAPABILITY"), "\n"), "IDLE")
@@ -242,7 +273,9 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 			assert.Contains(t, dial(t, ln).Line(), "* PREAUTH", "the others are still served")
 		})
 	}
-	assert.ErrorContains(t, idle.NewServer(&plainOptions).Serve(idle.NewListener(imaptest.Listen())), "below NewListener")
+	assert.ErrorContains(
+		t, idle.NewServer(&plainOptions).Serve(idle.NewListener(imaptest.Listen())), "below NewListener",
+	)
 }
 
 func TestNewListenerOnATLSListener(t *testing.T) {
@@ -263,7 +296,11 @@ func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
 	for _, command := range []string{"a STARTTLS ", "a STARTTLS \r"} {
 		synctest.Test(t, func(t *testing.T) {
 			ln := imaptest.Listen()
-			start(t, idle.NewServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})), ln)
+			start(
+				t,
+				idle.NewServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})),
+				ln,
+			)
 			c := dial(t, ln)
 			c.Line()
 			io.WriteString(c.Conn, command)

@@ -37,7 +37,9 @@ func (c checking) Unauthenticate() error {
 func (c checking) AuthenticateMechanisms() []string { return []string{"PLAIN", "OTHER"} }
 
 func (c checking) Authenticate(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, username, password string) error { return c.Login(username, password) }), nil
+	return sasl.NewPlainServer(
+		func(_, username, password string) error { return c.Login(username, password) },
+	), nil
 }
 
 func TestWhoIsInIdle(t *testing.T) {
@@ -70,13 +72,16 @@ func TestWhoIsInIdle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := false
-			newSession := idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return checking{user: new(string)}, nil, nil
-			}, &idle.Options{ModeFor: func(user string) idle.Mode {
-				asked = true
-				assert.Equal(t, test.want, user)
-				return idle.On
-			}})
+			newSession := idle.Wrap(
+				func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return checking{user: new(string)}, nil, nil
+				},
+				&idle.Options{ModeFor: func(user string) idle.Mode {
+					asked = true
+					assert.Equal(t, test.want, user)
+					return idle.On
+				}},
+			)
 			session, _, err := newSession(nil)
 			require.NoError(t, err)
 			for _, step := range test.steps {

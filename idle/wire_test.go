@@ -90,7 +90,9 @@ func stub(t testing.TB) idle.NewSessionFunc {
 // off starts a server without IDLE where clients may log in on a connection in clear.
 func off(t testing.TB, newSession idle.NewSessionFunc) *imaptest.Listener {
 	ln := imaptest.Listen()
-	start(t, idle.NewServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln)
+	start(
+		t, idle.NewServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln,
+	)
 	return ln
 }
 
@@ -101,15 +103,26 @@ func TestIdleIsNotOnTheWire(t *testing.T) {
 	start(t, server, idle.NewListener(ln))
 	for name, c := range map[string]*imaptest.Conn{"NewServer": dial(t, off(t, memory)), "NewListener": dial(t, ln)} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=PLAIN] IMAP server ready", c.Line())
+			assert.Equal(
+				t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=PLAIN] IMAP server ready", c.Line(),
+			)
 			for _, command := range []string{"a IDLE", "b idle", "c iDlE x", "d ıdle", "e IDLE (", "f IDLE {3}", "DONE"} {
 				tag, _, _ := strings.Cut(command, " ")
 				assert.Equal(t, []string{tag + " BAD Unknown command"}, c.Cmd(command))
 			}
-			assert.Equal(t, []string{"g OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- UNSELECT ENABLE UTF8=ACCEPT] Logged in"},
-				c.Cmd("g LOGIN karen pass"))
-			assert.Equal(t, []string{"* CAPABILITY IMAP4rev1 SASL-IR LITERAL- UNSELECT ENABLE UTF8=ACCEPT", "h OK CAPABILITY completed"},
-				c.Cmd("h CAPABILITY"))
+			assert.Equal(
+				t,
+				[]string{"g OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- UNSELECT ENABLE UTF8=ACCEPT] Logged in"},
+				c.Cmd("g LOGIN karen pass"),
+			)
+			assert.Equal(
+				t,
+				[]string{
+					"* CAPABILITY IMAP4rev1 SASL-IR LITERAL- UNSELECT ENABLE UTF8=ACCEPT",
+					"h OK CAPABILITY completed",
+				},
+				c.Cmd("h CAPABILITY"),
+			)
 			for _, command := range []string{"i IDLE", "j idle", "DONE", "k SELECT INBOX", "l IDLE", "done"} {
 				tag, _, _ := strings.Cut(command, " ")
 				if answer := c.Cmd(command); tag != "k" {
@@ -123,7 +136,10 @@ func TestIdleIsNotOnTheWire(t *testing.T) {
 
 func TestIdleIsAnsweredInOrder(t *testing.T) {
 	c := dial(t, off(t, stub(t)))
-	c.Send("a NOOP", "b IDLE", "c LOGIN u p", "d IDLE", "DONE", "e LIST \"\" \"x IDLE\"", "f Idle", "g LOGOUT")
+	c.Send(
+		"a NOOP", "b IDLE", "c LOGIN u p", "d IDLE", "DONE", "e LIST \"\" \"x IDLE\"", "f Idle",
+		"g LOGOUT",
+	)
 	var tags []string
 	for _, line := range c.Rest()[1:] {
 		if line[0] != '*' {
@@ -131,7 +147,9 @@ func TestIdleIsAnsweredInOrder(t *testing.T) {
 			tags = append(tags, words[0]+" "+words[1])
 		}
 	}
-	assert.Equal(t, []string{"a OK", "b BAD", "c OK", "d BAD", "DONE BAD", "e OK", "f BAD", "g OK"}, tags)
+	assert.Equal(
+		t, []string{"a OK", "b BAD", "c OK", "d BAD", "DONE BAD", "e OK", "f BAD", "g OK"}, tags,
+	)
 }
 
 // recorder keeps the messages that were appended, and the names.
@@ -152,7 +170,9 @@ func (r *recorder) Login(username, password string) error {
 	return nil
 }
 
-func (r *recorder) Append(mailbox string, lit imap.LiteralReader, _ *imap.AppendOptions) (*imap.AppendData, error) {
+func (r *recorder) Append(
+	mailbox string, lit imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	message, err := io.ReadAll(lit)
 	r.add(mailbox + "/" + string(message))
 	return nil, err
@@ -167,12 +187,27 @@ const tricky = "x IDLE\r\ny IDLE\r\nDONE\r\n* CAPABILITY IMAP4rev1 IDLE\r\n\r\nz
 
 func TestLiteralsAndStringsPassUntouched(t *testing.T) {
 	r := &recorder{noIdle: noIdle{t: t}}
-	c := dial(t, off(t, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil }))
+	c := dial(
+		t,
+		off(
+			t,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil },
+		),
+	)
 	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" + // not IMAP, but go-imap takes it for a string
 
-		"b APPEND x {80}\r\n" + tricky + strings.Repeat("-", 80-len(tricky)) + "\r\n" +
-		"c APPEND {6+}\r\nb IDLE (\\Seen) {0080+} \r\n" + tricky + strings.Repeat("+", 80-len(tricky)) + "\r\n" +
-		"d APPEND x UTF8 (~{80+}\r\n" + tricky + strings.Repeat("~", 80-len(tricky)) + ")\r\n" +
+		"b APPEND x {80}\r\n" + tricky + strings.Repeat(
+		"-",
+		80-len(tricky),
+	) + "\r\n" +
+		"c APPEND {6+}\r\nb IDLE (\\Seen) {0080+} \r\n" + tricky + strings.Repeat(
+		"+",
+		80-len(tricky),
+	) + "\r\n" +
+		"d APPEND x UTF8 (~{80+}\r\n" + tricky + strings.Repeat(
+		"~",
+		80-len(tricky),
+	) + ")\r\n" +
 		"e APPEND x {0+}\r\n\r\nf CREATE {0+}\r\n\r\n" +
 		"h CREATE a}b\r\n" +
 		"i IDLE\r\nj LOGOUT\r\n"
@@ -185,12 +220,9 @@ func TestLiteralsAndStringsPassUntouched(t *testing.T) {
 	}
 	answers := strings.Join(c.Rest(), "\n")
 	assert.Equal(t, []string{
-		"x IDLE\r\n/y IDLE\" {3}\r\nz IDLE\r\n",
-		"x/" + tricky + strings.Repeat("-", 80-len(tricky)),
+		"x IDLE\r\n/y IDLE\" {3}\r\nz IDLE\r\n", "x/" + tricky + strings.Repeat("-", 80-len(tricky)),
 		"b IDLE/" + tricky + strings.Repeat("+", 80-len(tricky)),
-		"x/" + tricky + strings.Repeat("~", 80-len(tricky)),
-		"x/", "",
-		"a}b",
+		"x/" + tricky + strings.Repeat("~", 80-len(tricky)), "x/", "", "a}b",
 	}, r.text)
 	assert.Contains(t, answers, "i BAD Unknown command\n* BYE")
 }
@@ -199,10 +231,15 @@ func TestAuthenticateExchangesPassUntouched(t *testing.T) {
 	c := dial(t, off(t, imaptest.Memory(imaptest.User("karen"))))
 	c.Line()
 	c.Send("a AUTHENTICATE PLAIN", "b IDLE", "c IDLE")
-	assert.Equal(t, []string{"+ =", "a BAD Malformed SASL response", "c BAD Unknown command"}, []string{c.Line(), c.Line(), c.Line()})
+	assert.Equal(
+		t, []string{"+ =", "a BAD Malformed SASL response", "c BAD Unknown command"},
+		[]string{c.Line(), c.Line(), c.Line()},
+	)
 	c.Send("d AUTHENTICATE PLAIN", "*")
 	assert.Equal(t, []string{"+ =", "d BAD AUTHENTICATE cancelled"}, c.Answer("d"))
-	c.Send("e AUTHENTICATE PLAIN", strings.Repeat("A", 5000)) // go-imap gives up in the middle of the line
+	c.Send(
+		"e AUTHENTICATE PLAIN", strings.Repeat("A", 5000),
+	) // go-imap gives up in the middle of the line
 	assert.Equal(t, "e NO [SERVERBUG] Internal server error", c.Answer("e")[1])
 
 	c = dial(t, off(t, imaptest.Memory(imaptest.User("karen"))))
@@ -259,7 +296,8 @@ func TestNoWayAround(t *testing.T) {
 	}
 }
 
-// exchange sends the input in one piece and returns all that the server says until it closes the connection.
+// exchange sends the input in one piece and returns all that the server says until it closes the
+// connection.
 func exchange(t testing.TB, ln *imaptest.Listener, input string) string {
 	conn, err := ln.Dial()
 	require.NoError(t, err)
@@ -285,7 +323,11 @@ func TestIMAP4rev2(t *testing.T) {
 			set[c] = struct{}{}
 		}
 		ln := imaptest.Listen()
-		start(t, idle.NewServer(quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true, Caps: set})), ln)
+		start(
+			t,
+			idle.NewServer(quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true, Caps: set})),
+			ln,
+		)
 		c := dial(t, ln)
 		c.Line()
 		require.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
@@ -318,7 +360,8 @@ func TestIMAP4rev2IsNoMoreEnabledAfterUnauthenticate(t *testing.T) {
 	}
 }
 
-// go-imap takes a literal of up to 4096 bytes outside of APPEND. It overlooks a longer one, and reads on where that begins.
+// go-imap takes a literal of up to 4096 bytes outside of APPEND. It overlooks a longer one, and
+// reads on where that begins.
 func TestTheLongestLiteralThatIsNoMessage(t *testing.T) {
 	const inside = "x\r\nb IDLE\r\nd NOOP "
 	for size, idles := range map[int]bool{4096: false, 4097: true} {
@@ -337,8 +380,14 @@ func TestNetConnLeadsToTheSocket(t *testing.T) {
 		return imaptest.Stub{}, nil, nil
 	}
 	plain, secure := imaptest.Listen(), imaptest.Listen()
-	start(t, idle.NewServer(quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()})),
-		plain, tls.NewListener(secure, imaptest.ServerTLS()))
+	start(
+		t,
+		idle.NewServer(
+			quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()}),
+		),
+		plain,
+		tls.NewListener(secure, imaptest.ServerTLS()),
+	)
 	type netConn interface{ NetConn() net.Conn }
 
 	c := dial(t, plain)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// activity is what goes on on a connection, for others to see. A connection runs one command at once, and IDLE beside it when the client
-// breaks that off with something else than DONE.
+// activity is what goes on on a connection, for others to see. A connection runs one command at
+// once, and IDLE beside it when the client breaks that off with something else than DONE.
 type activity struct {
 	mu      sync.Mutex
 	command string    // "" if none
@@ -14,7 +14,8 @@ type activity struct {
 	since   time.Time // of command or, if there is none, of silence
 	idling  int
 
-	// For the stall watch, while a FETCH runs: what the client had confirmed at the last look, and since when it is no more.
+	// For the stall watch, while a FETCH runs: what the client had confirmed at the last look, and
+	// since when it is no more.
 	sent      uint64
 	sentSince time.Time
 }
@@ -53,7 +54,8 @@ func (a *activity) idle(n int) {
 	a.mu.Unlock()
 }
 
-// silentSince returns since when the client has not sent a command; ok is false while one runs, IDLE among them.
+// silentSince returns since when the client has not sent a command; ok is false while one runs,
+// IDLE among them.
 func (a *activity) silentSince() (since time.Time, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

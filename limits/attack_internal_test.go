@@ -22,13 +22,29 @@ func (nobody) Login(string, string) error       { return imapserver.ErrAuthFaile
 func (nobody) AuthenticateMechanisms() []string { return []string{"PLAIN"} }
 
 func (n nobody) Authenticate(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, username, password string) error { return n.Login(username, password) }), nil
+	return sasl.NewPlainServer(
+		func(_, username, password string) error { return n.Login(username, password) },
+	), nil
 }
 
 // held returns how many entries the limiter has by user or address, and how many bytes of names.
 func (l *Limiter) held() (entries, names int) {
-	entries = len(l.logins.users.entries) + len(l.logins.evicted.entries) + len(l.logins.ips.entries) + len(l.logins.pairs.entries) +
-		len(l.fetches.users.entries) + len(l.searches.users.entries) + len(l.flights.keys.entries)
+	entries = len(
+		l.logins.users.entries,
+	) + len(
+		l.logins.evicted.entries,
+	) + len(
+		l.logins.ips.entries,
+	) + len(
+		l.logins.pairs.entries,
+	) +
+		len(
+			l.fetches.users.entries,
+		) + len(
+		l.searches.users.entries,
+	) + len(
+		l.flights.keys.entries,
+	)
 	for _, s := range l.sessions.all() {
 		names += len(s.identity.Load().user) + len(s.user) + len(s.turn) + len(s.account.name)
 		if s.exchange != nil {
@@ -38,7 +54,8 @@ func (l *Limiter) held() (entries, names int) {
 	return entries, names
 }
 
-// While the connections are there nothing is held for the names that were tried on them, and when they are gone nothing at all.
+// While the connections are there nothing is held for the names that were tried on them, and when
+// they are gone nothing at all.
 func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 	long := strings.Repeat("x", 20_000)
 	for name, test := range map[string]struct{ user, address string }{
@@ -55,10 +72,13 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 			t.Run(name+" by "+way, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					limiter := New(DefaultOptions())
-					server := imaptest.NewServer(t, &imapserver.Options{InsecureAuth: true, NewSession: limiter.Wrap(
-						func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-							return nobody{}, nil, nil
-						})})
+					server := imaptest.NewServer(
+						t,
+						&imapserver.Options{InsecureAuth: true, NewSession: limiter.Wrap(
+							func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+								return nobody{}, nil, nil
+							})},
+					)
 					for i := range 200 {
 						number := func(format string) string {
 							if !strings.Contains(format, "%") {
@@ -72,7 +92,9 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 						}
 						c := imaptest.NewConn(t, server.DialFrom(number(test.address)))
 						c.Line()
-						assert.Equal(t, "NO [AUTHENTICATIONFAILED] Authentication failed", imaptest.Last(c.Cmd(login(user))))
+						assert.Equal(
+							t, "NO [AUTHENTICATIONFAILED] Authentication failed", imaptest.Last(c.Cmd(login(user))),
+						)
 					}
 					synctest.Wait()
 					entries, names := limiter.held()

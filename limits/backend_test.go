@@ -15,7 +15,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// backend is what the tests wrap: any user with the password "pass" may log in, and a test can say what a command does.
+// backend is what the tests wrap: any user with the password "pass" may log in, and a test can say
+// what a command does.
 type backend struct {
 	login  func(username, password string) error
 	fetch  func(user string) error
@@ -25,7 +26,9 @@ type backend struct {
 	connections, checks, fetches, searches, closes atomic.Int64
 }
 
-func (b *backend) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (b *backend) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	b.connections.Add(1)
 	return &backendSession{backend: b}, nil, nil
 }
@@ -57,7 +60,9 @@ func (s *backendSession) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.Fetch
 	return nil
 }
 
-func (s *backendSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *backendSession) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	s.backend.searches.Add(1)
 	if s.backend.search != nil {
 		if err := s.backend.search(s.user); err != nil {
@@ -86,7 +91,8 @@ func (s unauthenticating) Unauthenticate() error {
 	return nil
 }
 
-// saslSession is a backend session with SASL mechanisms of its own, each of which is a list of steps.
+// saslSession is a backend session with SASL mechanisms of its own, each of which is a list of
+// steps.
 type saslSession struct {
 	*backendSession
 	steps map[string]func() sasl.Server
@@ -121,10 +127,13 @@ func serve(t testing.TB, b *backend, options *limits.Options) *server {
 	return serveSessions(t, b, b.NewSession, options)
 }
 
-func serveSessions(t testing.TB, b *backend, newSession limits.NewSessionFunc, options *limits.Options) *server {
+func serveSessions(
+	t testing.TB, b *backend, newSession limits.NewSessionFunc, options *limits.Options,
+) *server {
 	s := &server{backend: b, t: t, limiter: limits.New(options)}
 	t.Cleanup(func() {
-		// The last thing of all: a backend that sleeps for a command whose client is gone wakes up before the bubble ends.
+		// The last thing of all: a backend that sleeps for a command whose client is gone wakes up
+		// before the bubble ends.
 		time.Sleep(time.Hour)
 		s.inUse(limits.Stats{})
 		assert.Zero(t, s.limiter.Entries(), "entries of maps")
@@ -147,7 +156,8 @@ func (s *server) dial(address string) *imaptest.Conn {
 	return c
 }
 
-// login connects from the address and logs in with the right password, and returns the connection with the answer.
+// login connects from the address and logs in with the right password, and returns the connection
+// with the answer.
 func (s *server) login(address, user string) (*imaptest.Conn, string) {
 	c := s.dial(address)
 	return c, imaptest.Last(c.Cmd("a LOGIN " + user + " pass"))

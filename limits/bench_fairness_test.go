@@ -21,7 +21,8 @@ const (
 	requestTime = 5 * time.Millisecond
 )
 
-// workers is a backend, or a limit in front of one, that lets so many in at once, first come first served.
+// workers is a backend, or a limit in front of one, that lets so many in at once, first come first
+// served.
 type workers chan struct{}
 
 func (w workers) enter() (leave func()) {
@@ -35,7 +36,9 @@ type queued struct {
 	queue workers
 }
 
-func (s *queued) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *queued) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	defer s.queue.enter()()
 	return s.Session.Fetch(w, numSet, options)
 }
@@ -52,9 +55,10 @@ func (s *worked) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions)
 	return nil
 }
 
-// How long five light users, each with one connection, wait for a FETCH of 5 ms beside 60 heavy users with 10 connections each, who FETCH
-// without a pause, and how many FETCHes the heavy ones get answered: with a limit of 50 for the server and 10 for a user, by turns; with one
-// queue of 50 for the server; and without limits, where the queue is that for the backend's own 50 workers.
+// How long five light users, each with one connection, wait for a FETCH of 5 ms beside 60 heavy
+// users with 10 connections each, who FETCH without a pause, and how many FETCHes the heavy ones
+// get answered: with a limit of 50 for the server and 10 for a user, by turns; with one queue of 50
+// for the server; and without limits, where the queue is that for the backend's own 50 workers.
 //
 //	go test -run '^$' -bench LightUser -benchtime 1x ./limits
 func BenchmarkLightUserBesideHeavyOnes(b *testing.B) {
@@ -74,9 +78,11 @@ func BenchmarkLightUserBesideHeavyOnes(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			pool := make(workers, serverSlots)
-			newSession := test.wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return &worked{workers: pool}, nil, nil
-			})
+			newSession := test.wrap(
+				func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return &worked{workers: pool}, nil, nil
+				},
+			)
 			for b.Loop() {
 				benchmarkLightUsers(b, newSession)
 			}
@@ -135,7 +141,8 @@ func benchmarkLightUsers(b *testing.B, newSession limits.NewSessionFunc) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// logins logs in to a server and hands out the sessions, whose methods can then be called without the cost of a connection.
+// logins logs in to a server and hands out the sessions, whose methods can then be called without
+// the cost of a connection.
 type logins struct {
 	server *imaptest.Server
 	last   imapserver.Session

@@ -8,8 +8,8 @@ import (
 	"github.com/imapgate/imapgate/internal/fold"
 )
 
-// The memory that the limiter holds for each user with one session when a million are logged in, each from an address of its own, and
-// after all have left.
+// The memory that the limiter holds for each user with one session when a million are logged in,
+// each from an address of its own, and after all have left.
 //
 //	go test -run '^$' -bench MillionUsers -benchtime 1x ./limits
 func BenchmarkMillionUsers(b *testing.B) {

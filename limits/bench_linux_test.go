@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// What 10,000 waiting commands cost in CPU time while they wait, with a look every half second whether their clients are still there.
+// What 10,000 waiting commands cost in CPU time while they wait, with a look every half second
+// whether their clients are still there.
 //
 //	go test -run '^$' -bench Waiting -benchtime 1x ./limits
 func BenchmarkWaiting(b *testing.B) {

@@ -12,8 +12,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// How many times a UID SEARCH of 200 ms runs that one user sends on 50 connections at once, where three SEARCHes of a user may run at once,
-// and the time until all are answered: shared and not.
+// How many times a UID SEARCH of 200 ms runs that one user sends on 50 connections at once, where
+// three SEARCHes of a user may run at once, and the time until all are answered: shared and not.
 //
 //	go test -run '^$' -bench FiftySearches -benchtime 1x ./limits
 func BenchmarkFiftySearches(b *testing.B) {
@@ -26,8 +26,12 @@ func BenchmarkFiftySearches(b *testing.B) {
 					time.Sleep(200 * time.Millisecond)
 					return nil
 				}}
-				limiter := limits.New(&limits.Options{MaxSearchesPerUser: 3, SearchTimeout: 30 * time.Second, ShareSearches: share})
-				server := imaptest.NewServer(b, &imapserver.Options{NewSession: limiter.Wrap(mail.NewSession), InsecureAuth: true})
+				limiter := limits.New(
+					&limits.Options{MaxSearchesPerUser: 3, SearchTimeout: 30 * time.Second, ShareSearches: share},
+				)
+				server := imaptest.NewServer(
+					b, &imapserver.Options{NewSession: limiter.Wrap(mail.NewSession), InsecureAuth: true},
+				)
 				clients := make([]*imaptest.Conn, 50)
 				for i := range clients {
 					clients[i] = server.Login("karen", "pass")

@@ -83,8 +83,8 @@ func benchmarkSearch(b *testing.B, session imapserver.Session, kind imapserver.N
 	}
 }
 
-// The time until all of 200 logins of one user at once are answered, where a password check costs what a cautious PBKDF2 does, and how
-// many checks that took.
+// The time until all of 200 logins of one user at once are answered, where a password check costs
+// what a cautious PBKDF2 does, and how many checks that took.
 //
 //	go test -run '^$' -bench LoginStorm -benchtime 5x ./limits
 func BenchmarkLoginStorm(b *testing.B) {
@@ -106,7 +106,8 @@ func BenchmarkLoginStorm(b *testing.B) {
 					all.Go(func() {
 						c := server.Dial()
 						c.Line()
-						if answer := imaptest.Last(c.Cmd("a LOGIN karen pass")); !strings.HasPrefix(answer, "OK") && answer != noUserLogins {
+						if answer := imaptest.Last(c.Cmd("a LOGIN karen pass")); !strings.HasPrefix(answer, "OK") &&
+							answer != noUserLogins {
 							b.Errorf("login: %s", answer)
 						}
 					})

@@ -20,8 +20,8 @@ type Client struct {
 	Limits ClientLimits
 }
 
-// ClientLimits are the limits that can differ from client to client; the fields of the same names in [Options] give their meaning. Zero
-// means no limit, and so does a negative value.
+// ClientLimits are the limits that can differ from client to client; the fields of the same names
+// in [Options] give their meaning. Zero means no limit, and so does a negative value.
 type ClientLimits struct {
 	MaxConnectionsPerIP int // asked for before the user is known
 	MaxLoginsPerUser    int
@@ -38,7 +38,8 @@ type clientLimits struct {
 	exempt bool // from these and from all others
 }
 
-// client is the other end of a connection: what it is counted by, what its limits are, and whether it is still there.
+// client is the other end of a connection: what it is counted by, what its limits are, and whether
+// it is still there.
 type client struct {
 	limiter *Limiter
 	conn    *imapserver.Conn
@@ -49,7 +50,8 @@ type client struct {
 
 	activity activity
 
-	// Only the goroutine of the connection changes the identity; SetOptions computes the limits anew.
+	// Only the goroutine of the connection changes the identity; SetOptions computes the limits
+	// anew.
 	identity atomic.Pointer[identity]
 	limits   atomic.Pointer[clientLimits]
 }
@@ -67,8 +69,8 @@ func (c *client) identify(user string) {
 	c.refreshLimits()
 }
 
-// refreshLimits computes the limits by the options and the identity of now. No lock is held while LimitsFor runs: if either has changed
-// meanwhile it starts again.
+// refreshLimits computes the limits by the options and the identity of now. No lock is held while
+// LimitsFor runs: if either has changed meanwhile it starts again.
 func (c *client) refreshLimits() {
 	for {
 		settings, who := c.limiter.settings.Load(), c.identity.Load()
@@ -77,7 +79,11 @@ func (c *client) refreshLimits() {
 		case settings.isExempt(c.addr):
 			limits = &clientLimits{exempt: true}
 		case settings.LimitsFor != nil:
-			limits = &clientLimits{ClientLimits: settings.LimitsFor(Client{who.user, c.addr, who.tls, settings.everybody.ClientLimits})}
+			limits = &clientLimits{
+				ClientLimits: settings.LimitsFor(
+					Client{who.user, c.addr, who.tls, settings.everybody.ClientLimits},
+				),
+			}
 		}
 		c.limits.Store(limits)
 		if c.limiter.settings.Load() == settings && c.identity.Load() == who {
@@ -109,5 +115,7 @@ func newSettings(o Options) *settings {
 func (s *settings) limitsUserLogins() bool { return s.MaxLoginsPerUser > 0 || s.LimitsFor != nil }
 
 func (s *settings) isExempt(addr netip.Addr) bool {
-	return slices.ContainsFunc(s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return slices.ContainsFunc(
+		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
+	)
 }

@@ -102,8 +102,10 @@ func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.Equal(t, 5, s.limiter.Stats().Fetches)
-		assert.Equal(t, []string{"* BYE [LIMIT] Too many connections"}, imaptest.NewConn(t, s.DialFrom("192.0.2.1")).Rest(),
-			"they count for the others")
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] Too many connections"},
+			imaptest.NewConn(t, s.DialFrom("192.0.2.1")).Rest(), "they count for the others",
+		)
 	})
 }
 
@@ -119,7 +121,10 @@ func TestSilentSessionsOfExemptNetworksAreNotEvicted(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		_, answer := s.login("192.0.2.1", "karen")
 		assert.Contains(t, answer, "OK")
-		assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+			silent.Rest(),
+		)
 		assert.True(t, imaptest.IsOK(webmail.Cmd("n NOOP")))
 	})
 }
@@ -162,7 +167,9 @@ func TestDryRunRefusesNothing(t *testing.T) {
 				c.Send("x FETCH 1 FLAGS")
 				synctest.Wait()
 			}
-			s.commandsInUse(limits.Stats{Fetches: 3, FetchesWaiting: 3}) // one by its turn, two because the queue is full
+			s.commandsInUse(
+				limits.Stats{Fetches: 3, FetchesWaiting: 3},
+			) // one by its turn, two because the queue is full
 			for _, c := range conns {
 				assert.True(t, imaptest.IsOK(c.Answer("x")))
 			}
@@ -182,7 +189,9 @@ func TestDryRunRefusesNothing(t *testing.T) {
 
 func TestSessionsShowWhoHoldsAndWaitsForWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{fetch: newWork(time.Hour).do}, &limits.Options{MaxFetches: 1, MaxLoginsPerUser: 5})
+		s := serve(
+			t, &backend{fetch: newWork(time.Hour).do}, &limits.Options{MaxFetches: 1, MaxLoginsPerUser: 5},
+		)
 		connected := time.Now()
 		s.dial("2001:db8::1")
 		time.Sleep(time.Second)
@@ -202,7 +211,15 @@ func TestSessionsShowWhoHoldsAndWaitsForWhat(t *testing.T) {
 		assert.Equal(t, []limits.SessionInfo{
 			{Addr: netip.MustParseAddr("2001:db8::1"), Connected: at(0), Since: at(0)},
 			{User: "karen", Addr: addr, LoggedIn: true, Connected: at(1), Command: "FETCH", Since: at(3)},
-			{User: "bob", Addr: addr, LoggedIn: true, Connected: at(2), Command: "FETCH", Waiting: true, Since: at(4)},
+			{
+				User:      "bob",
+				Addr:      addr,
+				LoggedIn:  true,
+				Connected: at(2),
+				Command:   "FETCH",
+				Waiting:   true,
+				Since:     at(4),
+			},
 			{User: "eve", Addr: addr, LoggedIn: true, Connected: at(3), Command: "IDLE", Since: at(4)},
 		}, s.limiter.Sessions())
 		s.limiter.Close()
@@ -223,7 +240,9 @@ func TestTheQueueIsBounded(t *testing.T) {
 			s.selected(user).Send(cmd.line)
 			synctest.Wait()
 		}
-		took := elapsed(func() { assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("karen").Cmd(cmd.line))) })
+		took := elapsed(
+			func() { assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("karen").Cmd(cmd.line))) },
+		)
 		assert.Zero(t, took)
 		s.selected("eve").Send(cmd.line)
 		synctest.Wait()
@@ -246,7 +265,10 @@ func TestEventsGoByTheirNames(t *testing.T) {
 	for kind := limits.EventKind(-1); kind <= limits.Failed+1; kind++ {
 		names = append(names, kind.String())
 	}
-	assert.Equal(t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,failed,unknown", strings.Join(names, ","))
+	assert.Equal(
+		t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,failed,unknown",
+		strings.Join(names, ","),
+	)
 }
 
 func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
@@ -254,7 +276,9 @@ func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
 		options := limits.DefaultOptions()
 		options.Exempt = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}
 		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
-		took := elapsed(func() { assert.Equal(t, map[string]int{"OK": 50}, s.storm(50, "2001:db8::1", "karen", "pass")) })
+		took := elapsed(
+			func() { assert.Equal(t, map[string]int{"OK": 50}, s.storm(50, "2001:db8::1", "karen", "pass")) },
+		)
 		assert.Equal(t, time.Second, took)
 	})
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// counter counts connections, all together and by network. A semaphore would do if its size could change.
+// counter counts connections, all together and by network. A semaphore would do if its size could
+// change.
 type counter struct {
 	mu    sync.Mutex
 	total int
 	ips   table[netip.Prefix, int]
 }
 
-// acquire counts a connection of the client, and returns what takes it off again. If there is a refusal it is not counted, except under
-// DryRun.
+// acquire counts a connection of the client, and returns what takes it off again. If there is a
+// refusal it is not counted, except under DryRun.
 func (n *counter) acquire(c *client) (release func(), refusal *imap.Error) {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	n.mu.Lock()
@@ -39,7 +40,8 @@ func (n *counter) acquire(c *client) (release func(), refusal *imap.Error) {
 	}), refusal
 }
 
-// addTo changes the count of a key by n. The zero key is not counted, and at zero the entry is deleted.
+// addTo changes the count of a key by n. The zero key is not counted, and at zero the entry is
+// deleted.
 func addTo[K comparable](counts *table[K, int], key K, n int) {
 	var none K
 	if key == none {

@@ -21,7 +21,9 @@ func TestMaxConnections(t *testing.T) {
 
 		refused := imaptest.NewConn(t, s.DialFrom("192.0.2.3"))
 		assert.Equal(t, []string{"* BYE [LIMIT] Too many connections"}, refused.Rest())
-		assert.EqualValues(t, 2, s.connections.Load(), "the backend hears nothing of a refused connection")
+		assert.EqualValues(
+			t, 2, s.connections.Load(), "the backend hears nothing of a refused connection",
+		)
 		s.inUse(limits.Stats{Connections: 2})
 
 		first.Close()
@@ -45,7 +47,9 @@ func TestDryRunRefusesNoConnection(t *testing.T) {
 			synctest.Wait()
 			s.inUse(limits.Stats{Connections: 1})
 			refused := s.limiter.Stats().Refused
-			assert.EqualValues(t, 1, refused.Connections+refused.ConnectionsPerIP, "it is told what would have been refused")
+			assert.EqualValues(
+				t, 1, refused.Connections+refused.ConnectionsPerIP, "it is told what would have been refused",
+			)
 			assert.NotContains(t, s.Log(), "panic")
 		})
 	}
@@ -72,7 +76,9 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 				s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1})
 				first := s.dial(test.here)
 				refused := imaptest.NewConn(t, s.DialFrom(test.same))
-				assert.Equal(t, []string{"* BYE [LIMIT] Too many connections from this address!"}, refused.Rest())
+				assert.Equal(
+					t, []string{"* BYE [LIMIT] Too many connections from this address!"}, refused.Rest(),
+				)
 				s.dial(test.other)
 				s.inUse(limits.Stats{Connections: 2})
 				assert.EqualValues(t, 1, s.limiter.Stats().Refused.ConnectionsPerIP)
@@ -90,7 +96,9 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 
 func TestConnectionsWithoutAnAddressHaveNoIPLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1, MaxLoginsPerIP: 1, MaxLoginsPerUser: 2})
+		s := serve(
+			t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1, MaxLoginsPerIP: 1, MaxLoginsPerUser: 2},
+		)
 		for range 2 {
 			_, answer := s.login("", "karen")
 			assert.Contains(t, answer, "OK")

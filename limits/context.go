@@ -13,9 +13,9 @@ type timeLimit struct {
 	tooLong *imap.Error
 }
 
-// commandContext returns a context for a command, which ends with an *imap.Error for its cause: errClientGone when gone is true, or the
-// client has hung up if that is nil; the limit's when that is reached; ErrClosed when the limiter is closed. The function must be called at
-// the end.
+// commandContext returns a context for a command, which ends with an *imap.Error for its cause:
+// errClientGone when gone is true, or the client has hung up if that is nil; the limit's when that
+// is reached; ErrClosed when the limiter is closed. The function must be called at the end.
 func (s *session) commandContext(limit timeLimit, gone func() bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(s.limiter.open)
 	cancelTimeout := context.CancelFunc(func() {})
@@ -39,9 +39,11 @@ func (s *session) commandContext(limit timeLimit, gone func() bool) (context.Con
 	}
 }
 
-// stopped returns why the context of a command that began at start ended before the command did, nil if it did not. Then the command's
-// result may be incomplete, whatever the backend says.
-func (s *session) stopped(ctx context.Context, command string, limit timeLimit, start time.Time) error {
+// stopped returns why the context of a command that began at start ended before the command did,
+// nil if it did not. Then the command's result may be incomplete, whatever the backend says.
+func (s *session) stopped(
+	ctx context.Context, command string, limit timeLimit, start time.Time,
+) error {
 	reason, ok := context.Cause(ctx).(*imap.Error)
 	if !ok {
 		if s.dryRun() && limit.max > 0 && time.Since(start) >= limit.max {

@@ -19,8 +19,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// stoppable is a backend session whose commands run until they are told to stop. With shorten it then says that all is well, as a
-// careless one might.
+// stoppable is a backend session whose commands run until they are told to stop. With shorten it
+// then says that all is well, as a careless one might.
 type stoppable struct {
 	backendSession
 	running chan struct{}
@@ -38,18 +38,24 @@ func (s *stoppable) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s *stoppable) FetchContext(ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
+func (s *stoppable) FetchContext(
+	ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions,
+) error {
 	return s.wait(ctx)
 }
 
-func (s *stoppable) SearchContext(ctx context.Context, _ imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *stoppable) SearchContext(
+	ctx context.Context, _ imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return &imap.SearchData{All: imap.UIDSetNum(1)}, s.wait(ctx)
 }
 
 // pass is a wrapper that does not touch FETCH and SEARCH.
 type pass struct{ imapserver.Session }
 
-func stoppableBackend(b *backend, running chan struct{}, shorten, wrapped bool) limits.NewSessionFunc {
+func stoppableBackend(
+	b *backend, running chan struct{}, shorten, wrapped bool,
+) limits.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		var session imapserver.Session = &stoppable{backendSession{backend: b}, running, shorten}
 		if wrapped {
@@ -78,7 +84,9 @@ func TestACommandThatTakesTooLongIsStopped(t *testing.T) {
 					assert.Equal(t, time.Minute, took)
 					for _, search := range []string{"x SEARCH ALL", "x UID SEARCH ALL"} {
 						took = elapsed(func() {
-							assert.Equal(t, []string{"x NO [LIMIT] SEARCH took too long"}, c.Cmd(search), "never a shortened result")
+							assert.Equal(
+								t, []string{"x NO [LIMIT] SEARCH took too long"}, c.Cmd(search), "never a shortened result",
+							)
 						})
 						assert.Equal(t, 2*time.Minute, took)
 					}
@@ -96,8 +104,12 @@ func TestACommandThatTakesTooLongIsStopped(t *testing.T) {
 func TestCloseStopsWhatCanBeStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, stoppableBackend(b, nil, true, false), &limits.Options{ShareSearches: true})
-		conns := []*imaptest.Conn{s.selected("karen"), s.selected("karen"), s.selected("karen"), s.selected("karen")}
+		s := serveSessions(
+			t, b, stoppableBackend(b, nil, true, false), &limits.Options{ShareSearches: true},
+		)
+		conns := []*imaptest.Conn{
+			s.selected("karen"), s.selected("karen"), s.selected("karen"), s.selected("karen"),
+		}
 		for i, c := range conns {
 			c.Send([]string{"x FETCH 1 FLAGS", "x SEARCH ALL", "x UID SEARCH ALL", "x UID SEARCH ALL"}[i])
 			synctest.Wait()
@@ -119,7 +131,9 @@ func TestACommandIsStoppedWhenItsClientHangsUp(t *testing.T) {
 			t.Parallel()
 			b, running := &backend{}, make(chan struct{})
 			events := make(chan limits.Event, 1)
-			limiter := limits.New(&limits.Options{ShareSearches: true, OnEvent: func(e limits.Event) { events <- e }})
+			limiter := limits.New(
+				&limits.Options{ShareSearches: true, OnEvent: func(e limits.Event) { events <- e }},
+			)
 			address := listenTCP(t, plain, limiter.Wrap(stoppableBackend(b, running, false, false)))
 			conn, err := net.Dial("tcp", address)
 			require.NoError(t, err)
@@ -178,7 +192,9 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 // patient is a backend session that takes a context, and longer than it may.
 type patient struct{ backendSession }
 
-func (s *patient) FetchContext(ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
+func (s *patient) FetchContext(
+	ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions,
+) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -201,9 +217,14 @@ func TestNobodyIsStoppedUnderDryRunOrInAnExemptNetwork(t *testing.T) {
 				var events []limits.Event
 				test.options.MaxFetchTime = time.Minute
 				test.options.OnEvent = func(e limits.Event) { events = append(events, e) }
-				s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return &patient{backendSession{backend: b}}, nil, nil
-				}, &test.options)
+				s := serveSessions(
+					t,
+					b,
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return &patient{backendSession{backend: b}}, nil, nil
+					},
+					&test.options,
+				)
 				assert.True(t, imaptest.IsOK(s.selected("karen").Cmd("x FETCH 1 FLAGS")))
 				require.Len(t, events, test.told)
 				for _, e := range events {

@@ -22,8 +22,11 @@ func (s *session) checkTerms(criteria *imap.SearchCriteria) *imap.Error {
 	}
 }
 
-// List passes the patterns on with runs of wildcards folded into one, which match the same, or refuses them.
-func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+// List passes the patterns on with runs of wildcards folded into one, which match the same, or
+// refuses them.
+func (s *session) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	defer s.running(commandList)()
 	if max := s.limiter.settings.Load().MaxListWildcards; max > 0 && !s.limits.Load().exempt {
 		folded := make([]string, len(patterns))
@@ -39,7 +42,8 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	return s.Session.List(w, ref, patterns, options)
 }
 
-// foldWildcards returns the pattern with each run of wildcards made one, * if there is a * in it, and how many that leaves.
+// foldWildcards returns the pattern with each run of wildcards made one, * if there is a * in it,
+// and how many that leaves.
 func foldWildcards(pattern string) (folded string, wildcards int) {
 	out := make([]byte, 0, len(pattern))
 	inRun := false
@@ -61,9 +65,12 @@ func foldWildcards(pattern string) (folded string, wildcards int) {
 }
 
 // Append refuses a message that is too large. The server reads and discards it then.
-func (s *session) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *session) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	defer s.running(commandAppend)()
-	if max := s.limiter.settings.Load().MaxAppendSize; max > 0 && r.Size() > max && !s.limits.Load().exempt &&
+	if max := s.limiter.settings.Load().MaxAppendSize; max > 0 && r.Size() > max &&
+		!s.limits.Load().exempt &&
 		s.refuses(Event{Command: commandAppend, User: s.user}, ErrAppendSize) {
 		return nil, ErrAppendSize
 	}

@@ -15,14 +15,17 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// listing is a backend session that remembers the patterns it was asked for, and how much was appended.
+// listing is a backend session that remembers the patterns it was asked for, and how much was
+// appended.
 type listing struct {
 	backendSession
 	mu       *sync.Mutex
 	patterns *[]string
 }
 
-func (s *listing) List(_ *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions) error {
+func (s *listing) List(
+	_ *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	*s.patterns = append(*s.patterns, strings.Join(patterns, " "))
@@ -46,9 +49,14 @@ func TestMaxListWildcards(t *testing.T) {
 				var patterns []string
 				var mu sync.Mutex
 				b := &backend{}
-				s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return &listing{backendSession{backend: b}, &mu, &patterns}, nil, nil
-				}, limits.DefaultOptions())
+				s := serveSessions(
+					t,
+					b,
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return &listing{backendSession{backend: b}, &mu, &patterns}, nil, nil
+					},
+					limits.DefaultOptions(),
+				)
 				c, _ := s.login("192.0.2.1", "karen")
 				answer := imaptest.Last(c.Cmd("x " + test.list))
 				mu.Lock()
@@ -113,13 +121,18 @@ func TestMaxSearchDepthNeedsNoOtherLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, &backend{}, &limits.Options{MaxSearchDepth: 1}).selected("karen")
 		assert.Contains(t, imaptest.Last(c.Cmd("x SEARCH SEEN UNSEEN")), "OK")
-		assert.Equal(t, "NO [LIMIT] Search terms are nested too deep", imaptest.Last(c.Cmd("y SEARCH NOT SEEN")))
+		assert.Equal(
+			t, "NO [LIMIT] Search terms are nested too deep", imaptest.Last(c.Cmd("y SEARCH NOT SEEN")),
+		)
 	})
 }
 
 func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{}, &limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}})
+		s := serve(
+			t, &backend{},
+			&limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}},
+		)
 		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [LIMIT] The message is too large"} {
 			c, _ := s.login(address, "karen")
 			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)

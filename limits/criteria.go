@@ -17,9 +17,11 @@ const recent = imap.Flag("\\Recent")
 // maxSharedDepth bounds what it costs to compare SEARCHes: each level writes anew what is below it.
 const maxSharedDepth = 30
 
-// searchKey returns a string that is the same for all UID SEARCHes that look for the same, however they were written: in whatever order and
-// case of what has no order or case, with whatever repetitions. ok is false for those whose answer depends on the session that asks:
-// sequence numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell case apart.
+// searchKey returns a string that is the same for all UID SEARCHes that look for the same, however
+// they were written: in whatever order and case of what has no order or case, with whatever
+// repetitions. ok is false for those whose answer depends on the session that asks: sequence
+// numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell
+// case apart.
 func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
 	if _, depth := countTerms(criteria); options.ReturnSave || depth > maxSharedDepth {
 		return "", false
@@ -27,7 +29,8 @@ func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key 
 	return criteriaKey(criteria)
 }
 
-// criteriaKey writes each term, its values with their lengths, so that it cannot be read as another, and all terms in order.
+// criteriaKey writes each term, its values with their lengths, so that it cannot be read as
+// another, and all terms in order.
 func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	if len(c.SeqNum) > 0 || c.ModSeq != nil {
 		return "", false
@@ -107,9 +110,24 @@ func ordered(set imap.UIDSet) string {
 	return sorted.String()
 }
 
-// countTerms returns how many terms the criteria have, and how deep they are nested; criteria without NOT and OR have the depth 1.
+// countTerms returns how many terms the criteria have, and how deep they are nested; criteria
+// without NOT and OR have the depth 1.
 func countTerms(c *imap.SearchCriteria) (terms, depth int) {
-	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) + len(c.NotFlag)
+	terms = len(
+		c.SeqNum,
+	) + len(
+		c.UID,
+	) + len(
+		c.Header,
+	) + len(
+		c.Body,
+	) + len(
+		c.Text,
+	) + len(
+		c.Flag,
+	) + len(
+		c.NotFlag,
+	)
 	for _, date := range []time.Time{c.Since, c.Before, c.SentSince, c.SentBefore} {
 		if !date.IsZero() {
 			terms++

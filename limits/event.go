@@ -21,17 +21,27 @@ const (
 	Failed                        // the backend has found its credentials wrong, see Options.MaxFailedLogins
 )
 
-// String returns the name in lower case: refused, timed out, left, admitted, joined, evicted, stalled or failed.
+// String returns the name in lower case: refused, timed out, left, admitted, joined, evicted,
+// stalled or failed.
 func (k EventKind) String() string {
-	names := [...]string{Refused: "refused", TimedOut: "timed out", Left: "left", Admitted: "admitted", Joined: "joined",
-		Evicted: "evicted", Stalled: "stalled", Failed: "failed"}
+	names := [...]string{
+		Refused:  "refused",
+		TimedOut: "timed out",
+		Left:     "left",
+		Admitted: "admitted",
+		Joined:   "joined",
+		Evicted:  "evicted",
+		Stalled:  "stalled",
+		Failed:   "failed",
+	}
 	if k < Refused || int(k) >= len(names) {
 		return "unknown"
 	}
 	return names[k]
 }
 
-// An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a client: escape them where they are shown.
+// An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a
+// client: escape them where they are shown.
 type Event struct {
 	Kind    EventKind
 	Command string        // CONNECT, LOGIN, AUTHENTICATE, FETCH, SEARCH, LIST or APPEND; "" for an evicted session
@@ -40,8 +50,9 @@ type Event struct {
 	Waited  time.Duration // in the queue; for Stalled since the client took something
 	Limit   string        // the field of Options that was in the way, such as MaxFetches; "" if none was
 	Max     int64         // its value; a time is in nanoseconds
-	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that was refused it is the longest that one
-	// waits: if there had been a turn within it, the command would have run.
+	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that
+	// was refused it is the longest that one waits: if there had been a turn within it, the command
+	// would have run.
 	RetryAfter time.Duration
 	DryRun     bool // it was not refused, stopped or closed, only reported
 }
@@ -64,7 +75,8 @@ func (c *client) tell(event Event) {
 	}
 }
 
-// refuses counts and reports a refusal, and tells whether it is to be carried out: not under DryRun.
+// refuses counts and reports a refusal, and tells whether it is to be carried out: not under
+// DryRun.
 func (c *client) refuses(event Event, refusal *imap.Error) bool {
 	event.DryRun = c.limiter.settings.Load().DryRun
 	c.tellRefusal(event, refusal)
@@ -123,7 +135,8 @@ func (c *client) tellRefusal(event Event, refusal *imap.Error) {
 	c.tell(event)
 }
 
-// tellOfQueue completes the event of a command that the gate refused: after its time in the queue, or at once because that was full.
+// tellOfQueue completes the event of a command that the gate refused: after its time in the queue,
+// or at once because that was full.
 func (c *client) tellOfQueue(event *Event, g *gate, name string, timeout time.Duration) {
 	event.RetryAfter = timeout
 	if event.Waited > 0 {

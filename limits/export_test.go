@@ -7,7 +7,15 @@ func (l *Limiter) Entries() int {
 	n += len(l.connections.ips.entries)
 	l.connections.mu.Unlock()
 	l.logins.mu.Lock()
-	n += len(l.logins.users.entries) + len(l.logins.evicted.entries) + len(l.logins.ips.entries) + len(l.logins.pairs.entries)
+	n += len(
+		l.logins.users.entries,
+	) + len(
+		l.logins.evicted.entries,
+	) + len(
+		l.logins.ips.entries,
+	) + len(
+		l.logins.pairs.entries,
+	)
 	l.logins.mu.Unlock()
 	for _, g := range []*gate{&l.fetches, &l.searches} {
 		g.mu.Lock()

@@ -9,14 +9,15 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// mailbox is the state of a mailbox in which a UID means the same message (RFC 9051 section 2.3.1.1).
+// mailbox is the state of a mailbox in which a UID means the same message (RFC 9051 section
+// 2.3.1.1).
 type mailbox struct {
 	name        string
 	uidValidity uint32
 }
 
-// flightKey is what SEARCHes must have in common to get the same answer. The account is not the key that the user is counted by, which can
-// stand for several accounts.
+// flightKey is what SEARCHes must have in common to get the same answer. The account is not the key
+// that the user is counted by, which can stand for several accounts.
 type flightKey struct {
 	account account
 	mailbox mailbox
@@ -24,15 +25,17 @@ type flightKey struct {
 	search  string
 }
 
-// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends. The name is that of LOGIN, or the one
-// that Options.Username gives; what a client claims in a SASL exchange proves too little.
+// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends. The
+// name is that of LOGIN, or the one that Options.Username gives; what a client claims in a SASL
+// exchange proves too little.
 type account struct {
 	backend uint64
 	name    string
 }
 
-// flights lets identical SEARCHes run once: of those with one key, at most one runs and one waits, and all who have come while it waited get
-// its answer. One that runs is not joined, unless JoinRunning says so: what it finds may be older than what the client knows.
+// flights lets identical SEARCHes run once: of those with one key, at most one runs and one waits,
+// and all who have come while it waited get its answer. One that runs is not joined, unless
+// JoinRunning says so: what it finds may be older than what the client knows.
 type flights struct {
 	gate *gate
 
@@ -45,8 +48,9 @@ type flight struct {
 	running, waiting *group
 }
 
-// group is a SEARCH and those who want its answer. While it waits it has one place in the queue, or none while an identical one runs.
-// Nobody leads: whoever of them is awake first when the slot is granted runs it, and one who leaves takes nothing along.
+// group is a SEARCH and those who want its answer. While it waits it has one place in the queue, or
+// none while an identical one runs. Nobody leads: whoever of them is awake first when the slot is
+// granted runs it, and one who leaves takes nothing along.
 type group struct {
 	members  []*session
 	waiter   *waiter       // its place in the queue, nil while it has none
@@ -71,7 +75,9 @@ var errSearchBroke = &imap.Error{
 var errDryRun = &imap.Error{}
 
 // sharedSearch runs a UID SEARCH, or waits for the answer to an identical one.
-func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions, start time.Time) (*imap.SearchData, error) {
+func (s *session) sharedSearch(
+	key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions, start time.Time,
+) (*imap.SearchData, error) {
 	f := &s.limiter.flights
 	for {
 		event := Event{Kind: Admitted, Command: commandSearch, User: s.user}
@@ -110,8 +116,8 @@ func (s *session) sharedSearch(key flightKey, criteria *imap.SearchCriteria, opt
 	}
 }
 
-// join adds the session to the group that waits, to the one that runs if that is allowed, or to a new one, which it is to run if there is a
-// slot at once. After a refusal it is in none.
+// join adds the session to the group that waits, to the one that runs if that is allowed, or to a
+// new one, which it is to run if there is a slot at once. After a refusal it is in none.
 func (f *flights) join(key flightKey, s *session) (g *group, runs bool, refusal *imap.Error) {
 	joinRunning := s.limiter.settings.Load().JoinRunning
 	f.mu.Lock()
@@ -146,10 +152,15 @@ func (f *flights) join(key flightKey, s *session) (g *group, runs bool, refusal 
 	return g, runs, nil
 }
 
-// await waits until the session is the one to run the group's SEARCH, or until that has been run. After a refusal it is in the group no
-// more. Each has its own deadline, until the SEARCH begins.
-func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (runs, waited bool, refusal *imap.Error) {
-	wait := wait{client: &s.client, progress: newProgress(textWaiting, s.limiter.settings.Load().ProgressInterval, start)}
+// await waits until the session is the one to run the group's SEARCH, or until that has been run.
+// After a refusal it is in the group no more. Each has its own deadline, until the SEARCH begins.
+func (f *flights) await(
+	key flightKey, g *group, s *session, start time.Time,
+) (runs, waited bool, refusal *imap.Error) {
+	wait := wait{
+		client:   &s.client,
+		progress: newProgress(textWaiting, s.limiter.settings.Load().ProgressInterval, start),
+	}
 	defer wait.end()
 	s.activity.wait(true)
 	defer s.activity.wait(false)
@@ -196,7 +207,9 @@ func (f *flights) await(key flightKey, g *group, s *session, start time.Time) (r
 }
 
 // run runs the SEARCH for the whole group.
-func (f *flights) run(key flightKey, g *group, s *session, criteria *imap.SearchCriteria, options *imap.SearchOptions) {
+func (f *flights) run(
+	key flightKey, g *group, s *session, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) {
 	defer f.finish(key, g)
 	g.err = errSearchBroke // until it is known better
 	data, err := s.runSearch(imapserver.NumKindUID, criteria, options, g)
@@ -207,7 +220,8 @@ func (f *flights) run(key flightKey, g *group, s *session, criteria *imap.Search
 	g.orphaned = err != nil && s.socket.hungUp()
 }
 
-// finish gives the answer out and the slot back, and puts the group that has waited meanwhile into the queue.
+// finish gives the answer out and the slot back, and puts the group that has waited meanwhile into
+// the queue.
 func (f *flights) finish(key flightKey, g *group) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -223,11 +237,14 @@ func (f *flights) finish(key flightKey, g *group) {
 		return
 	}
 	f.keys.set(key, flight{waiting: next})
-	next.waiter, _ = f.gate.join(&next.members[0].client, true) // refused only if closed, which they see for themselves
+	next.waiter, _ = f.gate.join(
+		&next.members[0].client, true,
+	) // refused only if closed, which they see for themselves
 	close(next.placed)
 }
 
-// leaveLocked takes the session out of the group, and the group out of the queue if it was the last one: the one who runs it never leaves.
+// leaveLocked takes the session out of the group, and the group out of the queue if it was the last
+// one: the one who runs it never leaves.
 func (f *flights) leaveLocked(key flightKey, g *group, s *session) {
 	g.members = slices.DeleteFunc(g.members, func(member *session) bool { return member == s })
 	if len(g.members) > 0 {

@@ -43,7 +43,9 @@ func (f *finder) count() int {
 	return f.searches
 }
 
-func (f *finder) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (f *finder) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	return &finderSession{backendSession{backend: &f.backend}, f}, nil, nil
 }
 
@@ -53,7 +55,9 @@ func (s *finderSession) Select(string, *imap.SelectOptions) (*imap.SelectData, e
 	return &imap.SelectData{UIDValidity: s.finder.uidValidity, UIDNext: 1}, nil
 }
 
-func (s *finderSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *finderSession) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	s.finder.mu.Lock()
 	s.finder.searches++
 	number := s.finder.searches
@@ -74,7 +78,8 @@ func serveFinder(t testing.TB, f *finder, options *limits.Options) *server {
 	return serveSessions(t, &f.backend, f.NewSession, options)
 }
 
-// sharing are options under which three SEARCHes of a user may run at once, and equal ones are shared.
+// sharing are options under which three SEARCHes of a user may run at once, and equal ones are
+// shared.
 func sharing() *limits.Options {
 	return &limits.Options{MaxSearchesPerUser: 3, SearchTimeout: 30 * time.Second, ShareSearches: true}
 }
@@ -130,11 +135,9 @@ func TestARepeatedSearchNeverRunsMoreThanOnceAtATime(t *testing.T) {
 func TestEqualSearchesAreSharedHoweverTheyAreWritten(t *testing.T) {
 	for _, group := range [][]string{
 		{`UNSEEN FROM karen`, `from "karen" unseen`, `HEADER FROM karen UNSEEN UNSEEN`, `(UNSEEN) HEADER from {5+}` + "\r\n" + `karen ALL`},
-		{`UID 1:5,7`, `UID 7,5,4,3,2,1`, `UID 1:3,3:5,7`},
-		{`OR SEEN FLAGGED`, `OR FLAGGED SEEN`},
+		{`UID 1:5,7`, `UID 7,5,4,3,2,1`, `UID 1:3,3:5,7`}, {`OR SEEN FLAGGED`, `OR FLAGGED SEEN`},
 		{`NOT (OR TEXT a TEXT b)`, `NOT OR TEXT b TEXT a`},
-		{`SINCE 1-Jan-2026 SINCE 1-Mar-2026`, `SINCE 1-Mar-2026`},
-		{`KEYWORD Work`, `KEYWORD WORK`},
+		{`SINCE 1-Jan-2026 SINCE 1-Mar-2026`, `SINCE 1-Mar-2026`}, {`KEYWORD Work`, `KEYWORD WORK`},
 		{`RETURN () SEEN`, `RETURN (ALL) SEEN`},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -200,7 +203,9 @@ func TestSearchesOfOthersOrElsewhereAreNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: time.Second, uidValidity: 1}
 		s := serveFinder(t, f, sharing())
-		conns := []*imaptest.Conn{s.selected("karen"), s.selected("bob"), s.selected("karen"), s.selected("karen")}
+		conns := []*imaptest.Conn{
+			s.selected("karen"), s.selected("bob"), s.selected("karen"), s.selected("karen"),
+		}
 		conns[2].Cmd("s SELECT Archive")
 		f.mu.Lock()
 		f.uidValidity = 2
@@ -219,10 +224,15 @@ func TestSearchesOfOthersOrElsewhereAreNotShared(t *testing.T) {
 func TestSearchesOfUnknownUsersAreNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: time.Second}
-		s := serveSessions(t, &f.backend, func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			session, _, err := f.NewSession(conn)
-			return session, &imapserver.GreetingData{PreAuth: true}, err
-		}, sharing())
+		s := serveSessions(
+			t,
+			&f.backend,
+			func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				session, _, err := f.NewSession(conn)
+				return session, &imapserver.GreetingData{PreAuth: true}, err
+			},
+			sharing(),
+		)
 		for range 3 {
 			c := s.Dial()
 			c.Line()
@@ -337,9 +347,14 @@ func TestCloseWakesSharedSearches(t *testing.T) {
 func TestASharedSearchThatReturnsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &finds{backendSession{backend: b}, nil}, nil, nil
-		}, sharing())
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &finds{backendSession{backend: b}, nil}, nil, nil
+			},
+			sharing(),
+		)
 		c := s.selected("karen")
 		assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("x UID SEARCH SEEN")))
 		assert.True(t, imaptest.IsOK(c.Cmd("x NOOP")))
@@ -352,17 +367,27 @@ type finds struct {
 	data *imap.SearchData
 }
 
-func (f *finds) SearchContext(context.Context, imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions) (*imap.SearchData, error) {
+func (f *finds) SearchContext(
+	context.Context, imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return f.data, nil
 }
 
 func TestASearchThatIsNotStoppedIsTheBackendsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &finds{backendSession{backend: b}, &imap.SearchData{All: imap.UIDSetNum(4, 7)}}, nil, nil
-		}, sharing())
-		assert.Equal(t, []string{"* SEARCH 4 7", "x OK UID SEARCH completed"}, s.selected("karen").Cmd("x UID SEARCH SEEN"))
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &finds{backendSession{backend: b}, &imap.SearchData{All: imap.UIDSetNum(4, 7)}}, nil, nil
+			},
+			sharing(),
+		)
+		assert.Equal(
+			t, []string{"* SEARCH 4 7", "x OK UID SEARCH completed"},
+			s.selected("karen").Cmd("x UID SEARCH SEEN"),
+		)
 	})
 }
 
@@ -380,7 +405,10 @@ func TestASearchJoinsTheQueueWithOnePlace(t *testing.T) {
 		}
 		synctest.Wait()
 		s.commandsInUse(limits.Stats{Searches: 1, SearchesWaiting: 1, SearchesJoined: 9})
-		assert.Equal(t, noSearches, imaptest.Last(s.selected("karen").Cmd("x UID SEARCH FLAGGED")), "the queue is full")
+		assert.Equal(
+			t, noSearches, imaptest.Last(s.selected("karen").Cmd("x UID SEARCH FLAGGED")),
+			"the queue is full",
+		)
 		time.Sleep(time.Minute)
 		assert.Equal(t, 2, f.count())
 		s.commandsInUse(limits.Stats{})
@@ -432,7 +460,8 @@ func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 	assert.Equal(t, "* SEARCH 2", joins.Line())
 }
 
-// The client for whom a SEARCH came into the queue first may log out while others still wait for it.
+// The client for whom a SEARCH came into the queue first may log out while others still wait for
+// it.
 func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 100 * time.Second}
@@ -441,7 +470,15 @@ func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
 		s := serveFinder(t, f, options)
 		s.selected("bob").Send("x SEARCH SEEN")
 		synctest.Wait()
-		first, second, third, fourth := s.selected("karen"), s.selected("karen"), s.selected("karen"), s.selected("karen")
+		first, second, third, fourth := s.selected(
+			"karen",
+		), s.selected(
+			"karen",
+		), s.selected(
+			"karen",
+		), s.selected(
+			"karen",
+		)
 		first.Send("x UID SEARCH SEEN")
 		time.Sleep(50 * time.Second)
 		second.Send("x UID SEARCH SEEN")
@@ -475,7 +512,9 @@ func TestSearchesOfDifferentAccountsAreNotShared(t *testing.T) {
 			backend int
 			user    string
 		}{{0, "karen"}, {0, "Karen"}, {1, "karen"}} {
-			server := imaptest.NewServer(t, &imapserver.Options{NewSession: wrapped[login.backend], InsecureAuth: true})
+			server := imaptest.NewServer(
+				t, &imapserver.Options{NewSession: wrapped[login.backend], InsecureAuth: true},
+			)
 			c := server.Login(login.user, "pass")
 			c.Cmd("s SELECT INBOX")
 			c.Send("x UID SEARCH SEEN")
@@ -495,13 +534,18 @@ func TestSearchesAfterSASLAreSharedOnlyIfTheBackendNamesTheUser(t *testing.T) {
 			if named {
 				options.Username = func(imapserver.Session) string { return "mallory" }
 			}
-			s := serveSessions(t, &f.backend, func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				session, _, err := f.NewSession(conn)
-				mechanisms := map[string]func() sasl.Server{"PLAIN": func() sasl.Server {
-					return sasl.NewPlainServer(func(identity, username, password string) error { return nil })
-				}}
-				return saslFinder{session.(*finderSession), mechanisms}, nil, err
-			}, options)
+			s := serveSessions(
+				t,
+				&f.backend,
+				func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					session, _, err := f.NewSession(conn)
+					mechanisms := map[string]func() sasl.Server{"PLAIN": func() sasl.Server {
+						return sasl.NewPlainServer(func(identity, username, password string) error { return nil })
+					}}
+					return saslFinder{session.(*finderSession), mechanisms}, nil, err
+				},
+				options,
+			)
 			for range 3 {
 				c := s.dial("192.0.2.1")
 				assert.Contains(t, authenticate(c, "PLAIN", "victim\x00mallory\x00pass"), "OK")
@@ -526,7 +570,11 @@ type saslFinder struct {
 
 func (s saslFinder) AuthenticateMechanisms() []string { return []string{"PLAIN"} }
 
-func (s saslFinder) Authenticate(mech string) (sasl.Server, error) { return s.mechanisms[mech](), nil }
+func (s saslFinder) Authenticate(
+	mech string,
+) (sasl.Server, error) {
+	return s.mechanisms[mech](), nil
+}
 
 func TestCloseWakesThoseWhoJoinedARunningSearch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

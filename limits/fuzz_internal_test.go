@@ -7,7 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Whatever a client says, the name is a piece of what it said, or no longer than that where there are escapes in it.
+// Whatever a client says, the name is a piece of what it said, or no longer than that where there
+// are escapes in it.
 func FuzzSASLUser(f *testing.F) {
 	for _, seed := range []string{"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1", "user=karen\x01", ",,", "="} {
 		f.Add(seed)

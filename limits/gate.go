@@ -8,12 +8,15 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// gate lets commands in, up to a limit for each user and one for all of them together, and keeps the others in a queue.
+// gate lets commands in, up to a limit for each user and one for all of them together, and keeps
+// the others in a queue.
 //
-// Within a user it is first come first served, between users turn by turn: whenever a slot is free it goes to the next user in the round
-// who has a command waiting and is below the own limit. [golang.org/x/sync/semaphore] has neither turns nor a size that can change,
-// and one semaphore behind another makes a light user wait for the heavy ones who hold the first and wait for the second. Here both
-// slots are granted under one lock: one wait, one deadline, nothing to roll back, and each step but a change of the limits is O(1).
+// Within a user it is first come first served, between users turn by turn: whenever a slot is free
+// it goes to the next user in the round who has a command waiting and is below the own limit.
+// [golang.org/x/sync/semaphore] has neither turns nor a size that can change, and one semaphore
+// behind another makes a light user wait for the heavy ones who hold the first and wait for the
+// second. Here both slots are granted under one lock: one wait, one deadline, nothing to roll back,
+// and each step but a change of the limits is O(1).
 type gate struct {
 	perUser func(*clientLimits) int // the limit for the user of a client
 	refusal *imap.Error             // what a command gets that has waited too long, or finds the queue full
@@ -68,13 +71,15 @@ var noWait = func() chan struct{} {
 type slot struct {
 	gate *gate
 	user string
-	// shadow is set under DryRun for a command that runs although it should wait: this waits in its place.
+	// shadow is set under DryRun for a command that runs although it should wait: this waits in its
+	// place.
 	shadow *waiter
 	waited time.Duration // in the queue
 }
 
-// acquire returns a slot for a command of the client as soon as there is one. The refusal is the gate's own, ErrClosed or errClientGone;
-// then no slot is held and nothing is left in the queue. In every case waited tells how long it took.
+// acquire returns a slot for a command of the client as soon as there is one. The refusal is the
+// gate's own, ErrClosed or errClientGone; then no slot is held and nothing is left in the queue. In
+// every case waited tells how long it took.
 func (g *gate) acquire(c *client) (s slot, refusal *imap.Error) {
 	settings := c.limiter.settings.Load()
 	g.mu.Lock()
@@ -142,8 +147,8 @@ func (g *gate) await(w *waiter, interval time.Duration) (s slot, refusal *imap.E
 	}
 }
 
-// release gives the slot back; a second call does nothing. It returns the gate's refusal for a command that ran under DryRun and would have
-// got that, having waited for as long as it ran.
+// release gives the slot back; a second call does nothing. It returns the gate's refusal for a
+// command that ran under DryRun and would have got that, having waited for as long as it ran.
 func (s *slot) release() (wouldBeRefused *imap.Error) {
 	if s.gate == nil {
 		return nil
@@ -167,8 +172,8 @@ func (s *slot) release() (wouldBeRefused *imap.Error) {
 	return wouldBeRefused
 }
 
-// join puts a command into the queue without waiting for it; it may be granted at once. Its waiter must be abandoned. One that has waited
-// elsewhere is let in even when the queue is full.
+// join puts a command into the queue without waiting for it; it may be granted at once. Its waiter
+// must be abandoned. One that has waited elsewhere is let in even when the queue is full.
 func (g *gate) join(c *client, hasWaited bool) (*waiter, *imap.Error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -206,7 +211,8 @@ func (g *gate) abandonLocked(w *waiter) {
 	g.grantLocked()
 }
 
-// setLimits changes the limits of all together. Those of the users are their clients', and may have changed as well.
+// setLimits changes the limits of all together. Those of the users are their clients', and may have
+// changed as well.
 func (g *gate) setLimits(limits gateLimits) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -233,8 +239,9 @@ func (g *gate) wakeLocked() {
 	g.changed = make(chan struct{})
 }
 
-// mayEnterLocked tells whether a command that comes now need not wait. If somebody else's turn were possible now, it would have been granted
-// already, so that nobody is passed but by those who are exempt.
+// mayEnterLocked tells whether a command that comes now need not wait. If somebody else's turn were
+// possible now, it would have been granted already, so that nobody is passed but by those who are
+// exempt.
 func (g *gate) mayEnterLocked(c *client) bool {
 	u := g.users.get(c.turn)
 	return c.limits.Load().exempt || u.queue == nil && g.roomLocked() && g.roomForLocked(u, c)
@@ -285,7 +292,8 @@ func (g *gate) enqueueLocked(c *client) *waiter {
 	return w
 }
 
-// storeLocked keeps of the user what there still is: no queue if it is empty, no entry if nothing runs or waits.
+// storeLocked keeps of the user what there still is: no queue if it is empty, no entry if nothing
+// runs or waits.
 func (g *gate) storeLocked(user string, u gateUser) {
 	if u.queue != nil && u.queue.waiters.Len() == 0 {
 		if u.queue.turn != nil {
@@ -300,7 +308,8 @@ func (g *gate) storeLocked(user string, u gateUser) {
 	}
 }
 
-// takeTurnLocked puts the user at the end of the round, if a command of theirs waits and could run by their own limit.
+// takeTurnLocked puts the user at the end of the round, if a command of theirs waits and could run
+// by their own limit.
 func (g *gate) takeTurnLocked(u gateUser) {
 	if u.queue == nil || u.queue.turn != nil || u.queue.waiters.Len() == 0 {
 		return
@@ -332,7 +341,8 @@ func (g *gate) grantLocked() {
 	}
 }
 
-// blockingLimit returns the limit that keeps the client's next command out: the server's with its name, or the user's, and its value.
+// blockingLimit returns the limit that keeps the client's next command out: the server's with its
+// name, or the user's, and its value.
 func (g *gate) blockingLimit(c *client, name string) (string, int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -352,7 +362,8 @@ func (g *gate) fullQueue(c *client) (string, int64) {
 	return "MaxWaitingPerUser", int64(c.limits.Load().MaxWaitingPerUser)
 }
 
-// terms returns until when a command that came at start may wait, never if zero, and a channel that is closed when to ask again.
+// terms returns until when a command that came at start may wait, never if zero, and a channel that
+// is closed when to ask again.
 func (g *gate) terms(start time.Time) (deadline time.Time, changed <-chan struct{}, closed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever waits when the gate is closed does not get in, even if a slot comes back before it has woken up.
+// Whoever waits when the gate is closed does not get in, even if a slot comes back before it has
+// woken up.
 func TestNobodyIsGrantedASlotAfterClose(t *testing.T) {
 	limiter := New(&Options{MaxFetches: 1})
 	c := &client{limiter: limiter, turn: "user karen"}

@@ -30,7 +30,9 @@ func (l *layeredListener) Accept() (net.Conn, error) {
 }
 
 // listenTCP serves the limiter and the backend on a loopback socket.
-func listenTCP(t *testing.T, wrap func(net.Listener) net.Listener, newSession limits.NewSessionFunc) (address string) {
+func listenTCP(
+	t *testing.T, wrap func(net.Listener) net.Listener, newSession limits.NewSessionFunc,
+) (address string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := imapserver.New(&imapserver.Options{
@@ -138,7 +140,8 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 	}
 }
 
-// The first login of an address holds up the others of that user and address; one that hangs up is not checked.
+// The first login of an address holds up the others of that user and address; one that hangs up is
+// not checked.
 func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -150,7 +153,9 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 		return nil
 	}}
 	left := make(chan limits.Event, 1)
-	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 5, OnEvent: func(e limits.Event) { left <- e }})
+	limiter := limits.New(
+		&limits.Options{MaxLoginsPerUser: 5, OnEvent: func(e limits.Event) { left <- e }},
+	)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	dial := func() *imaptest.Conn {
 		conn, err := net.Dial("tcp", address)
@@ -172,7 +177,8 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	assert.EqualValues(t, 1, b.checks.Load())
 }
 
-// The server's own Close does not wake a command that waits, but it is seen to have closed the socket.
+// The server's own Close does not wake a command that waits, but it is seen to have closed the
+// socket.
 func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -212,11 +218,14 @@ func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 	assert.EqualValues(t, 1, b.searches.Load())
 }
 
-// Nobody knows of a connection without a socket whether the client is there: it waits for its turn or its timeout.
+// Nobody knows of a connection without a socket whether the client is there: it waits for its turn
+// or its timeout.
 func TestAConnectionThatLoopsOrHidesItsSocketStillWorks(t *testing.T) {
 	b := &backend{}
 	limiter := limits.New(limits.DefaultOptions())
-	address := listenTCP(t, func(l net.Listener) net.Listener { return &loopListener{l} }, limiter.Wrap(b.NewSession))
+	address := listenTCP(
+		t, func(l net.Listener) net.Listener { return &loopListener{l} }, limiter.Wrap(b.NewSession),
+	)
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	c := imaptest.NewConn(t, conn)

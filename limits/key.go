@@ -5,7 +5,8 @@ import (
 	"net/netip"
 )
 
-// ipOf returns the IP address in addr, unmapped and without a zone, or the zero Addr if there is none.
+// ipOf returns the IP address in addr, unmapped and without a zone, or the zero Addr if there is
+// none.
 func ipOf(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}
@@ -21,7 +22,8 @@ func ipOf(addr net.Addr) netip.Addr {
 	return ip.Unmap().WithZone("")
 }
 
-// network returns the IPv4 address or the /64 of the IPv6 address: what one customer is usually given.
+// network returns the IPv4 address or the /64 of the IPv6 address: what one customer is usually
+// given.
 func network(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr.Is6() {

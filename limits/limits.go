@@ -1,38 +1,45 @@
-// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at once, and how long the rest may
-// queue.
+// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at
+// once, and how long the rest may queue.
 //
-// A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the servers of this process that share the
-// Limiter. What it refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text;
-// the BYEs of MaxFailedLogins and LoginTimeout have the text only.
+// A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
+// servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
+// tagged NO or a BYE with the code LIMIT, and a text; the BYEs of MaxFailedLogins and LoginTimeout
+// have the text only.
 //
 // # Who is counted as whom
 //
-// A user is counted by a canonical name ([Options.UserKey]), an address by itself or, for IPv6, by its /64 network ([Options.IPKey]).
-// The name is the one the client gave to LOGIN or inside a SASL exchange: PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2 and SCRAM are
-// understood, and where a client names two identities it is the one that the session acts as. A backend that ignores that second
-// identity, has aliases, other mechanisms, or greets with PREAUTH says itself who logged in, with [Options.Username]. A session whose
-// user cannot be known counts for its address only, and takes its turns in the queues as its address.
+// A user is counted by a canonical name ([Options.UserKey]), an address by itself or, for IPv6, by
+// its /64 network ([Options.IPKey]). The name is the one the client gave to LOGIN or inside a SASL
+// exchange: PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2 and SCRAM are understood, and where a
+// client names two identities it is the one that the session acts as. A backend that ignores that
+// second identity, has aliases, other mechanisms, or greets with PREAUTH says itself who logged in,
+// with [Options.Username]. A session whose user cannot be known counts for its address only, and
+// takes its turns in the queues as its address.
 //
 // # Logins
 //
-// A password check is expensive, so a storm of logins must not cost one each. And a limit on the logins of a user must not become a
-// way to lock that user out, or to ask whether the account exists or is in use. Two rules see to both. They hold for each pair of a
-// user and an address, so that nobody's logins wait for those of another address:
+// A password check is expensive, so a storm of logins must not cost one each. And a limit on the
+// logins of a user must not become a way to lock that user out, or to ask whether the account
+// exists or is in use. Two rules see to both. They hold for each pair of a user and an address, so
+// that nobody's logins wait for those of another address:
 //
-//   - While no session of the user is logged in from the address, its logins are checked one at a time, whatever the state of the account
-//     and its limits: a stranger always gets the backend's own answer, at the same pace.
-//   - When there is such a session, as many are checked at once as could still be admitted, and none when the user is at the limit:
-//     those are refused without a password check.
+//   - While no session of the user is logged in from the address, its logins are checked one at a
+//     time, whatever the state of the account and its limits: a stranger always gets the backend's
+//     own answer, at the same pace.
+//   - When there is such a session, as many are checked at once as could still be admitted, and
+//     none when the user is at the limit: those are refused without a password check.
 //
-// A slot is taken only after the backend has accepted the password. A login that has waited 30 s for the outcome of others is refused
-// with [ErrTooManyUserLogins], or with [ErrTooManyIPLogins] if LimitsFor gives the user no limit.
-// Without a limit on the logins of users there is no need for any of this, and of connections without an address, such as a Unix socket's,
-// nobody can say who is a stranger to whom: there each login is checked.
+// A slot is taken only after the backend has accepted the password. A login that has waited 30 s
+// for the outcome of others is refused with [ErrTooManyUserLogins], or with [ErrTooManyIPLogins] if
+// LimitsFor gives the user no limit. Without a limit on the logins of users there is no need for
+// any of this, and of connections without an address, such as a Unix socket's, nobody can say who
+// is a stranger to whom: there each login is checked.
 //
 // # Queues
 //
-// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together, within a user first come first served,
-// and between users turn by turn, so that a user with one command waits for one round, however many the others have sent.
+// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together,
+// within a user first come first served, and between users turn by turn, so that a user with one
+// command waits for one round, however many the others have sent.
 package limits
 
 import (
@@ -49,7 +56,8 @@ import (
 // NewSessionFunc is the type of the NewSession function of [imapserver.Options].
 type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error)
 
-// A Limiter limits the sessions of every NewSession function that it wraps, together. It may be used from several goroutines at once.
+// A Limiter limits the sessions of every NewSession function that it wraps, together. It may be
+// used from several goroutines at once.
 type Limiter struct {
 	changing sync.Mutex // held while options are applied
 	settings atomic.Pointer[settings]
@@ -70,8 +78,8 @@ type Limiter struct {
 	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
 }
 
-// New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit nothing. It panics with the error of
-// [Options.Validate] if there is one.
+// New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit
+// nothing. It panics with the error of [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
 	l := &Limiter{}
 	l.open, l.shut = context.WithCancelCause(context.Background())
@@ -86,10 +94,11 @@ func New(options *Options) *Limiter {
 	return l
 }
 
-// SetOptions replaces all options by a copy of the given ones; nil stands for the zero Options. It takes effect at once, also for
-// sessions that are connected and commands that wait: a command that waits is admitted as soon as a raised limit has room, and its
-// timeout counts from its arrival. Who is inside stays inside when a limit goes down. The error is that of [Options.Validate], and then
-// nothing has changed.
+// SetOptions replaces all options by a copy of the given ones; nil stands for the zero Options. It
+// takes effect at once, also for sessions that are connected and commands that wait: a command that
+// waits is admitted as soon as a raised limit has room, and its timeout counts from its arrival.
+// Who is inside stays inside when a limit goes down. The error is that of [Options.Validate], and
+// then nothing has changed.
 func (l *Limiter) SetOptions(options *Options) error {
 	var o Options
 	if options != nil {
@@ -114,9 +123,11 @@ func (l *Limiter) SetOptions(options *Options) error {
 	return nil
 }
 
-// Close makes everything that waits give up with [ErrClosed], and refuses what comes after: connections with a BYE, logins, FETCHes and
-// SEARCHes with a NO. What runs goes on and gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it
-// before the server's own Close, which does not wake commands that wait. It returns nil, and may be called again.
+// Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
+// connections with a BYE, logins, FETCHes and SEARCHes with a NO. What runs goes on and gives its
+// slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
+// server's own Close, which does not wake commands that wait. It returns nil, and may be called
+// again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(ErrClosed)
@@ -126,8 +137,9 @@ func (l *Limiter) Close() error {
 	return nil
 }
 
-// Wrap returns a NewSession function whose sessions are those of next with the limits of l on them. It goes outside every other wrapper,
-// so that it refuses before any other work is done. A wrapped session has exactly the optional interfaces of the session it wraps.
+// Wrap returns a NewSession function whose sessions are those of next with the limits of l on them.
+// It goes outside every other wrapper, so that it refuses before any other work is done. A wrapped
+// session has exactly the optional interfaces of the session it wraps.
 func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
 	backend := l.backends.Add(1)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// byeDelay lets the tagged NO go out before the BYE: it is written after Login has returned, and nothing tells when.
+	// byeDelay lets the tagged NO go out before the BYE: it is written after Login has returned,
+	// and nothing tells when.
 	byeDelay = 100 * time.Millisecond
 	// byeTimeout is how long a client that does not read is given to take the BYE.
 	byeTimeout = 50 * time.Millisecond
@@ -27,7 +28,8 @@ func (s *session) Login(username, password string) error {
 	return s.failure(commandLogin, username, err)
 }
 
-// failure counts an answer other than success. The name that was tried can be long, and must not stay with the connection.
+// failure counts an answer other than success. The name that was tried can be long, and must not
+// stay with the connection.
 func (s *session) failure(command, username string, err error) error {
 	if err == nil {
 		return nil
@@ -36,9 +38,12 @@ func (s *session) failure(command, username string, err error) error {
 	return s.countFailure(command, username, err)
 }
 
-// authenticate runs one step of a login in which the client has named itself as username, "" if it has not yet. The step says whether the
-// client is logged in now; if it is not, and did not fail, the attempt is returned: it must be ended, or given to the next step.
-func (s *session) authenticate(command, username string, attempt *attempt, step func() (done bool, err error)) (kept *attempt, err error) {
+// authenticate runs one step of a login in which the client has named itself as username, "" if it
+// has not yet. The step says whether the client is logged in now; if it is not, and did not fail,
+// the attempt is returned: it must be ended, or given to the next step.
+func (s *session) authenticate(
+	command, username string, attempt *attempt, step func() (done bool, err error),
+) (kept *attempt, err error) {
 	if refusal := s.ending.Load(); refusal != nil {
 		return nil, refusal
 	}
@@ -77,14 +82,15 @@ func (s *session) authenticate(command, username string, attempt *attempt, step 
 	return nil, nil
 }
 
-// renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has used it up. LOGIN does not need it, but
-// AUTHENTICATE does.
+// renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has
+// used it up. LOGIN does not need it, but AUTHENTICATE does.
 func (s *session) renewDeadlines() {
 	const serverTimeout = 30 * time.Second
 	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
-// admit counts the session, which the backend has logged in to the account, as one of the user's. The backend may know the name better.
+// admit counts the session, which the backend has logged in to the account, as one of the user's.
+// The backend may know the name better.
 func (s *session) admit(command string, attempt *attempt, user, account string) *imap.Error {
 	if refusal := s.ending.Load(); refusal != nil {
 		return refusal // meanwhile its time was up
@@ -122,7 +128,8 @@ func (s *session) refuseLogin(refusal *imap.Error) error {
 	return refusal
 }
 
-// countFailure counts and reports an answer of the backend that is about wrong credentials, and ends the connection when it was the last one allowed.
+// countFailure counts and reports an answer of the backend that is about wrong credentials, and
+// ends the connection when it was the last one allowed.
 func (s *session) countFailure(command, username string, err error) error {
 	if !wrongCredentials(err) {
 		return err
@@ -138,7 +145,8 @@ func (s *session) countFailure(command, username string, err error) error {
 	return err
 }
 
-// wrongCredentials tells an answer to a bad password from one about the server's or the protocol's troubles.
+// wrongCredentials tells an answer to a bad password from one about the server's or the protocol's
+// troubles.
 func wrongCredentials(err error) bool {
 	var bearer *sasl.OAuthBearerError
 	if errors.As(err, &bearer) {
@@ -157,8 +165,8 @@ func wrongCredentials(err error) bool {
 	}
 }
 
-// endConnection sends a BYE and closes the connection as soon as the answer to the current command is out. Until then nothing on it
-// reaches the backend: further logins get the refusal.
+// endConnection sends a BYE and closes the connection as soon as the answer to the current command
+// is out. Until then nothing on it reaches the backend: further logins get the refusal.
 func (s *session) endConnection(refusal *imap.Error, text string) {
 	if !s.ending.CompareAndSwap(nil, refusal) {
 		return
@@ -168,9 +176,10 @@ func (s *session) endConnection(refusal *imap.Error, text string) {
 	s.bye = time.AfterFunc(byeDelay, func() { s.hangUp(text) })
 }
 
-// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that does not read, and closes the connection
-// without the lock that STARTTLS changes it under. The line is whole and goes out in one piece, as every answer of less than
-// 4 KB does while no command runs.
+// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that
+// does not read, and closes the connection without the lock that STARTTLS changes it under. The
+// line is whole and goes out in one piece, as every answer of less than 4 KB does while no command
+// runs.
 func (c *client) hangUp(text string) {
 	conn := c.conn.NetConn()
 	kill := time.AfterFunc(byeTimeout, func() { conn.Close() })
@@ -179,7 +188,8 @@ func (c *client) hangUp(text string) {
 	io.WriteString(conn, "* BYE "+text+"\r\n")
 }
 
-// armLoginTimeout starts the time within which the client must log in, or starts it anew after the options have changed.
+// armLoginTimeout starts the time within which the client must log in, or starts it anew after the
+// options have changed.
 func (s *session) armLoginTimeout() {
 	timeout := s.limiter.settings.Load().LoginTimeout
 	s.timers.Lock()

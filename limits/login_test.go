@@ -64,7 +64,9 @@ func TestLoginStormCostsNoMorePasswordChecksThanTheLimit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t, &backend{login: check}, limits.DefaultOptions())
 				took := elapsed(func() {
-					assert.Equal(t, map[string]int{"OK": 20, noUserLogins: 180}, s.storm(200, "192.0.2.1", "karen", "pass"))
+					assert.Equal(
+						t, map[string]int{"OK": 20, noUserLogins: 180}, s.storm(200, "192.0.2.1", "karen", "pass"),
+					)
 				})
 				assert.EqualValues(t, 20, s.checks.Load())
 				assert.LessOrEqual(t, took, 400*time.Millisecond, "one check, then the others together")
@@ -105,7 +107,9 @@ func TestNoMoreChecksAtOnceThanCouldBeAdmitted(t *testing.T) {
 			mu.Unlock()
 			return nil
 		}
-		assert.Equal(t, map[string]int{"OK": 2, noUserLogins: 8}, s.storm(10, "192.0.2.1", "karen", "pass"))
+		assert.Equal(
+			t, map[string]int{"OK": 2, noUserLogins: 8}, s.storm(10, "192.0.2.1", "karen", "pass"),
+		)
 		assert.Equal(t, 2, most)
 		assert.EqualValues(t, 5, s.checks.Load())
 	})
@@ -139,7 +143,9 @@ func TestARefusedLoginEndsTheConnection(t *testing.T) {
 
 		c := s.dial("192.0.2.1")
 		start := time.Now()
-		c.Send("a LOGIN karen pass", "b CAPABILITY", "c LOGIN bob pass", "d AUTHENTICATE PLAIN AGJvYgBwYXNz")
+		c.Send(
+			"a LOGIN karen pass", "b CAPABILITY", "c LOGIN bob pass", "d AUTHENTICATE PLAIN AGJvYgBwYXNz",
+		)
 		assert.Equal(t, "a "+noUserLogins, c.Line())
 		lines := c.Rest()
 		assert.Less(t, time.Since(start), 200*time.Millisecond)
@@ -185,7 +191,9 @@ func TestAStrangerGetsTheBackendsOwnAnswer(t *testing.T) {
 				took := elapsed(func() {
 					assert.Equal(t, map[string]int{authFailed: 10}, s.storm(10, "203.0.113.9", user, "guess"))
 				})
-				assert.Equal(t, 10*time.Second, took, "at the same pace, whatever the account's state: %s", user)
+				assert.Equal(
+					t, 10*time.Second, took, "at the same pace, whatever the account's state: %s", user,
+				)
 			})
 		}
 		all.Wait()
@@ -262,7 +270,10 @@ func TestStrangersDoNotFillAnAddress(t *testing.T) {
 func TestAWaitingLoginTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event
-		options := &limits.Options{MaxLoginsPerUser: 5, OnEvent: func(e limits.Event) { events = append(events, e) }}
+		options := &limits.Options{
+			MaxLoginsPerUser: 5,
+			OnEvent:          func(e limits.Event) { events = append(events, e) },
+		}
 		s := serve(t, &backend{login: slowCheck(time.Minute)}, options)
 		stuck := s.dial("192.0.2.1")
 		stuck.Send("a LOGIN karen pass")
@@ -323,7 +334,12 @@ func TestEveryWrongPasswordIsReported(t *testing.T) {
 			c.Close()
 		}
 		s.login("192.0.2.1", "karen")
-		want := limits.Event{Kind: limits.Failed, Command: "LOGIN", User: "karen", Addr: netip.MustParseAddr("203.0.113.9")}
+		want := limits.Event{
+			Kind:    limits.Failed,
+			Command: "LOGIN",
+			User:    "karen",
+			Addr:    netip.MustParseAddr("203.0.113.9"),
+		}
 		assert.Equal(t, slices.Repeat([]limits.Event{want}, 5), events)
 		assert.Equal(t, limits.Refusals{WrongCredentials: 5}, s.limiter.Stats().Refused)
 	})
@@ -366,7 +382,9 @@ func TestOnlyWrongCredentialsCountAsFailed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := serve(t, &backend{login: func(string, string) error { return test.err }}, limits.DefaultOptions())
+				s := serve(
+					t, &backend{login: func(string, string) error { return test.err }}, limits.DefaultOptions(),
+				)
 				c := s.dial("192.0.2.1")
 				for range 3 {
 					assert.False(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
@@ -439,7 +457,9 @@ func TestAnAliasStormCostsNoMoreChecksThanTheLimit(t *testing.T) {
 		options := limits.DefaultOptions()
 		options.Username = func(imapserver.Session) string { return "karen" }
 		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
-		assert.Equal(t, map[string]int{"OK": 20, noUserLogins: 80}, s.storm(100, "192.0.2.1", "alias", "pass"))
+		assert.Equal(
+			t, map[string]int{"OK": 20, noUserLogins: 80}, s.storm(100, "192.0.2.1", "alias", "pass"),
+		)
 		assert.EqualValues(t, 20, s.checks.Load())
 	})
 }
@@ -449,9 +469,11 @@ func TestUnauthenticateGivesTheUsersSlotsBack(t *testing.T) {
 		b := &backend{}
 		limiter := limits.New(&limits.Options{MaxLoginsPerUser: 1})
 		server := imaptest.NewServer(t, &imapserver.Options{
-			NewSession: limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return unauthenticating{&backendSession{backend: b}}, nil, nil
-			}),
+			NewSession: limiter.Wrap(
+				func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return unauthenticating{&backendSession{backend: b}}, nil, nil
+				},
+			),
 			InsecureAuth: true,
 			Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
 		})
@@ -464,7 +486,9 @@ func TestUnauthenticateGivesTheUsersSlotsBack(t *testing.T) {
 		server.Login("karen", "pass")
 
 		assert.Equal(t, "NO Not now", imaptest.Last(second.Cmd("a UNAUTHENTICATE")))
-		assert.Equal(t, 3, limiter.Stats().Sessions, "a session whose UNAUTHENTICATE failed is still logged in")
+		assert.Equal(
+			t, 3, limiter.Stats().Sessions, "a session whose UNAUTHENTICATE failed is still logged in",
+		)
 
 		server.Close()
 		synctest.Wait()
@@ -480,9 +504,14 @@ func TestPreAuth(t *testing.T) {
 			Username: func(session imapserver.Session) string { return session.(*backendSession).user },
 		}
 		user := "karen"
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &backendSession{backend: b, user: user}, &imapserver.GreetingData{PreAuth: true}, nil
-		}, options)
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &backendSession{backend: b, user: user}, &imapserver.GreetingData{PreAuth: true}, nil
+			},
+			options,
+		)
 
 		first := s.Dial()
 		assert.Contains(t, first.Line(), "* PREAUTH")
@@ -490,7 +519,9 @@ func TestPreAuth(t *testing.T) {
 		assert.EqualValues(t, 1, b.closes.Load(), "the refused session is closed")
 		user = "" // the backend does not know: counted by address only
 		assert.Contains(t, s.Dial().Line(), "* PREAUTH")
-		assert.Equal(t, []string{"* BYE [LIMIT] Too many connections from this address!"}, s.Dial().Rest())
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] Too many connections from this address!"}, s.Dial().Rest(),
+		)
 		s.inUse(limits.Stats{Connections: 2, Sessions: 2})
 
 		s.Server.Close()
@@ -535,19 +566,23 @@ func TestClientsThatHangUpDuringLoginLeaveNothing(t *testing.T) {
 
 func TestMasterSessionsDoNotLockTheUserOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// With the master password a client is logged in as the administrator, whatever name it gives.
+		// With the master password a client is logged in as the administrator, whatever name it
+		// gives.
 		var as sync.Map
 		b := &backend{login: func(username, password string) error {
 			as.Store(username, password)
 			return nil
 		}}
-		options := &limits.Options{MaxLoginsPerUser: 2, Username: func(session imapserver.Session) string {
-			user := session.(*backendSession).user
-			if password, _ := as.Load(user); password == "master" {
-				return "admin"
-			}
-			return user
-		}}
+		options := &limits.Options{
+			MaxLoginsPerUser: 2,
+			Username: func(session imapserver.Session) string {
+				user := session.(*backendSession).user
+				if password, _ := as.Load(user); password == "master" {
+					return "admin"
+				}
+				return user
+			},
+		}
 		s := serve(t, b, options)
 		for _, want := range []struct{ password, answer string }{
 			{"master", "OK"}, {"own", "OK"}, {"master", "OK"}, {"own", "OK"}, {"own", noUserLogins}, {"master", noUserLogins},
@@ -578,17 +613,27 @@ func TestAddressesWithoutALimitAreStillApart(t *testing.T) {
 
 func TestIPKeyNeedNotMask(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{}, &limits.Options{MaxConnectionsPerIP: 1, IPKey: func(addr netip.Addr) netip.Prefix {
-			return netip.PrefixFrom(addr, 24)
-		}})
+		s := serve(
+			t,
+			&backend{},
+			&limits.Options{MaxConnectionsPerIP: 1, IPKey: func(addr netip.Addr) netip.Prefix {
+				return netip.PrefixFrom(addr, 24)
+			}},
+		)
 		s.dial("192.0.2.1")
-		assert.Equal(t, "* BYE [LIMIT] Too many connections from this address!", imaptest.NewConn(t, s.DialFrom("192.0.2.99")).Line())
+		assert.Equal(
+			t, "* BYE [LIMIT] Too many connections from this address!",
+			imaptest.NewConn(t, s.DialFrom("192.0.2.99")).Line(),
+		)
 	})
 }
 
 func TestUserKeyIsNotAskedForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := &limits.Options{MaxLoginsPerUser: 1, UserKey: func(name string) string { return name + "@example.com" }}
+		options := &limits.Options{
+			MaxLoginsPerUser: 1,
+			UserKey:          func(name string) string { return name + "@example.com" },
+		}
 		s := serveSessions(t, &backend{}, saslBackend(&backend{}, "X-TOKEN", 1, 0), options)
 		for range 2 {
 			assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), "OK")
@@ -618,26 +663,32 @@ func TestAWaitedLoginIsRefusedByALimitThatIsSet(t *testing.T) {
 	})
 }
 
-// The server gives AUTHENTICATE 30 seconds when it comes; what a login waits for others must not be taken from them.
+// The server gives AUTHENTICATE 30 seconds when it comes; what a login waits for others must not be
+// taken from them.
 func TestAuthenticateThatWaitedGetsItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(20 * time.Second)}, &limits.Options{MaxLoginsPerUser: 2})
 		s.dial("192.0.2.1").Send("a AUTHENTICATE PLAIN AGthcmVuAHBhc3M=")
 		synctest.Wait()
 		c := s.dial("192.0.2.1")
-		took := elapsed(func() { assert.True(t, imaptest.IsOK(c.Cmd("a AUTHENTICATE PLAIN AGthcmVuAHBhc3M="))) })
+		took := elapsed(
+			func() { assert.True(t, imaptest.IsOK(c.Cmd("a AUTHENTICATE PLAIN AGthcmVuAHBhc3M="))) },
+		)
 		assert.Equal(t, 40*time.Second, took)
 	})
 }
 
 func TestLimitsForDoesNotTellStrangersOfAnAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := &limits.Options{MaxLoginsPerUser: 20, LimitsFor: func(c limits.Client) limits.ClientLimits {
-			if c.User == "service" {
-				return limits.ClientLimits{}
-			}
-			return c.Limits
-		}}
+		options := &limits.Options{
+			MaxLoginsPerUser: 20,
+			LimitsFor: func(c limits.Client) limits.ClientLimits {
+				if c.User == "service" {
+					return limits.ClientLimits{}
+				}
+				return c.Limits
+			},
+		}
 		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
 		for _, user := range []string{"service", "nobody"} {
 			took := elapsed(func() { s.storm(10, "203.0.113.9", user, "guess") })
@@ -656,7 +707,12 @@ func TestCallbacksThatPanicLeaveNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				options := &limits.Options{MaxLoginsPerUser: 9, MaxFetches: 1, MaxSearches: 1, ShareSearches: true}
+				options := &limits.Options{
+					MaxLoginsPerUser: 9,
+					MaxFetches:       1,
+					MaxSearches:      1,
+					ShareSearches:    true,
+				}
 				spoil(options)
 				b := &backend{fetch: newWork(time.Second).do, search: newWork(time.Second).do}
 				s := serve(t, b, options)

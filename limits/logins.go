@@ -14,10 +14,11 @@ import (
 // loginTimeout is how long a login waits for the outcome of others of the same user and address.
 const loginTimeout = 30 * time.Second
 
-// logins counts the sessions that are logged in, and decides which logins are worth a password check: see the package comment.
+// logins counts the sessions that are logged in, and decides which logins are worth a password
+// check: see the package comment.
 //
-// The session code knows two calls of it: begin before a password check, and admit after a good one. A count that spans several machines
-// belongs into admit, behind the local one.
+// The session code knows two calls of it: begin before a password check, and admit after a good
+// one. A count that spans several machines belongs into admit, behind the local one.
 type logins struct {
 	mu       sync.Mutex
 	closed   bool
@@ -30,8 +31,9 @@ type logins struct {
 	pairs    table[loginKey, *pair]
 }
 
-// loginKey is a user as the client names it, by its key, and the address it comes from, an IPv6 one by its /64. That is not what IPKey
-// makes of it: strangers whom that puts together with a user must not delay the user's logins.
+// loginKey is a user as the client names it, by its key, and the address it comes from, an IPv6 one
+// by its /64. That is not what IPKey makes of it: strangers whom that puts together with a user
+// must not delay the user's logins.
 type loginKey struct {
 	user    string
 	network netip.Prefix
@@ -72,10 +74,12 @@ type login struct {
 	evicted bool
 }
 
-// begin waits until the login of the user may be checked, and returns an attempt, which must be ended unless there is a refusal: one of the
-// two for logins, ErrClosed or errClientGone. Under dryRun nobody waits or is refused.
+// begin waits until the login of the user may be checked, and returns an attempt, which must be
+// ended unless there is a refusal: one of the two for logins, ErrClosed or errClientGone. Under
+// dryRun nobody waits or is refused.
 //
-// Of connections without an address, such as a Unix socket's, nobody can say who is a stranger to whom: there each login is checked.
+// Of connections without an address, such as a Unix socket's, nobody can say who is a stranger to
+// whom: there each login is checked.
 func (l *logins) begin(c *client, user string, dryRun bool) (*attempt, *imap.Error) {
 	a := &attempt{logins: l, client: c, key: loginKey{user, network(c.addr)}}
 	l.mu.Lock()
@@ -103,7 +107,8 @@ func (l *logins) begin(c *client, user string, dryRun bool) (*attempt, *imap.Err
 	return a, w.refusal
 }
 
-// waitLocked waits, without the lock, until the waiter is settled, and settles it itself if it gives up.
+// waitLocked waits, without the lock, until the waiter is settled, and settles it itself if it
+// gives up.
 func (l *logins) waitLocked(a *attempt, w *loginWaiter, place *list.Element) {
 	start := time.Now()
 	wait := wait{client: a.client, deadline: start.Add(loginTimeout)}
@@ -132,7 +137,8 @@ func (l *logins) waitLocked(a *attempt, w *loginWaiter, place *list.Element) {
 	}
 }
 
-// end tells that the password check is over. Those who wait for its outcome are admitted to theirs or refused. It may be called again.
+// end tells that the password check is over. Those who wait for its outcome are admitted to theirs
+// or refused. It may be called again.
 func (a *attempt) end() {
 	a.logins.mu.Lock()
 	defer a.logins.mu.Unlock()
@@ -151,10 +157,14 @@ func (l *logins) endLocked(a *attempt) {
 	}
 }
 
-// admit counts the session as logged in as the user, who is known to be who it says: it is the key of the name in the attempt, or of the
-// one that the backend gave. Other sessions of the user that had to make room for it are returned as evicted, and do not count any more: more
-// than one after the limit has gone down. Under dryRun the session is counted even if there is a refusal, and nobody is evicted.
-func (a *attempt) admit(s *session, user string, dryRun bool) (evicted []*session, refusal *imap.Error) {
+// admit counts the session as logged in as the user, who is known to be who it says: it is the key
+// of the name in the attempt, or of the one that the backend gave. Other sessions of the user that
+// had to make room for it are returned as evicted, and do not count any more: more than one after
+// the limit has gone down. Under dryRun the session is counted even if there is a refusal, and
+// nobody is evicted.
+func (a *attempt) admit(
+	s *session, user string, dryRun bool,
+) (evicted []*session, refusal *imap.Error) {
 	l := a.logins
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -255,7 +265,8 @@ func (l *logins) roomLocked(c *client, user string) int {
 	return max - len(l.users.get(user))
 }
 
-// knownUser returns the user whose sessions the pair has, "" if it has none: then the state of the account is nobody's business.
+// knownUser returns the user whose sessions the pair has, "" if it has none: then the state of the
+// account is nobody's business.
 func (p *pair) knownUser() string {
 	if p.sessions == 0 || p.mixed {
 		return ""
@@ -263,8 +274,9 @@ func (p *pair) knownUser() string {
 	return p.user
 }
 
-// settleLocked lets those of the pair's waiters go on that may be checked now, refuses those that are known to be refused, and forgets
-// a pair with which nothing goes on. Somebody's check is running while others wait, so that every wait has an end.
+// settleLocked lets those of the pair's waiters go on that may be checked now, refuses those that
+// are known to be refused, and forgets a pair with which nothing goes on. Somebody's check is
+// running while others wait, so that every wait has an end.
 func (l *logins) settleLocked(key loginKey, p *pair) {
 	for p.waiters.Len() > 0 {
 		w := p.waiters.Front().Value.(*loginWaiter)
@@ -286,8 +298,9 @@ func (l *logins) settleLocked(key loginKey, p *pair) {
 	}
 }
 
-// mayCheckLocked tells whether one more login of the pair may be checked beside those that are: no more than could still be admitted, and
-// only one while no session of the user is there. That does not depend on the limits of the user, which are nobody's business either.
+// mayCheckLocked tells whether one more login of the pair may be checked beside those that are: no
+// more than could still be admitted, and only one while no session of the user is there. That does
+// not depend on the limits of the user, which are nobody's business either.
 func (l *logins) mayCheckLocked(c *client, p *pair) bool {
 	if c.limits.Load().exempt {
 		return true

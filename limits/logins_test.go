@@ -15,7 +15,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// What is known of one user of an address with several must not refuse the next one, who may be another.
+// What is known of one user of an address with several must not refuse the next one, who may be
+// another.
 func TestAnAddressStaysMixedWhileSessionsOfSeveralUsersAreThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var accounts []string

@@ -9,26 +9,31 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Options says what a [Limiter] limits. In each number and duration zero means no limit and a negative value is a mistake, so the zero
-// Options limit nothing. [DefaultOptions] is where to start from.
+// Options says what a [Limiter] limits. In each number and duration zero means no limit and a
+// negative value is a mistake, so the zero Options limit nothing. [DefaultOptions] is where to
+// start from.
 type Options struct {
-	// MaxConnections is how many connections there may be at once, logged in or not. The next one is greeted with
-	// [ErrTooManyConnections], and the backend does not hear of it.
+	// MaxConnections is how many connections there may be at once, logged in or not. The next one
+	// is greeted with [ErrTooManyConnections], and the backend does not hear of it.
 	MaxConnections int
-	// MaxConnectionsPerIP is the same for the connections from one address, with [ErrTooManyIPConnections].
+	// MaxConnectionsPerIP is the same for the connections from one address, with
+	// [ErrTooManyIPConnections].
 	MaxConnectionsPerIP int
 
-	// MaxLoginsPerUser is how many sessions of one user may be logged in at once. A login beyond that gets [ErrTooManyUserLogins]
-	// and the connection is closed.
+	// MaxLoginsPerUser is how many sessions of one user may be logged in at once. A login beyond
+	// that gets [ErrTooManyUserLogins] and the connection is closed.
 	MaxLoginsPerUser int
-	// MaxLoginsPerIP is how many sessions may be logged in at once from one address. A login beyond that gets [ErrTooManyIPLogins]
-	// without a password check, and the connection is closed. A login that is still being checked does not count: otherwise
-	// strangers could fill an address that others share with them.
+	// MaxLoginsPerIP is how many sessions may be logged in at once from one address. A login beyond
+	// that gets [ErrTooManyIPLogins] without a password check, and the connection is closed. A
+	// login that is still being checked does not count: otherwise strangers could fill an address
+	// that others share with them.
 	MaxLoginsPerIP int
-	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection. The one that reaches it gets the
-	// backend's answer, then a BYE, and the connection is closed. A successful login does not start the count again, or UNAUTHENTICATE (RFC 8437)
-	// would give any account owner endless guesses. Wrong credentials are [imapserver.ErrAuthFailed], a [sasl.OAuthBearerError], and any other NO
-	// that is an [imap.Error], except with the codes UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN, PRIVACYREQUIRED and LIMIT. An error of another
+	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection. The one
+	// that reaches it gets the backend's answer, then a BYE, and the connection is closed. A
+	// successful login does not start the count again, or UNAUTHENTICATE (RFC 8437) would give any
+	// account owner endless guesses. Wrong credentials are [imapserver.ErrAuthFailed], a
+	// [sasl.OAuthBearerError], and any other NO that is an [imap.Error], except with the codes
+	// UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN, PRIVACYREQUIRED and LIMIT. An error of another
 	// type does not count: go-imap tells the client that it is a SERVERBUG.
 	MaxFailedLogins int
 
@@ -36,106 +41,131 @@ type Options struct {
 	MaxFetches int
 	// MaxFetchesPerUser is how many of them may run for one user.
 	MaxFetchesPerUser int
-	// FetchTimeout is the longest that a FETCH waits for both slots, and then gets [ErrTooManyFetches].
+	// FetchTimeout is the longest that a FETCH waits for both slots, and then gets
+	// [ErrTooManyFetches].
 	FetchTimeout time.Duration
 
 	// MaxSearches is how many SEARCH and UID SEARCH commands may run at once.
 	MaxSearches int
 	// MaxSearchesPerUser is how many of them may run for one user.
 	MaxSearchesPerUser int
-	// SearchTimeout is the longest that a SEARCH waits for both slots, and then gets [ErrTooManySearches].
+	// SearchTimeout is the longest that a SEARCH waits for both slots, and then gets
+	// [ErrTooManySearches].
 	SearchTimeout time.Duration
 
-	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One more is refused at once, with
-	// [ErrTooManyFetches] or [ErrTooManySearches].
+	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One
+	// more is refused at once, with [ErrTooManyFetches] or [ErrTooManySearches].
 	MaxWaiting int
 	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits, those that come join it, and all get
-	// its answer; while one runs, one waits. So a client that repeats a slow SEARCH, on however many connections, costs two of
-	// them at most, and what it is told is never older than its question. SEARCHes whose answer depends on the session (sequence
-	// numbers, $, SAVE, RECENT, MODSEQ), and those of accounts that are not known for sure, are never shared: the account is the exact
-	// name of LOGIN, or the one that Username gives. It is for backends whose sessions all see the mailbox as it is; one whose view is
-	// fixed when the mailbox is selected should leave it off.
+	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits,
+	// those that come join it, and all get its answer; while one runs, one waits. So a client that
+	// repeats a slow SEARCH, on however many connections, costs two of them at most, and what it is
+	// told is never older than its question. SEARCHes whose answer depends on the session (sequence
+	// numbers, $, SAVE, RECENT, MODSEQ), and those of accounts that are not known for sure, are
+	// never shared: the account is the exact name of LOGIN, or the one that Username gives. It is
+	// for backends whose sessions all see the mailbox as it is; one whose view is fixed when the
+	// mailbox is selected should leave it off.
 	ShareSearches bool
-	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer comes sooner. But it is the answer to
-	// the mailbox as it was when the SEARCH began: a message that arrived since, and that the client may already have been told of,
-	// can be missing from it. It needs ShareSearches.
+	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer
+	// comes sooner. But it is the answer to the mailbox as it was when the SEARCH began: a message
+	// that arrived since, and that the client may already have been told of, can be missing from
+	// it. It needs ShareSearches.
 	JoinRunning bool
 
-	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs, reads "* OK [INPROGRESS]" (RFC 9585),
-	// so that it neither gives up nor tries again. If zero, it reads nothing until the answer. RFC 9585 asks for no more than one in ten
-	// seconds. go-imap cannot advertise the capability INPROGRESS; clients that do not know it must ignore the response.
+	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
+	// reads "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero,
+	// it reads nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap
+	// cannot advertise the capability INPROGRESS; clients that do not know it must ignore the
+	// response.
 	ProgressInterval time.Duration
 
-	// MaxFetchTime is how long a FETCH may run with a backend that has [FetchContext]; then it gets [ErrFetchTime]. Other backends cannot
-	// be stopped.
+	// MaxFetchTime is how long a FETCH may run with a backend that has [FetchContext]; then it gets
+	// [ErrFetchTime]. Other backends cannot be stopped.
 	MaxFetchTime time.Duration
-	// MaxSearchTime is how long a SEARCH may run with a backend that has [SearchContext]; then it gets [ErrSearchTime].
+	// MaxSearchTime is how long a SEARCH may run with a backend that has [SearchContext]; then it
+	// gets [ErrSearchTime].
 	MaxSearchTime time.Duration
-	// StallTimeout is how long a FETCH keeps its slot when its client takes nothing of what is sent; then the connection is closed. Only
-	// Linux tells, and only of TCP connections whose socket can be found; elsewhere the server's own write timeout of five minutes stands.
+	// StallTimeout is how long a FETCH keeps its slot when its client takes nothing of what is
+	// sent; then the connection is closed. Only Linux tells, and only of TCP connections whose
+	// socket can be found; elsewhere the server's own write timeout of five minutes stands.
 	StallTimeout time.Duration
-	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it sends; then it is closed, with a BYE
-	// unless the TLS handshake is not done yet, or the client does not read. After UNAUTHENTICATE it counts anew.
+	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it
+	// sends; then it is closed, with a BYE unless the TLS handshake is not done yet, or the client
+	// does not read. After UNAUTHENTICATE it counts anew.
 	LoginTimeout time.Duration
 
-	// EvictIdle is after how long a silent session that is not in IDLE makes room for a new login of the same user that would be over
-	// MaxLoginsPerUser, the longest silent one first. It is ended with a BYE, when the new login's password has been found right. If zero,
-	// only sessions whose client has hung up unnoticed make room.
+	// EvictIdle is after how long a silent session that is not in IDLE makes room for a new login
+	// of the same user that would be over MaxLoginsPerUser, the longest silent one first. It is
+	// ended with a BYE, when the new login's password has been found right. If zero, only sessions
+	// whose client has hung up unnoticed make room.
 	EvictIdle time.Duration
 
-	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them counted as one. Clients use one or two; the
-	// time that go-imap's own matcher takes grows with the length of a mailbox name to the power of this, so a backend that uses it
-	// should also limit how long a name may be. Beyond it: [ErrListWildcards].
+	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them
+	// counted as one. Clients use one or two; the time that go-imap's own matcher takes grows with
+	// the length of a mailbox name to the power of this, so a backend that uses it should also
+	// limit how long a name may be. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxSearchTerms is how many terms (search keys, RFC 9051 section 6.4.4) a SEARCH may have; NOT is one more, OR is not. Beyond it: [ErrSearchTerms].
+	// MaxSearchTerms is how many terms (search keys, RFC 9051 section 6.4.4) a SEARCH may have; NOT
+	// is one more, OR is not. Beyond it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1. Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1.
+	// Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
-	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is read and thrown away, and gets
-	// [ErrAppendSize]. A backend that has [imapserver.SessionAppendLimit] can refuse it before it is sent.
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is
+	// read and thrown away, and gets [ErrAppendSize]. A backend that has
+	// [imapserver.SessionAppendLimit] can refuse it before it is sent.
 	MaxAppendSize int64
 
-	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service account, say, or none for a webmail host. It
-	// returns client.Limits for everybody else. It is called when a connection comes (without a user), for each login (with the name that
-	// the client claims, and without one again when the login has failed) and by SetOptions, from many goroutines at once.
+	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service
+	// account, say, or none for a webmail host. It returns client.Limits for everybody else. It is
+	// called when a connection comes (without a user), for each login (with the name that the
+	// client claims, and without one again when the login has failed) and by SetOptions, from many
+	// goroutines at once.
 	LimitsFor func(client Client) ClientLimits
-	// Exempt are networks whose clients are never refused or disconnected, and never wait. What they use still counts against the limits of
-	// the others.
+	// Exempt are networks whose clients are never refused or disconnected, and never wait. What
+	// they use still counts against the limits of the others.
 	Exempt []netip.Prefix
 
-	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is thrown out, and SEARCHes are not
-	// shared. A command that would wait runs at once; that it would have been refused is reported when it has taken longer than its
-	// timeout without coming to its turn.
+	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is
+	// thrown out, and SEARCHes are not shared. A command that would wait runs at once; that it
+	// would have been refused is reported when it has taken longer than its timeout without coming
+	// to its turn.
 	DryRun bool
 
-	// UserKey returns the name that a user is counted by; names with the same key are one user. If nil, names that differ only in
-	// case (Unicode simple case folding, as in [strings.EqualFold]), in full-width forms of ASCII characters or in space around them are
-	// one user. A backend that takes several spellings for one account ("karen" and "karen@example.com", "rené" in both normalization
-	// forms, "rene" by the collation of its database) should do here what it does there, or give Username, or a client could
-	// count each apart. The name comes from the client and can be up to 50 KB long; "" means that the user is not
-	// known. It is called from many goroutines at once.
+	// UserKey returns the name that a user is counted by; names with the same key are one user. If
+	// nil, names that differ only in case (Unicode simple case folding, as in [strings.EqualFold]),
+	// in full-width forms of ASCII characters or in space around them are one user. A backend that
+	// takes several spellings for one account ("karen" and "karen@example.com", "rené" in both
+	// normalization forms, "rene" by the collation of its database) should do here what it does
+	// there, or give Username, or a client could count each apart. The name comes from the client
+	// and can be up to 50 KB long; "" means that the user is not known. It is called from many
+	// goroutines at once.
 	UserKey func(name string) string
-	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address itself, or the /64 of an IPv6 address.
-	// The address is never IPv4-in-IPv6 and has no zone. The zero Prefix means that this address has no limit, as one that is not
-	// an IP address never has. It is called from many goroutines at once.
+	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address
+	// itself, or the /64 of an IPv6 address. The address is never IPv4-in-IPv6 and has no zone. The
+	// zero Prefix means that this address has no limit, as one that is not an IP address never has.
+	// It is called from many goroutines at once.
 	IPKey func(addr netip.Addr) netip.Prefix
-	// Username returns the user who is logged in to a session, for a backend that knows better than the client's own words: see the
-	// package comment. It is called after each login and for each PREAUTH greeting, with the backend's own session, free of the wrappers
-	// of this module. "" means that the backend does not know either: then what the client said stands. If nil, it always does.
+	// Username returns the user who is logged in to a session, for a backend that knows better than
+	// the client's own words: see the package comment. It is called after each login and for each
+	// PREAUTH greeting, with the backend's own session, free of the wrappers of this module. ""
+	// means that the backend does not know either: then what the client said stands. If nil, it
+	// always does.
 	Username func(session imapserver.Session) string
 
-	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else [EventKind] lists, if it is not nil. It is called from many
-	// goroutines at once, never under a lock, and should be quick: the command waits for it.
+	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else
+	// [EventKind] lists, if it is not nil. It is called from many goroutines at once, never under a
+	// lock, and should be quick: the command waits for it.
 	OnEvent func(event Event)
 }
 
-// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections, 300 from one address, and a minute to
-// log in; 20 logins of one user, 100 from one address, 3 failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and
-// closed after 30 s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to 256 terms 30 deep; word
-// of progress every 10 s; 3 wildcards in a pattern.
+// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections,
+// 300 from one address, and a minute to log in; 20 logins of one user, 100 from one address, 3
+// failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and closed after 30
+// s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to
+// 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern.
 func DefaultOptions() *Options {
 	return &Options{
 		MaxConnections:      10_000,
@@ -159,8 +189,8 @@ func DefaultOptions() *Options {
 	}
 }
 
-// Validate returns an error that names the field and its value if a number or a duration is negative, a network of Exempt is not valid, or
-// JoinRunning is set without ShareSearches.
+// Validate returns an error that names the field and its value if a number or a duration is
+// negative, a network of Exempt is not valid, or JoinRunning is set without ShareSearches.
 func (o *Options) Validate() error {
 	for _, field := range []struct {
 		name  string
@@ -168,19 +198,13 @@ func (o *Options) Validate() error {
 	}{
 		{"MaxConnections", int64(o.MaxConnections)},
 		{"MaxConnectionsPerIP", int64(o.MaxConnectionsPerIP)},
-		{"MaxLoginsPerUser", int64(o.MaxLoginsPerUser)},
-		{"MaxLoginsPerIP", int64(o.MaxLoginsPerIP)},
-		{"MaxFailedLogins", int64(o.MaxFailedLogins)},
-		{"MaxFetches", int64(o.MaxFetches)},
-		{"MaxFetchesPerUser", int64(o.MaxFetchesPerUser)},
-		{"MaxSearches", int64(o.MaxSearches)},
-		{"MaxSearchesPerUser", int64(o.MaxSearchesPerUser)},
-		{"MaxWaiting", int64(o.MaxWaiting)},
+		{"MaxLoginsPerUser", int64(o.MaxLoginsPerUser)}, {"MaxLoginsPerIP", int64(o.MaxLoginsPerIP)},
+		{"MaxFailedLogins", int64(o.MaxFailedLogins)}, {"MaxFetches", int64(o.MaxFetches)},
+		{"MaxFetchesPerUser", int64(o.MaxFetchesPerUser)}, {"MaxSearches", int64(o.MaxSearches)},
+		{"MaxSearchesPerUser", int64(o.MaxSearchesPerUser)}, {"MaxWaiting", int64(o.MaxWaiting)},
 		{"MaxWaitingPerUser", int64(o.MaxWaitingPerUser)},
-		{"MaxListWildcards", int64(o.MaxListWildcards)},
-		{"MaxSearchTerms", int64(o.MaxSearchTerms)},
-		{"MaxSearchDepth", int64(o.MaxSearchDepth)},
-		{"MaxAppendSize", o.MaxAppendSize},
+		{"MaxListWildcards", int64(o.MaxListWildcards)}, {"MaxSearchTerms", int64(o.MaxSearchTerms)},
+		{"MaxSearchDepth", int64(o.MaxSearchDepth)}, {"MaxAppendSize", o.MaxAppendSize},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("limits: %s is %d: it must be 0 (no limit) or more", field.name, field.value)
@@ -190,14 +214,10 @@ func (o *Options) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"FetchTimeout", o.FetchTimeout},
-		{"SearchTimeout", o.SearchTimeout},
-		{"ProgressInterval", o.ProgressInterval},
-		{"MaxFetchTime", o.MaxFetchTime},
-		{"MaxSearchTime", o.MaxSearchTime},
-		{"StallTimeout", o.StallTimeout},
-		{"LoginTimeout", o.LoginTimeout},
-		{"EvictIdle", o.EvictIdle},
+		{"FetchTimeout", o.FetchTimeout}, {"SearchTimeout", o.SearchTimeout},
+		{"ProgressInterval", o.ProgressInterval}, {"MaxFetchTime", o.MaxFetchTime},
+		{"MaxSearchTime", o.MaxSearchTime}, {"StallTimeout", o.StallTimeout},
+		{"LoginTimeout", o.LoginTimeout}, {"EvictIdle", o.EvictIdle},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("limits: %s is %v: it must be 0 (no limit) or more", field.name, field.value)

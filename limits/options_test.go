@@ -34,7 +34,10 @@ func TestValidateNamesTheFieldAndTheValue(t *testing.T) {
 	assert.GreaterOrEqual(t, checked, 11)
 	none := &limits.Options{Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), {}}}
 	assert.EqualError(t, none.Validate(), "limits: Exempt[1] is invalid Prefix: it must be a network")
-	assert.EqualError(t, (&limits.Options{JoinRunning: true}).Validate(), "limits: JoinRunning is true: it needs ShareSearches")
+	assert.EqualError(
+		t, (&limits.Options{JoinRunning: true}).Validate(),
+		"limits: JoinRunning is true: it needs ShareSearches",
+	)
 	assert.NoError(t, limits.DefaultOptions().Validate())
 	assert.NoError(t, (&limits.Options{}).Validate())
 }
@@ -63,7 +66,10 @@ func TestOptionsAreCopied(t *testing.T) {
 
 func TestSetOptionsChangesTheLimitsOfConnectionsAndLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{login: slowCheck(time.Second)}, &limits.Options{MaxLoginsPerUser: 1, MaxConnections: 100})
+		s := serve(
+			t, &backend{login: slowCheck(time.Second)},
+			&limits.Options{MaxLoginsPerUser: 1, MaxConnections: 100},
+		)
 		first, _ := s.login("192.0.2.1", "karen")
 		_, answer := s.login("192.0.2.1", "karen")
 		assert.Equal(t, noUserLogins, answer)

@@ -11,11 +11,12 @@ const (
 	textRunning = "The command is running"
 )
 
-// progressTimeout is how long a client that does not read is given to take an INPROGRESS response. It may not be long: the command's own
-// answer waits for it.
+// progressTimeout is how long a client that does not read is given to take an INPROGRESS response.
+// It may not be long: the command's own answer waits for it.
 const progressTimeout = 2 * time.Second
 
-// progress tells a client from time to time that its command is not forgotten (RFC 9585). The zero progress tells nothing.
+// progress tells a client from time to time that its command is not forgotten (RFC 9585). The zero
+// progress tells nothing.
 type progress struct {
 	text     string
 	interval time.Duration
@@ -30,7 +31,8 @@ func newProgress(text string, interval time.Duration, start time.Time) progress 
 	return p
 }
 
-// tell sends the response if it is due. It returns false if that failed: then the connection is closed, for a piece of the line may be out.
+// tell sends the response if it is due. It returns false if that failed: then the connection is
+// closed, for a piece of the line may be out.
 func (p *progress) tell(c *client, now time.Time) bool {
 	if p.due.IsZero() || now.Before(p.due) {
 		return true
@@ -46,8 +48,9 @@ func (p *progress) tell(c *client, now time.Time) bool {
 	return err == nil
 }
 
-// notice tells a client that its command runs. Its timer is made once for a session, and goes on when a command is over: most are over
-// long before it goes off, and to stop and start it for each would cost them more than to let it find nothing to tell.
+// notice tells a client that its command runs. Its timer is made once for a session, and goes on
+// when a command is over: most are over long before it goes off, and to stop and start it for each
+// would cost them more than to let it find nothing to tell.
 type notice struct {
 	mu       sync.Mutex
 	progress progress

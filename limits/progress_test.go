@@ -19,7 +19,9 @@ const (
 )
 
 // progressServer serves with STARTTLS and a word of progress every ten seconds.
-func progressServer(t *testing.T, b *backend, options *limits.Options) (*imaptest.Server, *limits.Limiter) {
+func progressServer(
+	t *testing.T, b *backend, options *limits.Options,
+) (*imaptest.Server, *limits.Limiter) {
 	t.Cleanup(func() { time.Sleep(time.Hour) })
 	options.ProgressInterval = 10 * time.Second
 	limiter := limits.New(options)
@@ -39,7 +41,9 @@ func TestTheWaitIsNotSilent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &backend{fetch: newWork(35 * time.Second).do}
-				server, limiter := progressServer(t, b, &limits.Options{MaxFetches: 1, FetchTimeout: 40 * time.Second})
+				server, limiter := progressServer(
+					t, b, &limits.Options{MaxFetches: 1, FetchTimeout: 40 * time.Second},
+				)
 				open := func() *imaptest.Conn {
 					c := server.Dial()
 					c.Line()
@@ -60,7 +64,10 @@ func TestTheWaitIsNotSilent(t *testing.T) {
 					assert.Equal(t, time.Duration(i+1)*10*time.Second, time.Since(start))
 				}
 				assert.Equal(t, "x OK FETCH completed", second.Line())
-				assert.Equal(t, []string{inQueue, inQueue, inQueue, "x " + noFetches}, third.Answer("x"), "at 40 s it is refused")
+				assert.Equal(
+					t, []string{inQueue, inQueue, inQueue, "x " + noFetches}, third.Answer("x"),
+					"at 40 s it is refused",
+				)
 				assert.Equal(t, []string{"x OK FETCH completed"}, first.Answer("x"))
 				assert.Zero(t, limiter.Stats().FetchesWaiting)
 			})
@@ -79,10 +86,18 @@ func TestARunningSearchIsNotSilent(t *testing.T) {
 				c.Send("x UID SEARCH ALL")
 				synctest.Wait()
 			}
-			assert.Equal(t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, first.Answer("x"))
-			assert.Equal(t, []string{inQueue, inQueue, isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, second.Answer("x"))
+			assert.Equal(
+				t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, first.Answer("x"),
+			)
+			assert.Equal(
+				t, []string{inQueue, inQueue, isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"},
+				second.Answer("x"),
+			)
 			// The next one starts anew.
-			assert.Equal(t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"}, first.Cmd("x UID SEARCH ALL"))
+			assert.Equal(
+				t, []string{isRunning, isRunning, "* SEARCH", "x OK UID SEARCH completed"},
+				first.Cmd("x UID SEARCH ALL"),
+			)
 		}
 	})
 }
@@ -98,7 +113,8 @@ func TestAShortSearchIsSilent(t *testing.T) {
 	})
 }
 
-// The time until a word counts from the SEARCH it is about, whatever ran on the session before, and by the interval of now.
+// The time until a word counts from the SEARCH it is about, whatever ran on the session before, and
+// by the interval of now.
 func TestEachSearchHasItsOwnProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lasts time.Duration
@@ -150,7 +166,10 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 		// Nobody can tell of this connection that it is closed, but by writing to it.
 		second.Close()
 		time.Sleep(15 * time.Second)
-		assert.Equal(t, limits.Stats{Connections: 1, Sessions: 1, Fetches: 1, Refused: limits.Refusals{Left: 1}}, limiter.Stats())
+		assert.Equal(
+			t, limits.Stats{Connections: 1, Sessions: 1, Fetches: 1, Refused: limits.Refusals{Left: 1}},
+			limiter.Stats(),
+		)
 		assert.Len(t, events, 1)
 		assert.Equal(t, limits.Left, events[0].Kind)
 		assert.Equal(t, 10*time.Second, events[0].Waited)

@@ -104,7 +104,8 @@ func TestDryRunReportsACommandThatTookAsLongAsItMayWait(t *testing.T) {
 	})
 }
 
-// A SEARCH that waits for an identical one to end has no place in the queue yet. It gets one, however full that is by then.
+// A SEARCH that waits for an identical one to end has no place in the queue yet. It gets one,
+// however full that is by then.
 func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxSearches: 1, SearchTimeout: time.Minute, ShareSearches: true}

@@ -17,7 +17,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// work is what a backend does for a command: it takes so long, and keeps count of how many there were at once.
+// work is what a backend does for a command: it takes so long, and keeps count of how many there
+// were at once.
 type work struct {
 	took time.Duration
 
@@ -65,7 +66,11 @@ var commands = map[string]command{
 			return limits.Stats{Fetches: running, FetchesWaiting: waiting}
 		},
 		func(max, perUser int) *limits.Options {
-			return &limits.Options{MaxFetches: max, MaxFetchesPerUser: perUser, FetchTimeout: 40 * time.Second}
+			return &limits.Options{
+				MaxFetches:        max,
+				MaxFetchesPerUser: perUser,
+				FetchTimeout:      40 * time.Second,
+			}
 		},
 		func(do func(string) error) *backend { return &backend{fetch: do} },
 	},
@@ -75,7 +80,11 @@ var commands = map[string]command{
 			return limits.Stats{Fetches: running, FetchesWaiting: waiting}
 		},
 		func(max, perUser int) *limits.Options {
-			return &limits.Options{MaxFetches: max, MaxFetchesPerUser: perUser, FetchTimeout: 40 * time.Second}
+			return &limits.Options{
+				MaxFetches:        max,
+				MaxFetchesPerUser: perUser,
+				FetchTimeout:      40 * time.Second,
+			}
 		},
 		func(do func(string) error) *backend { return &backend{fetch: do} },
 	},
@@ -85,7 +94,11 @@ var commands = map[string]command{
 			return limits.Stats{Searches: running, SearchesWaiting: waiting}
 		},
 		func(max, perUser int) *limits.Options {
-			return &limits.Options{MaxSearches: max, MaxSearchesPerUser: perUser, SearchTimeout: 30 * time.Second}
+			return &limits.Options{
+				MaxSearches:        max,
+				MaxSearchesPerUser: perUser,
+				SearchTimeout:      30 * time.Second,
+			}
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
 	},
@@ -95,13 +108,18 @@ var commands = map[string]command{
 			return limits.Stats{Searches: running, SearchesWaiting: waiting}
 		},
 		func(max, perUser int) *limits.Options {
-			return &limits.Options{MaxSearches: max, MaxSearchesPerUser: perUser, SearchTimeout: 30 * time.Second}
+			return &limits.Options{
+				MaxSearches:        max,
+				MaxSearchesPerUser: perUser,
+				SearchTimeout:      30 * time.Second,
+			}
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
 	},
 }
 
-// eachCommand runs the test for FETCH and SEARCH, with and without UID, in a bubble of its own each.
+// eachCommand runs the test for FETCH and SEARCH, with and without UID, in a bubble of its own
+// each.
 func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 	for name, cmd := range commands {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +212,8 @@ func TestWithinAUserItIsFirstComeFirstServed(t *testing.T) {
 
 func TestBetweenUsersItIsTurnByTurn(t *testing.T) {
 	eachCommand(t, func(t *testing.T, cmd command) {
-		// Sixty users with ten commands each wait; one with a single command comes last and waits for one round.
+		// Sixty users with ten commands each wait; one with a single command comes last and waits
+		// for one round.
 		w := newWork(time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(2, 1))
 		var all sync.WaitGroup
@@ -313,7 +332,9 @@ func TestSetOptionsLowersALimitAndThrowsNobodyOut(t *testing.T) {
 			all.Go(func() {
 				assert.True(t, imaptest.IsOK(c.Answer("x")))
 				// Six at once, then two users with one each, then the last.
-				assert.Equal(t, []time.Duration{10, 10, 10, 10, 10, 10, 20, 20, 30}[i]*time.Second, time.Since(start))
+				assert.Equal(
+					t, []time.Duration{10, 10, 10, 10, 10, 10, 20, 20, 30}[i]*time.Second, time.Since(start),
+				)
 			})
 		}
 		require.NoError(t, s.limiter.SetOptions(cmd.options(2, 1)))
@@ -378,7 +399,10 @@ func TestCloseWakesEverybodyWhoWaits(t *testing.T) {
 		assert.True(t, imaptest.IsOK(runs.Cmd("n NOOP")))
 		assert.Equal(t, noShuttingDown, imaptest.Last(late.Cmd("a LOGIN eve pass")))
 		assert.Equal(t, []string{"* BYE [UNAVAILABLE] The server is shutting down"}, s.Dial().Rest())
-		assert.Equal(t, "a "+noShuttingDown, checked.Line(), "a login that was being checked is not admitted any more")
+		assert.Equal(
+			t, "a "+noShuttingDown, checked.Line(),
+			"a login that was being checked is not admitted any more",
+		)
 		assert.Equal(t, []string{"* BYE [UNAVAILABLE] The server is shutting down"}, checked.Rest())
 
 		s.Server.Close()
@@ -391,9 +415,14 @@ func TestUsersWhoAreNotKnownTakeTurnsByAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(10 * time.Second)
 		b := &backend{fetch: w.do}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &backendSession{backend: b}, &imapserver.GreetingData{PreAuth: true}, nil
-		}, &limits.Options{MaxFetchesPerUser: 1})
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &backendSession{backend: b}, &imapserver.GreetingData{PreAuth: true}, nil
+			},
+			&limits.Options{MaxFetchesPerUser: 1},
+		)
 		for _, address := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "", ""} {
 			c := imaptest.NewConn(t, s.DialFrom(address))
 			c.Line()

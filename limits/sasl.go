@@ -10,7 +10,8 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be closed.
+// AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be
+// closed.
 func (s *session) AuthenticateMechanisms() []string {
 	if s.ending.Load() != nil {
 		return nil
@@ -45,9 +46,10 @@ func (s *session) AppendLimit() uint32 {
 // provenTimeout is how long a client that has proven who it is may take to end the exchange.
 const provenTimeout = 2 * time.Second
 
-// exchange is a SASL exchange that learns from the client's messages who logs in. Nothing is held between two steps, so that a client that
-// cancels or goes silent leaves nothing behind, with one exception: a client that has sent its proof and was not turned down, as in SCRAM,
-// keeps its attempt for a moment, so that a storm of such logins costs no more checks than others.
+// exchange is a SASL exchange that learns from the client's messages who logs in. Nothing is held
+// between two steps, so that a client that cancels or goes silent leaves nothing behind, with one
+// exception: a client that has sent its proof and was not turned down, as in SCRAM, keeps its
+// attempt for a moment, so that a storm of such logins costs no more checks than others.
 type exchange struct {
 	session   *session
 	server    sasl.Server
@@ -68,11 +70,16 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 			e.user = saslUser(e.mech, response)
 		}
 	}
-	attempt, err := e.session.authenticate(commandAuthenticate, e.user, e.resume(), func() (bool, error) {
-		var err error
-		challenge, done, err = e.server.Next(response)
-		return done, err
-	})
+	attempt, err := e.session.authenticate(
+		commandAuthenticate,
+		e.user,
+		e.resume(),
+		func() (bool, error) {
+			var err error
+			challenge, done, err = e.server.Next(response)
+			return done, err
+		},
+	)
 	if err != nil || done {
 		e.session.exchange = nil
 	}
@@ -92,7 +99,8 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	}
 	attempt.end()
 	if e.isBearer() && len(response) > 0 && !e.failed {
-		// The server answers a bad token with a challenge, and with an error only when the client has replied: RFC 7628 section 3.2.3.
+		// The server answers a bad token with a challenge, and with an error only when the client
+		// has replied: RFC 7628 section 3.2.3.
 		e.failed = true
 		err := e.session.failure(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
 		if e.session.ending.Load() != nil {
@@ -119,16 +127,18 @@ func (e *exchange) drop() {
 	}
 }
 
-// asksForPassword tells whether the message after the last challenge of LOGIN is the password, which must not be taken for a name: a client
-// can skip the user name with an empty initial response.
+// asksForPassword tells whether the message after the last challenge of LOGIN is the password,
+// which must not be taken for a name: a client can skip the user name with an empty initial
+// response.
 func (e *exchange) asksForPassword() bool {
 	return e.mech == "LOGIN" && bytes.Contains(bytes.ToLower(e.challenge), []byte("pass"))
 }
 
 func (e *exchange) isBearer() bool { return e.mech == "OAUTHBEARER" || e.mech == "XOAUTH2" }
 
-// saslUser returns whom the session will act as, by the first message of the client: the authorization identity if there is one, else the
-// user name. It returns "" if the message does not tell.
+// saslUser returns whom the session will act as, by the first message of the client: the
+// authorization identity if there is one, else the user name. It returns "" if the message does not
+// tell.
 func saslUser(mech string, message []byte) string {
 	switch {
 	case mech == "PLAIN": // RFC 4616: authzid NUL authcid NUL passwd
@@ -160,8 +170,8 @@ func saslUser(mech string, message []byte) string {
 	}
 }
 
-// gs2 reads the header of RFC 5801 section 4, such as "n,a=karen,", and returns the authorization identity in it, "" if there is none, and
-// what follows the header.
+// gs2 reads the header of RFC 5801 section 4, such as "n,a=karen,", and returns the authorization
+// identity in it, "" if there is none, and what follows the header.
 func gs2(message []byte) (authzid string, rest []byte) {
 	parts := bytes.SplitN(message, []byte{','}, 3)
 	if len(parts) != 3 {

@@ -16,7 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// stepServer is a SASL server that takes the given number of client messages and checks the last one that is not empty.
+// stepServer is a SASL server that takes the given number of client messages and checks the last
+// one that is not empty.
 type stepServer struct {
 	messages int
 	check    func(message string) error
@@ -39,7 +40,8 @@ func (s *stepServer) Next(response []byte) ([]byte, bool, error) {
 	return nil, true, nil
 }
 
-// saslBackend serves the mechanism with so many messages of the client; one that contains "guess" is a wrong password.
+// saslBackend serves the mechanism with so many messages of the client; one that contains "guess"
+// is a wrong password.
 func saslBackend(b *backend, mech string, messages int, took time.Duration) limits.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		session := &backendSession{backend: b}
@@ -98,8 +100,13 @@ func TestTheUserIsKnownAfterSASL(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// The refusal at the limit of one login shows who the session is counted as.
 				var counted string
-				options := &limits.Options{MaxLoginsPerUser: 1, OnEvent: func(e limits.Event) { counted = e.User }}
-				s := serveSessions(t, &backend{}, saslBackend(&backend{}, test.mech, len(test.messages), 0), options)
+				options := &limits.Options{
+					MaxLoginsPerUser: 1,
+					OnEvent:          func(e limits.Event) { counted = e.User },
+				}
+				s := serveSessions(
+					t, &backend{}, saslBackend(&backend{}, test.mech, len(test.messages), 0), options,
+				)
 
 				answer := authenticate(s.dial("192.0.2.1"), test.mech, test.messages...)
 				assert.Contains(t, answer, "OK")
@@ -124,7 +131,9 @@ func TestTheUserIsKnownAfterSASL(t *testing.T) {
 func TestASASLUserWhoIsNotKnownIsCountedByAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		newSession := saslBackend(&backend{}, "X-TOKEN", 1, 0)
-		s := serveSessions(t, &backend{}, newSession, &limits.Options{MaxLoginsPerUser: 1, MaxLoginsPerIP: 2})
+		s := serveSessions(
+			t, &backend{}, newSession, &limits.Options{MaxLoginsPerUser: 1, MaxLoginsPerIP: 2},
+		)
 		for _, want := range []string{"OK", "OK", noIPLogins} {
 			assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), want)
 		}
@@ -134,7 +143,10 @@ func TestASASLUserWhoIsNotKnownIsCountedByAddress(t *testing.T) {
 func TestUsernameKnowsBetterThanTheSASLExchange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		newSession := saslBackend(&backend{}, "X-TOKEN", 1, 0)
-		options := &limits.Options{MaxLoginsPerUser: 1, Username: func(imapserver.Session) string { return "karen" }}
+		options := &limits.Options{
+			MaxLoginsPerUser: 1,
+			Username:         func(imapserver.Session) string { return "karen" },
+		}
 		s := serveSessions(t, &backend{}, newSession, options)
 		assert.Contains(t, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"), "OK")
 		assert.Equal(t, noUserLogins, authenticate(s.dial("192.0.2.1"), "X-TOKEN", "secret"))
@@ -191,7 +203,8 @@ func TestMaxFailedLoginsUnderSASL(t *testing.T) {
 				for range 3 {
 					assert.Equal(t, authFailed, authenticate(c, mech, messages...))
 				}
-				// Until the BYE nothing reaches the backend, not even the question for its mechanisms.
+				// Until the BYE nothing reaches the backend, not even the question for its
+				// mechanisms.
 				assert.NotContains(t, strings.Join(c.Cmd("b CAPABILITY"), " "), "AUTH=")
 				assert.Equal(t, "NO [LIMIT] Too many failed login attempts", authenticate(c, mech, messages...))
 				assert.Equal(t, []string{"* BYE Too many failed login attempts"}, c.Rest())
@@ -243,11 +256,16 @@ func TestLimitsDoNotInventInterfaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var session imapserver.Session
 		limiter := limits.New(nil)
-		server := imaptest.NewServer(t, &imapserver.Options{NewSession: func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			var err error
-			session, _, err = limiter.Wrap((&backend{}).NewSession)(conn)
-			return session, nil, err
-		}})
+		server := imaptest.NewServer(
+			t,
+			&imapserver.Options{
+				NewSession: func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					var err error
+					session, _, err = limiter.Wrap((&backend{}).NewSession)(conn)
+					return session, nil, err
+				},
+			},
+		)
 		server.Dial().Line()
 		_, hasSASL := session.(imapserver.SessionSASL)
 		assert.False(t, hasSASL)
@@ -258,20 +276,31 @@ func TestLimitsDoNotInventInterfaces(t *testing.T) {
 	})
 }
 
-// go-sasl's own OAUTHBEARER server turns a token down with a challenge, and with an error when the client has replied.
+// go-sasl's own OAUTHBEARER server turns a token down with a challenge, and with an error when the
+// client has replied.
 func TestMaxFailedLoginsWithBearerTokens(t *testing.T) {
 	for name, reply := range map[string]string{"replied": "AQ==", "cancelled": "*"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				checks := 0
-				s := serveSessions(t, &backend{}, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return saslSession{&backendSession{backend: &backend{}}, map[string]func() sasl.Server{"OAUTHBEARER": func() sasl.Server {
-						return sasl.NewOAuthBearerServer(func(options sasl.OAuthBearerOptions) *sasl.OAuthBearerError {
-							checks++
-							return &sasl.OAuthBearerError{Status: "invalid_token"}
-						})
-					}}}, nil, nil
-				}, limits.DefaultOptions())
+				s := serveSessions(
+					t,
+					&backend{},
+					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return saslSession{
+							&backendSession{backend: &backend{}},
+							map[string]func() sasl.Server{"OAUTHBEARER": func() sasl.Server {
+								return sasl.NewOAuthBearerServer(
+									func(options sasl.OAuthBearerOptions) *sasl.OAuthBearerError {
+										checks++
+										return &sasl.OAuthBearerError{Status: "invalid_token"}
+									},
+								)
+							}},
+						}, nil, nil
+					},
+					limits.DefaultOptions(),
+				)
 				c := s.dial("192.0.2.1")
 				guess := "a AUTHENTICATE OAUTHBEARER " + b64("n,a=karen,\x01auth=Bearer guess\x01\x01")
 				for range 2 {
@@ -292,11 +321,19 @@ func TestAnEmptyMessageHidesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// This backend takes an empty initial response for none, as some do.
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return saslSession{&backendSession{backend: b}, map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
-				return &stepServer{3, func(string) error { return nil }}
-			}}}, nil, nil
-		}, &limits.Options{MaxLoginsPerUser: 1})
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return saslSession{
+					&backendSession{backend: b},
+					map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
+						return &stepServer{3, func(string) error { return nil }}
+					}},
+				}, nil, nil
+			},
+			&limits.Options{MaxLoginsPerUser: 1},
+		)
 		login := func() string { return authenticate(s.dial("192.0.2.1"), "LOGIN", "", "karen", "pass") }
 		assert.Contains(t, login(), "OK")
 		assert.Equal(t, noUserLogins, login())
@@ -306,12 +343,23 @@ func TestAnEmptyMessageHidesNobody(t *testing.T) {
 func TestAPasswordIsNeverTakenForAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event
-		options := &limits.Options{MaxFailedLogins: 1, OnEvent: func(e limits.Event) { events = append(events, e) }}
-		s := serveSessions(t, &backend{}, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return saslSession{&backendSession{backend: &backend{}}, map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
-				return &asksForPassword{}
-			}}}, nil, nil
-		}, options)
+		options := &limits.Options{
+			MaxFailedLogins: 1,
+			OnEvent:         func(e limits.Event) { events = append(events, e) },
+		}
+		s := serveSessions(
+			t,
+			&backend{},
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return saslSession{
+					&backendSession{backend: &backend{}},
+					map[string]func() sasl.Server{"LOGIN": func() sasl.Server {
+						return &asksForPassword{}
+					}},
+				}, nil, nil
+			},
+			options,
+		)
 		c := s.dial("192.0.2.1")
 		c.Send("a AUTHENTICATE LOGIN =")
 		c.Line()
@@ -338,7 +386,9 @@ func (a *asksForPassword) Next(response []byte) ([]byte, bool, error) {
 func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, saslBackend(b, "SCRAM-SHA-256", 3, 0), &limits.Options{MaxLoginsPerUser: 5})
+		s := serveSessions(
+			t, b, saslBackend(b, "SCRAM-SHA-256", 3, 0), &limits.Options{MaxLoginsPerUser: 5},
+		)
 		messages := []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}
 		for _, leave := range []func(*imaptest.Conn){
 			func(*imaptest.Conn) {},

@@ -10,15 +10,23 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// SearchContext is a session whose SEARCH can be stopped. A backend's session that has this method gets the SEARCHes through it instead of
-// Search, through wrappers as with [FetchContext]. The context ends when every client that would get the answer has hung up, after [Options.MaxSearchTime], and at
-// [Limiter.Close]; SearchContext should then return soon, with any error: the client is told why, and never gets a shortened result.
+// SearchContext is a session whose SEARCH can be stopped. A backend's session that has this method
+// gets the SEARCHes through it instead of Search, through wrappers as with [FetchContext]. The
+// context ends when every client that would get the answer has hung up, after
+// [Options.MaxSearchTime], and at [Limiter.Close]; SearchContext should then return soon, with any
+// error: the client is told why, and never gets a shortened result.
 type SearchContext interface {
-	SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error)
+	SearchContext(
+		ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+		options *imap.SearchOptions,
+	) (*imap.SearchData, error)
 }
 
-// Search runs the SEARCH when there is a slot for it, or answers it with what an identical one finds.
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+// Search runs the SEARCH when there is a slot for it, or answers it with what an identical one
+// finds.
+func (s *session) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	start := s.activity.begin(commandSearch)
 	defer s.activity.end()
 	if refusal := s.checkTerms(criteria); refusal != nil {
@@ -34,7 +42,9 @@ func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	return s.searchAlone(kind, criteria, options)
 }
 
-func (s *session) searchAlone(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) searchAlone(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	var slot slot
 	defer s.leave(&slot, commandSearch)
 	if refusal := s.enter(&slot, &s.limiter.searches, commandSearch); refusal != nil {
@@ -44,7 +54,9 @@ func (s *session) searchAlone(kind imapserver.NumKind, criteria *imap.SearchCrit
 }
 
 // runSearch runs a SEARCH that has a slot, for the group if there is one.
-func (s *session) runSearch(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, g *group) (*imap.SearchData, error) {
+func (s *session) runSearch(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, g *group,
+) (*imap.SearchData, error) {
 	settings := s.limiter.settings.Load()
 	s.notice.start(&s.client, settings.ProgressInterval)
 	defer s.notice.stop()

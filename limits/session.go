@@ -13,7 +13,8 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// session is a session with limits. What is not locked or atomic belongs to the goroutine that serves the connection.
+// session is a session with limits. What is not locked or atomic belongs to the goroutine that
+// serves the connection.
 type session struct {
 	imapserver.Session
 	client
@@ -39,7 +40,9 @@ type session struct {
 	releaseConnection func()
 }
 
-func (l *Limiter) newSession(conn *imapserver.Conn, next NewSessionFunc, backend uint64) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
+func (l *Limiter) newSession(
+	conn *imapserver.Conn, next NewSessionFunc, backend uint64,
+) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
 	netConn := conn.NetConn()
 	s := &session{connected: time.Now(), account: account{backend: backend}}
 	s.activity.end() // silent since it came
@@ -147,7 +150,8 @@ func (s *session) logout() {
 
 func (s *session) dryRun() bool { return s.limiter.settings.Load().DryRun }
 
-// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the user is not known, or its own.
+// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the
+// user is not known, or its own.
 func (s *session) turnKey() string {
 	switch {
 	case s.user != "":

@@ -33,16 +33,22 @@ func (s slow) Status(mailbox string, _ *imap.StatusOptions) (*imap.StatusData, e
 	return &imap.StatusData{Mailbox: mailbox, NumMessages: new(uint32)}, s.minute()
 }
 
-func (s slow) Append(_ string, r imap.LiteralReader, _ *imap.AppendOptions) (*imap.AppendData, error) {
+func (s slow) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	io.Copy(io.Discard, r)
 	return nil, s.minute()
 }
 
-func (s slow) Search(imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions) (*imap.SearchData, error) {
+func (s slow) Search(
+	imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return &imap.SearchData{All: imap.UIDSet{}}, s.minute()
 }
 
-func (s slow) Store(*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions) error {
+func (s slow) Store(
+	*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions,
+) error {
 	return s.minute()
 }
 

@@ -19,8 +19,8 @@ type SessionInfo struct {
 	Since     time.Time // of Command or, if that is "", of silence
 }
 
-// Sessions returns what every connection does now, the oldest connection first. Each is right by itself, but they are not taken at the
-// same instant.
+// Sessions returns what every connection does now, the oldest connection first. Each is right by
+// itself, but they are not taken at the same instant.
 func (l *Limiter) Sessions() []SessionInfo {
 	sessions := l.sessions.all()
 	infos := make([]SessionInfo, len(sessions))
@@ -28,7 +28,9 @@ func (l *Limiter) Sessions() []SessionInfo {
 		infos[i] = s.info()
 	}
 	slices.SortFunc(infos, func(a, b SessionInfo) int {
-		return cmp.Or(a.Connected.Compare(b.Connected), a.Addr.Compare(b.Addr), cmp.Compare(a.User, b.User))
+		return cmp.Or(
+			a.Connected.Compare(b.Connected), a.Addr.Compare(b.Addr), cmp.Compare(a.User, b.User),
+		)
 	})
 	return infos
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// socket is the operating system's end of a connection. It tells what a Session cannot see: while a command runs nobody reads from the
-// connection, and nobody tells whether what is written arrives. A nil *socket cannot tell either.
+// socket is the operating system's end of a connection. It tells what a Session cannot see: while a
+// command runs nobody reads from the connection, and nobody tells whether what is written arrives.
+// A nil *socket cannot tell either.
 type socket struct {
 	raw syscall.RawConn
 }
@@ -29,7 +30,8 @@ func socketOf(conn net.Conn) *socket {
 // canTell says whether hungUp can ever be true.
 func (s *socket) canTell() bool { return s != nil && socketsTell }
 
-// hungUp says whether the client has closed the connection or its sending direction, or the connection was closed on this side.
+// hungUp says whether the client has closed the connection or its sending direction, or the
+// connection was closed on this side.
 func (s *socket) hungUp() bool {
 	if !s.canTell() {
 		return false
@@ -41,7 +43,8 @@ func (s *socket) hungUp() bool {
 	return hungUp
 }
 
-// sent returns how many bytes the client has confirmed, and whether there are more on their way; ok is false if the socket cannot tell.
+// sent returns how many bytes the client has confirmed, and whether there are more on their way; ok
+// is false if the socket cannot tell.
 func (s *socket) sent() (confirmed uint64, more, ok bool) {
 	if !s.canTell() {
 		return 0, false, false

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// stalls looks now and then at the connections on which a FETCH runs, and closes those whose client takes nothing of what is sent. It
-// has a timer only while FETCHes run.
+// stalls looks now and then at the connections on which a FETCH runs, and closes those whose client
+// takes nothing of what is sent. It has a timer only while FETCHes run.
 type stalls struct {
 	watching atomic.Bool
 }
@@ -33,7 +33,11 @@ func (w *stalls) look(l *Limiter) {
 	for _, s := range l.sessions.all() {
 		stalled, fetches := s.stalledFor(timeout)
 		fetching = fetching || fetches
-		if stalled && s.refuses(Event{Kind: Stalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout}, errStalled) {
+		if stalled &&
+			s.refuses(
+				Event{Kind: Stalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout},
+				errStalled,
+			) {
 			go s.conn.NetConn().Close() // under TLS it may wait to say goodbye
 		}
 	}
@@ -42,7 +46,8 @@ func (w *stalls) look(l *Limiter) {
 	}
 }
 
-// stalledFor tells whether a FETCH runs and has sent something of which the client has confirmed nothing more for so long.
+// stalledFor tells whether a FETCH runs and has sent something of which the client has confirmed
+// nothing more for so long.
 func (c *client) stalledFor(timeout time.Duration) (stalled, fetches bool) {
 	a := &c.activity
 	a.mu.Lock()

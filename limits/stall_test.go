@@ -30,7 +30,9 @@ type bigFetch struct {
 	size int64
 }
 
-func (s *bigFetch) Fetch(w *imapserver.FetchWriter, _ imap.NumSet, options *imap.FetchOptions) error {
+func (s *bigFetch) Fetch(
+	w *imapserver.FetchWriter, _ imap.NumSet, options *imap.FetchOptions,
+) error {
 	message := w.CreateMessage(1)
 	body := message.WriteBodySection(options.BodySection[0], s.size)
 	if _, err := io.Copy(body, io.LimitReader(zeros{}, s.size)); err != nil {
@@ -56,9 +58,13 @@ func fetching(t *testing.T, size int64, options *limits.Options) (*limits.Limite
 	}
 	b := &backend{}
 	limiter := limits.New(options)
-	address := listenTCP(t, plain, limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return &bigFetch{backendSession{backend: b}, size}, nil, nil
-	}))
+	address := listenTCP(
+		t,
+		plain,
+		limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &bigFetch{backendSession{backend: b}, size}, nil, nil
+		}),
+	)
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	c := imaptest.NewConn(t, conn)
@@ -86,7 +92,8 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
 }
 
-// The backend gives up in the middle of the message, as imapmemserver does, and leaves the server's writer locked.
+// The backend gives up in the middle of the message, as imapmemserver does, and leaves the server's
+// writer locked.
 func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 	for name, die := range map[string]func(*net.TCPConn){
 		"FIN": func(c *net.TCPConn) { c.Close() },
@@ -105,17 +112,22 @@ func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 	}
 }
 
-// The answer to a FETCH that was stopped is the limiter's, but what counts is why the backend gave up. That is all there is to tell by where
-// a connection around the socket does not pass an empty Write on.
+// The answer to a FETCH that was stopped is the limiter's, but what counts is why the backend gave
+// up. That is all there is to tell by where a connection around the socket does not pass an empty
+// Write on.
 func TestAClientThatDiesAfterMaxFetchTimeLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
 	t.Parallel()
 	limiter := limits.New(&limits.Options{MaxFetchTime: time.Millisecond})
-	address := listenTCP(t, func(l net.Listener) net.Listener { return muteListener{l} }, limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return &deafFetch{bigFetch{backendSession{backend: &backend{}}, 100 << 20}}, nil, nil
-	}))
+	address := listenTCP(
+		t,
+		func(l net.Listener) net.Listener { return muteListener{l} },
+		limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &deafFetch{bigFetch{backendSession{backend: &backend{}}, 100 << 20}}, nil, nil
+		}),
+	)
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	c := imaptest.NewConn(t, conn)
@@ -135,7 +147,9 @@ func TestAClientThatDiesAfterMaxFetchTimeLeavesNothing(t *testing.T) {
 // deafFetch does not listen to its context.
 type deafFetch struct{ bigFetch }
 
-func (s *deafFetch) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *deafFetch) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	err := s.Fetch(w, numSet, options)
 	<-ctx.Done()
 	return err
@@ -187,7 +201,12 @@ func TestABackendThatIsSlowIsNoStall(t *testing.T) {
 	finish := make(chan struct{})
 	b := &backend{fetch: func(string) error { <-finish; return nil }}
 	stalled := make(chan limits.Event, 1)
-	limiter := limits.New(&limits.Options{StallTimeout: 20 * time.Millisecond, OnEvent: func(e limits.Event) { stalled <- e }})
+	limiter := limits.New(
+		&limits.Options{
+			StallTimeout: 20 * time.Millisecond,
+			OnEvent:      func(e limits.Event) { stalled <- e },
+		},
+	)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
@@ -205,14 +224,17 @@ func TestABackendThatIsSlowIsNoStall(t *testing.T) {
 	assert.True(t, imaptest.IsOK(c.Answer("x")))
 }
 
-// A client that opens an implicit-TLS port and says nothing is let in by the server before the handshake, for ever.
+// A client that opens an implicit-TLS port and says nothing is let in by the server before the
+// handshake, for ever.
 func TestAClientThatIsSilentBeforeTheTLSHandshakeIsClosed(t *testing.T) {
 	t.Parallel()
 	b := &backend{}
 	limiter := limits.New(&limits.Options{LoginTimeout: 200 * time.Millisecond})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := imapserver.New(&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)})
+	server := imapserver.New(
+		&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)},
+	)
 	go server.Serve(tls.NewListener(listener, imaptest.ServerTLS()))
 	t.Cleanup(func() { server.Close() })
 	conn, err := net.Dial("tcp", listener.Addr().String())
@@ -246,13 +268,19 @@ func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
 	}
 }
 
-// Where nothing tells of the stall, the server's own write timeout ends the FETCH, and nothing must be left then either.
+// Where nothing tells of the stall, the server's own write timeout ends the FETCH, and nothing must
+// be left then either.
 func TestAClientThatStopsReadingLeavesNothingAfterTheServersTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &bigFetch{backendSession{backend: b}, 1 << 20}, nil, nil
-		}, limits.DefaultOptions())
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &bigFetch{backendSession{backend: b}, 1 << 20}, nil, nil
+			},
+			limits.DefaultOptions(),
+		)
 		c := s.selected("karen")
 		c.Send("x FETCH 1 BODY[]")
 		time.Sleep(6 * time.Minute)

@@ -23,7 +23,8 @@ type Stats struct {
 	Refused Refusals
 }
 
-// Refusals counts refusals by the limit that was reached: a field without a comment by the one of [Options] with Max before its name.
+// Refusals counts refusals by the limit that was reached: a field without a comment by the one of
+// [Options] with Max before its name.
 type Refusals struct {
 	Connections, ConnectionsPerIP uint64
 	LoginsPerUser, LoginsPerIP    uint64
@@ -40,7 +41,8 @@ type Refusals struct {
 	Closed                        uint64 // what came, or waited, when the Limiter was closed
 }
 
-// Stats returns the counts of now. Each is right by itself, but they are not taken at the same instant.
+// Stats returns the counts of now. Each is right by itself, but they are not taken at the same
+// instant.
 func (l *Limiter) Stats() Stats {
 	var s Stats
 	s.Connections = l.connections.count()

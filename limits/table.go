@@ -2,8 +2,8 @@ package limits
 
 import "maps"
 
-// table is a map that gives memory back. Go's maps keep their largest size for ever: after a storm of a million keys tens of megabytes.
-// The zero table is empty.
+// table is a map that gives memory back. Go's maps keep their largest size for ever: after a storm
+// of a million keys tens of megabytes. The zero table is empty.
 type table[K comparable, V any] struct {
 	entries map[K]V
 	peak    int // the most entries since the map was made
@@ -22,8 +22,8 @@ func (t *table[K, V]) set(key K, value V) {
 	t.peak = max(t.peak, len(t.entries))
 }
 
-// delete removes the key. When three quarters of the peak are gone it moves what is left to a map of that size: for each entry moved
-// three or more were deleted.
+// delete removes the key. When three quarters of the peak are gone it moves what is left to a map
+// of that size: for each entry moved three or more were deleted.
 func (t *table[K, V]) delete(key K) {
 	delete(t.entries, key)
 	if t.peak < tableFloor || len(t.entries) > t.peak/4 {

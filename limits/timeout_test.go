@@ -70,9 +70,11 @@ func TestLoginTimeoutCountsAnewAfterUnauthenticate(t *testing.T) {
 		b := &backend{}
 		limiter := limits.New(&limits.Options{LoginTimeout: time.Minute})
 		server := imaptest.NewServer(t, &imapserver.Options{
-			NewSession: limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return unauthenticating{&backendSession{backend: b}}, nil, nil
-			}),
+			NewSession: limiter.Wrap(
+				func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return unauthenticating{&backendSession{backend: b}}, nil, nil
+				},
+			),
 			InsecureAuth: true,
 			Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
 		})
@@ -127,7 +129,10 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 
 		_, answer = s.login("203.0.113.7", "karen")
 		assert.Contains(t, answer, "OK")
-		assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+			silent.Rest(),
+		)
 		_, answer = s.login("192.0.2.1", "karen")
 		assert.Equal(t, noUserLogins, answer)
 		assert.True(t, imaptest.IsOK(busy.Cmd("n NOOP")))
@@ -138,7 +143,9 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 		for _, e := range events {
 			kinds = append(kinds, e.Kind)
 		}
-		assert.Equal(t, []limits.EventKind{limits.Refused, limits.Failed, limits.Evicted, limits.Refused}, kinds)
+		assert.Equal(
+			t, []limits.EventKind{limits.Refused, limits.Failed, limits.Evicted, limits.Refused}, kinds,
+		)
 
 		s.Server.Close()
 		synctest.Wait()
@@ -200,7 +207,10 @@ func TestEvictionMakesRoomBelowALimitThatHasGoneDown(t *testing.T) {
 		_, answer = s.login("192.0.2.1", "karen")
 		assert.Contains(t, answer, "OK")
 		for _, silent := range conns[:3] {
-			assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, silent.Rest())
+			assert.Equal(
+				t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+				silent.Rest(),
+			)
 		}
 		assert.True(t, imaptest.IsOK(conns[3].Cmd("n NOOP")))
 		synctest.Wait()
@@ -210,7 +220,10 @@ func TestEvictionMakesRoomBelowALimitThatHasGoneDown(t *testing.T) {
 
 func TestASessionWithACommandIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, &backend{search: newWork(time.Hour).do}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute})
+		s := serve(
+			t, &backend{search: newWork(time.Hour).do},
+			&limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute},
+		)
 		c := s.selected("karen")
 		c.Send("x SEARCH ALL")
 		time.Sleep(10 * time.Minute)
@@ -219,7 +232,8 @@ func TestASessionWithACommandIsNotIdle(t *testing.T) {
 	})
 }
 
-// A session whose client has hung up while a command keeps the server from seeing it makes room, EvictIdle or not.
+// A session whose client has hung up while a command keeps the server from seeing it makes room,
+// EvictIdle or not.
 func TestGhostsMakeRoom(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -231,10 +245,14 @@ func TestGhostsMakeRoom(t *testing.T) {
 		return nil
 	}}
 	events := make(chan limits.Event, 10)
-	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 2, OnEvent: func(e limits.Event) { events <- e }})
+	limiter := limits.New(
+		&limits.Options{MaxLoginsPerUser: 2, OnEvent: func(e limits.Event) { events <- e }},
+	)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := imapserver.New(&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)})
+	server := imapserver.New(
+		&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0)},
+	)
 	go server.Serve(tls.NewListener(listener, imaptest.ServerTLS()))
 	t.Cleanup(func() { server.Close() })
 	login := func(user string) (*imaptest.Conn, net.Conn, string) {
@@ -264,7 +282,9 @@ func TestGhostsMakeRoom(t *testing.T) {
 	assert.Contains(t, answer, "OK")
 	assert.Equal(t, limits.Evicted, (<-events).Kind)
 	assert.Equal(t, 2, limiter.Stats().Sessions)
-	assert.Equal(t, 1, limiter.Stats().Searches, "what the backend does for the ghost still has its slot")
+	assert.Equal(
+		t, 1, limiter.Stats().Searches, "what the backend does for the ghost still has its slot",
+	)
 	close(finish)
 	server.Close()
 	for limiter.Stats().Connections > 0 {
@@ -273,7 +293,8 @@ func TestGhostsMakeRoom(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
 }
 
-// Sessions that had to make room may still have a command at the backend; there are never more of those than the limit, which may go down.
+// Sessions that had to make room may still have a command at the backend; there are never more of
+// those than the limit, which may go down.
 func TestGhostsAreBounded(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -315,13 +336,19 @@ func TestGhostsAreBounded(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limiter.Stats().Refused}, limiter.Stats())
 }
 
-// The backend has enough of IDLE at once, as imapmemserver has while no mailbox is selected. The client is told only after DONE.
+// The backend has enough of IDLE at once, as imapmemserver has while no mailbox is selected. The
+// client is told only after DONE.
 func TestAClientInIdleIsNotSilentWhateverTheBackendDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &briefIdle{backendSession{backend: b}}, nil, nil
-		}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute})
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &briefIdle{backendSession{backend: b}}, nil, nil
+			},
+			&limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute},
+		)
 		c, _ := s.login("192.0.2.1", "karen")
 		c.Send("i IDLE")
 		c.Line()
@@ -341,9 +368,14 @@ func (*briefIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error { return
 func TestASessionInALongStoreIsNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
-		s := serveSessions(t, b, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &slowStore{backendSession{backend: b}}, nil, nil
-		}, &limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute})
+		s := serveSessions(
+			t,
+			b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &slowStore{backendSession{backend: b}}, nil, nil
+			},
+			&limits.Options{MaxLoginsPerUser: 1, EvictIdle: 10 * time.Minute},
+		)
 		c := s.selected("karen")
 		c.Send(`x STORE 1:* +FLAGS (\Seen)`)
 		time.Sleep(15 * time.Minute)
@@ -355,7 +387,9 @@ func TestASessionInALongStoreIsNotIdle(t *testing.T) {
 
 type slowStore struct{ backendSession }
 
-func (s *slowStore) Store(*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions) error {
+func (s *slowStore) Store(
+	*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions,
+) error {
 	time.Sleep(20 * time.Minute)
 	return nil
 }

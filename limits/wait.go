@@ -25,7 +25,8 @@ type wait struct {
 	timer    *time.Timer
 }
 
-// next waits until ready or changed is closed, until the deadline, or until the client has hung up. It may be called again.
+// next waits until ready or changed is closed, until the deadline, or until the client has hung up.
+// It may be called again.
 func (w *wait) next(ready, changed <-chan struct{}) outcome {
 	for {
 		if w.client.socket.hungUp() {
@@ -58,7 +59,8 @@ func (w *wait) end() {
 	}
 }
 
-// tick returns a channel on which something arrives when it is time to look again, nil if that is never.
+// tick returns a channel on which something arrives when it is time to look again, nil if that is
+// never.
 func (w *wait) tick(now time.Time) <-chan time.Time {
 	pause := time.Duration(-1)
 	sooner := func(d time.Duration) {
@@ -86,7 +88,8 @@ func (w *wait) tick(now time.Time) <-chan time.Time {
 	return w.timer.C
 }
 
-// every calls f at each interval until it returns false, or stop is called, which waits for a call that is going on.
+// every calls f at each interval until it returns false, or stop is called, which waits for a call
+// that is going on.
 func every(interval time.Duration, f func() bool) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer

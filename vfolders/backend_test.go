@@ -12,7 +12,11 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-var errNone = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNonExistent, Text: "No such mailbox"}
+var errNone = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeNonExistent,
+	Text: "No such mailbox",
+}
 
 // mailbox is one that a backend lists.
 type mailbox struct {
@@ -20,7 +24,8 @@ type mailbox struct {
 	subscribed bool
 }
 
-// backend is a session that lists the given mailboxes in the given order, notes what it is asked for, and supports no message.
+// backend is a session that lists the given mailboxes in the given order, notes what it is asked
+// for, and supports no message.
 type backend struct {
 	imaptest.Stub
 	mailboxes []mailbox
@@ -32,19 +37,25 @@ type backend struct {
 	calls []string
 }
 
-// names returns a backend with selectable mailboxes of these names, of which those that end in " subscribed" are.
+// names returns a backend with selectable mailboxes of these names, of which those that end in "
+// subscribed" are.
 func names(delim rune, names ...string) *backend {
 	b := &backend{}
 	for _, name := range names {
 		name, subscribed := strings.CutSuffix(name, " subscribed")
-		b.mailboxes = append(b.mailboxes, mailbox{ListData: imap.ListData{Mailbox: name, Delim: delim}, subscribed: subscribed})
+		b.mailboxes = append(
+			b.mailboxes,
+			mailbox{ListData: imap.ListData{Mailbox: name, Delim: delim}, subscribed: subscribed},
+		)
 	}
 	return b
 }
 
 // add adds a mailbox with attributes.
 func (b *backend) add(delim rune, name string, attrs ...imap.MailboxAttr) *backend {
-	b.mailboxes = append(b.mailboxes, mailbox{ListData: imap.ListData{Mailbox: name, Delim: delim, Attrs: attrs}})
+	b.mailboxes = append(
+		b.mailboxes, mailbox{ListData: imap.ListData{Mailbox: name, Delim: delim, Attrs: attrs}},
+	)
 	return b
 }
 
@@ -69,7 +80,8 @@ func (b *backend) took() []string {
 
 func (b *backend) find(name string) (*mailbox, error) {
 	i := slices.IndexFunc(b.mailboxes, func(m mailbox) bool {
-		return m.Mailbox == name && !slices.Contains(m.Attrs, imap.MailboxAttrNoSelect) && !slices.Contains(m.Attrs, imap.MailboxAttrNonExistent)
+		return m.Mailbox == name && !slices.Contains(m.Attrs, imap.MailboxAttrNoSelect) &&
+			!slices.Contains(m.Attrs, imap.MailboxAttrNonExistent)
 	})
 	if i < 0 {
 		return nil, errNone
@@ -77,10 +89,15 @@ func (b *backend) find(name string) (*mailbox, error) {
 	return &b.mailboxes[i], nil
 }
 
-func (b *backend) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (b *backend) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	b.called("LIST", ref, strings.Join(patterns, " "))
 	for _, m := range b.mailboxes {
-		matches := slices.ContainsFunc(patterns, func(pattern string) bool { return imapserver.MatchList(m.Mailbox, m.Delim, ref, pattern) })
+		matches := slices.ContainsFunc(
+			patterns,
+			func(pattern string) bool { return imapserver.MatchList(m.Mailbox, m.Delim, ref, pattern) },
+		)
 		if !matches || options.SelectSubscribed && !m.subscribed {
 			continue
 		}
@@ -106,8 +123,19 @@ func (b *backend) status(name string) (*imap.StatusData, error) {
 	if _, err := b.find(name); err != nil {
 		return nil, err
 	}
-	return &imap.StatusData{Mailbox: name, NumMessages: new(uint32(7)), NumRecent: new(uint32), UIDNext: 8, UIDValidity: 9,
-		NumUnseen: new(uint32), NumDeleted: new(uint32), Size: new(int64), DeletedStorage: new(int64)}, nil
+	return &imap.StatusData{
+		Mailbox:     name,
+		NumMessages: new(uint32(7)),
+		NumRecent:   new(uint32),
+		UIDNext:     8,
+		UIDValidity: 9,
+		NumUnseen: new(
+			uint32,
+		),
+		NumDeleted:     new(uint32),
+		Size:           new(int64),
+		DeletedStorage: new(int64),
+	}, nil
 }
 
 func (b *backend) Status(name string, _ *imap.StatusOptions) (*imap.StatusData, error) {
@@ -174,12 +202,18 @@ func (b *backend) Unsubscribe(name string) error {
 
 func (b *backend) tryCreate(name string) error {
 	if _, err := b.find(name); err != nil {
-		return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeTryCreate, Text: "No such mailbox"}
+		return &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeTryCreate,
+			Text: "No such mailbox",
+		}
 	}
 	return nil
 }
 
-func (b *backend) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (b *backend) Append(
+	name string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	b.called("APPEND", name)
 	if err := b.tryCreate(name); err != nil {
 		return nil, err
@@ -210,7 +244,9 @@ func (b *backend) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions
 	return nil
 }
 
-func (b *backend) Store(*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions) error {
+func (b *backend) Store(
+	*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions,
+) error {
 	b.called("STORE")
 	return nil
 }
@@ -220,7 +256,9 @@ func (b *backend) Expunge(*imapserver.ExpungeWriter, *imap.UIDSet) error {
 	return nil
 }
 
-func (b *backend) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (b *backend) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	b.called("SEARCH")
 	return b.Stub.Search(kind, criteria, options)
 }

@@ -54,8 +54,8 @@ func command(tb testing.TB, c *bufio.ReadWriter, text string) (int, time.Duratio
 	}
 }
 
-// BenchmarkOverLoopback runs each command bare and wrapped, in turns, and reports what the wrapper makes of it: the aim for LIST of
-// everything is 1.5.
+// BenchmarkOverLoopback runs each command bare and wrapped, in turns, and reports what the wrapper
+// makes of it: the aim for LIST of everything is 1.5.
 func BenchmarkOverLoopback(b *testing.B) {
 	memory := imaptest.Memory(tree())
 	bare, wrapped := dial(b, memory), dial(b, vfolders.Wrap(memory, nil))
@@ -79,8 +79,8 @@ func BenchmarkOverLoopback(b *testing.B) {
 	}
 }
 
-// BenchmarkHostilePattern lists one virtual folder by patterns whose stars double the work of go-imap's matcher each. The backend
-// here matches nothing itself.
+// BenchmarkHostilePattern lists one virtual folder by patterns whose stars double the work of
+// go-imap's matcher each. The backend here matches nothing itself.
 func BenchmarkHostilePattern(b *testing.B) {
 	for _, stars := range []int{1, 7, 63, 200} {
 		b.Run(fmt.Sprint(stars), func(b *testing.B) {

@@ -8,7 +8,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// into returns what to answer to a command that puts messages into a mailbox, of which the backend has said err.
+// into returns what to answer to a command that puts messages into a mailbox, of which the backend
+// has said err.
 func (s *session) into(mailbox string, err error) error {
 	_, ok, err := s.instead(mailbox, err)
 	if ok {
@@ -18,7 +19,9 @@ func (s *session) into(mailbox string, err error) error {
 }
 
 // Append puts a message into a mailbox of the backend.
-func (s *session) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *session) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	data, err := s.Session.Append(mailbox, r, options)
 	return data, s.into(mailbox, err)
 }
@@ -40,8 +43,8 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	return s.into(dest, s.Session.(imapserver.SessionMove).Move(w, numSet, dest))
 }
 
-// exists tells whether a name for a new mailbox, which may have a delimiter at its end (RFC 9051 section 6.3.4), is that of a virtual
-// folder.
+// exists tells whether a name for a new mailbox, which may have a delimiter at its end (RFC 9051
+// section 6.3.4), is that of a virtual folder.
 func (s *session) exists(name string) (bool, error) {
 	_, ok, err := s.find(name)
 	last, _ := utf8.DecodeLastRuneInString(name)

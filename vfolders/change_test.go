@@ -13,7 +13,8 @@ func TestWhatCannotBeDoneWithAVirtualFolder(t *testing.T) {
 	const cannot, exists = "NO [CANNOT] This folder only holds other folders", "NO [ALREADYEXISTS] This folder exists already, to hold other folders"
 	for _, mode := range []vfolders.Mode{vfolders.Selectable, vfolders.NoSelect} {
 		m := mover{names('/', "#users/Karen/Inbox", "mine", "weird,/x")}
-		c := imaptest.Serve(t, vfolders.Wrap(m.session, &vfolders.Options{Mode: mode})).Login("bob", "pass")
+		c := imaptest.Serve(t, vfolders.Wrap(m.session, &vfolders.Options{Mode: mode})).
+			Login("bob", "pass")
 		answer(t, c, "SELECT mine")
 		m.took()
 		for command, want := range map[string]string{
@@ -57,7 +58,9 @@ func TestSubscriptionOfTheChildren(t *testing.T) {
 	answer(t, c, "SUBSCRIBE #users")
 	assert.Empty(t, answer(t, c, `LSUB "" %`), "this backend has no subscription without a mailbox")
 	answer(t, c, "SUBSCRIBE #users/Karen/Inbox")
-	assert.Equal(t, []string{`LSUB (\HasChildren \Subscribed) "/" "#users"`}, answer(t, c, `LSUB "" %`))
+	assert.Equal(
+		t, []string{`LSUB (\HasChildren \Subscribed) "/" "#users"`}, answer(t, c, `LSUB "" %`),
+	)
 	answer(t, c, "UNSUBSCRIBE #users/Karen/Inbox")
 	assert.Empty(t, answer(t, c, `LSUB "" %`))
 }

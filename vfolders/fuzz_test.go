@@ -17,8 +17,8 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// matches is RFC 9051 section 6.3.9 word by word: "*" matches zero or more characters at this position, "%" the same but not a
-// hierarchy delimiter, and anything else itself.
+// matches is RFC 9051 section 6.3.9 word by word: "*" matches zero or more characters at this
+// position, "%" the same but not a hierarchy delimiter, and anything else itself.
 func matches(name, pattern []rune, delim rune) bool {
 	memory := map[[2]int]bool{}
 	var from func(n, p int) bool
@@ -50,7 +50,9 @@ func (f forest) session(*imapserver.Conn) (imapserver.Session, *imapserver.Greet
 	return f, nil, nil
 }
 
-func (f forest) List(w *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions) error {
+func (f forest) List(
+	w *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions,
+) error {
 	for _, m := range f.mailboxes {
 		for _, pattern := range patterns {
 			if matches([]rune(m.Mailbox), []rune(ref+pattern), m.Delim) {
@@ -94,11 +96,14 @@ func FuzzList(f *testing.F) {
 	f.Add("a/b\n!a&-/b/&", "", "*a%*b*", "%&%", uint8(3))
 	f.Fuzz(func(t *testing.T, tree, ref, pattern, second string, kind uint8) {
 		for _, s := range []string{strings.ReplaceAll(tree, "\n", ""), ref, pattern, second} {
-			if strings.ToValidUTF8(s, "") != s || len(s) > 200 || strings.ContainsFunc(s, unicode.IsControl) {
+			if strings.ToValidUTF8(s, "") != s || len(s) > 200 ||
+				strings.ContainsFunc(s, unicode.IsControl) {
 				t.Skip("no mailbox name")
 			}
 		}
-		checkList(t, strings.Split(tree, "\n"), ref, pattern, second, []rune{'/', '.', '\\', 0, '·'}[kind%5])
+		checkList(
+			t, strings.Split(tree, "\n"), ref, pattern, second, []rune{'/', '.', '\\', 0, '·'}[kind%5],
+		)
 	})
 }
 
@@ -127,20 +132,24 @@ func TestListOfRandomTrees(t *testing.T) {
 	}
 }
 
-// checkList lists the names, of which those that begin with "!" cannot be selected, and compares what comes with what should.
+// checkList lists the names, of which those that begin with "!" cannot be selected, and compares
+// what comes with what should.
 func checkList(t *testing.T, tree []string, ref, pattern, second string, delim rune) {
 	if pattern == "" || second == "" || strings.ContainsAny(ref, "%*") {
 		return
 	}
 	for _, p := range []string{pattern, second} {
-		if delim != 0 && (strings.HasPrefix(p, string(delim)) || ref != "" && !strings.HasSuffix(ref, string(delim))) {
+		if delim != 0 &&
+			(strings.HasPrefix(p, string(delim)) || ref != "" && !strings.HasSuffix(ref, string(delim))) {
 			return // the RFC leaves these to the server
 		}
 	}
 	backend := forest{names(delim)}
 	for _, name := range tree {
 		name, noSelect := strings.CutPrefix(name, "!")
-		listed := slices.ContainsFunc(backend.mailboxes, func(m mailbox) bool { return m.Mailbox == name })
+		listed := slices.ContainsFunc(
+			backend.mailboxes, func(m mailbox) bool { return m.Mailbox == name },
+		)
 		switch {
 		case name == "" || listed || strings.Contains(strings.ToLower(name), "inbox"):
 		case noSelect:
@@ -154,7 +163,8 @@ func checkList(t *testing.T, tree []string, ref, pattern, second string, delim r
 	want := map[string]bool{} // whether it is virtual
 	var order []string
 	shown := func(name string) bool {
-		return matches([]rune(name), []rune(ref+pattern), delim) || matches([]rune(name), []rune(ref+second), delim)
+		return matches([]rune(name), []rune(ref+pattern), delim) ||
+			matches([]rune(name), []rune(ref+second), delim)
 	}
 	for _, m := range backend.mailboxes {
 		if shown(m.Mailbox) {
@@ -168,7 +178,9 @@ func checkList(t *testing.T, tree []string, ref, pattern, second string, delim r
 		}
 	}
 
-	server := imaptest.NewServer(t, &imapserver.Options{NewSession: vfolders.Wrap(backend.session, nil), InsecureAuth: true})
+	server := imaptest.NewServer(
+		t, &imapserver.Options{NewSession: vfolders.Wrap(backend.session, nil), InsecureAuth: true},
+	)
 	defer server.Close()
 	c := server.Login("bob", "pass")
 	answer(t, c, "ENABLE UTF8=ACCEPT")
@@ -191,10 +203,14 @@ func checkList(t *testing.T, tree []string, ref, pattern, second string, delim r
 			continue
 		}
 		for earlier := range got {
-			require.False(t, delim != 0 && strings.HasPrefix(earlier, name+string(delim)), "%q after %q", name, earlier)
+			require.False(
+				t, delim != 0 && strings.HasPrefix(earlier, name+string(delim)), "%q after %q", name, earlier,
+			)
 		}
 	}
-	require.Equal(t, want, got, "tree %q, reference %q, patterns %q and %q", tree, ref, pattern, second)
+	require.Equal(
+		t, want, got, "tree %q, reference %q, patterns %q and %q", tree, ref, pattern, second,
+	)
 	require.Equal(t, order, gotOrder)
 	for _, m := range backend.mailboxes {
 		for _, name := range []string{m.Mailbox, m.Mailbox[:len(m.Mailbox)/2]} {
@@ -212,7 +228,8 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&-").Replace(s) + `"`
 }
 
-// FuzzPattern compares with what go-imap's own matcher says, on patterns that are short enough for it.
+// FuzzPattern compares with what go-imap's own matcher says, on patterns that are short enough for
+// it.
 func FuzzPattern(f *testing.F) {
 	f.Add("a/b", "", "%/%")
 	f.Add("#users/Karen", "#users", "K*n")
@@ -223,14 +240,19 @@ func FuzzPattern(f *testing.F) {
 				t.Skip()
 			}
 		}
-		if pattern == "" || strings.Trim(name, "/") != name || name == "" || strings.EqualFold(name, "INBOX") || strings.Contains(name, "//") {
+		if pattern == "" || strings.Trim(name, "/") != name || name == "" ||
+			strings.EqualFold(name, "INBOX") ||
+			strings.Contains(name, "//") {
 			t.Skip()
 		}
 		c := connect(t, quick{names('/', name+"/child")}.session, nil)
 		answer(t, c, "ENABLE UTF8=ACCEPT")
-		got := slices.ContainsFunc(answer(t, c, "LIST "+quote(ref)+" "+quote(pattern)), func(line string) bool {
-			return strings.HasSuffix(line, " "+quote(name))
-		})
+		got := slices.ContainsFunc(
+			answer(t, c, "LIST "+quote(ref)+" "+quote(pattern)),
+			func(line string) bool {
+				return strings.HasSuffix(line, " "+quote(name))
+			},
+		)
 		assert.Equal(t, imapserver.MatchList(name, '/', ref, pattern), got)
 	})
 }

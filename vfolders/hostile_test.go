@@ -17,7 +17,11 @@ import (
 
 func TestListOfABackendThatFails(t *testing.T) {
 	b := names('/', "a/b")
-	b.fail = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again"}
+	b.fail = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeUnavailable,
+		Text: "Try again",
+	}
 	c := connect(t, mover{b}.session, nil)
 	for _, command := range []string{
 		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x", "SUBSCRIBE a", "UNSUBSCRIBE a",
@@ -32,14 +36,21 @@ func TestListOfABackendThatFails(t *testing.T) {
 // One LIST of the client can be several of the backend. Where one of them fails, nothing is listed.
 func TestAListThatFailsHalfway(t *testing.T) {
 	b := names('/', "a/b subscribed", "x")
-	b.fail = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again"}
+	b.fail = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeUnavailable,
+		Text: "Try again",
+	}
 	c := connect(t, mover{b}.session, nil)
 	for command, lists := range map[string]int{
 		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED) "" %`: 3, "RENAME x a": 2, "CREATE a,": 2,
 	} {
 		for after := range lists {
 			b.failAfter = after
-			assert.Equal(t, []string{"a NO [UNAVAILABLE] Try again"}, c.Cmd("a "+command), "%s, after %d", command, after)
+			assert.Equal(
+				t, []string{"a NO [UNAVAILABLE] Try again"}, c.Cmd("a "+command), "%s, after %d", command,
+				after,
+			)
 		}
 		b.failAfter = lists
 		assert.NotContains(t, imaptest.Last(c.Cmd("a "+command)), "UNAVAILABLE", "%s", command)
@@ -57,14 +68,21 @@ func (p panicking) session(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 }
 
 func TestListOfABackendThatPanics(t *testing.T) {
-	server := imaptest.NewServer(t, &imapserver.Options{NewSession: vfolders.Wrap(panicking{names('/')}.session, nil), InsecureAuth: true})
+	server := imaptest.NewServer(
+		t,
+		&imapserver.Options{
+			NewSession:   vfolders.Wrap(panicking{names('/')}.session, nil),
+			InsecureAuth: true,
+		},
+	)
 	c := server.Login("bob", "pass")
 	c.Send(`a LIST "" *`)
 	assert.Empty(t, c.Rest(), "the connection ends, as without a wrapper")
 	assert.Contains(t, server.Log(), "panic handling command: in the backend")
 }
 
-// Each level of a name becomes a line of the answer, an entry in memory and a folder to match, for everybody to whom the name is shown.
+// Each level of a name becomes a line of the answer, an entry in memory and a folder to match, for
+// everybody to whom the name is shown.
 func TestDeepNamesCostLittleMoreThanFlatOnes(t *testing.T) {
 	var deep []string
 	for i := range 100 {
@@ -76,7 +94,9 @@ func TestDeepNamesCostLittleMoreThanFlatOnes(t *testing.T) {
 
 func TestListOfManyMailboxes(t *testing.T) {
 	memory := imaptest.Memory(tree())
-	lines := answer(t, connect(t, vfolders.Wrap(memory, nil), nil), `LIST "" *`) // wrapped twice: the second finds nothing to do
+	lines := answer(
+		t, connect(t, vfolders.Wrap(memory, nil), nil), `LIST "" *`,
+	) // wrapped twice: the second finds nothing to do
 	require.Len(t, lines, 1+1+100+10_000)
 	assert.Equal(t, []string{
 		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/user 0"`, `LIST () "/" "#users/user 0/Folder 0"`,

@@ -19,6 +19,8 @@ func TestAMissingINBOXIsFoundByChildrenInAnyCase(t *testing.T) {
 		}
 		assert.Equal(t, "STATUS INBOX (MESSAGES 0)", answer(t, c, "STATUS inbox (MESSAGES)")[0])
 		answer(t, c, "SELECT Inbox")
-		assert.Equal(t, "NO [CANNOT] This folder only holds other folders", imaptest.Last(c.Cmd("b DELETE INBOX")))
+		assert.Equal(
+			t, "NO [CANNOT] This folder only holds other folders", imaptest.Last(c.Cmd("b DELETE INBOX")),
+		)
 	}
 }

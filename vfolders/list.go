@@ -9,7 +9,9 @@ import (
 )
 
 // List writes what the backend lists, with the virtual folders among it.
-func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (s *session) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	scope := s.options.scope(ref, patterns)
 	if len(scope) == 0 {
 		return s.Session.List(w, ref, patterns, options)
@@ -18,7 +20,11 @@ func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	if err != nil {
 		return err
 	}
-	l := &listing{options: *options, attrs: s.attrs(len(patterns) > 1, options), selectable: s.options.Mode == Selectable}
+	l := &listing{
+		options:    *options,
+		attrs:      s.attrs(len(patterns) > 1, options),
+		selectable: s.options.Mode == Selectable,
+	}
 	whole := ref == "" && (slices.Contains(patterns, "*") || slices.Equal(patterns, scope))
 	if err := l.ask(s, scope, shown, whole); err != nil {
 		return err
@@ -38,10 +44,14 @@ func (s *session) attrs(extended bool, options *imap.ListOptions) []imap.Mailbox
 	}
 	lsub := imap.ListOptions{SelectSubscribed: true} // or LIST (SUBSCRIBED)
 	switch {
-	case extended, *options != imap.ListOptions{} && *options != lsub, s.conn.EnabledCaps().Has(imap.CapIMAP4rev2):
+	case extended,
+		*options != imap.ListOptions{} && *options != lsub,
+		s.conn.EnabledCaps().Has(imap.CapIMAP4rev2):
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
 	case *options == lsub:
-		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
+		return []imap.MailboxAttr{
+			imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren,
+		}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	}
@@ -56,21 +66,28 @@ type listing struct {
 	subscribed map[string]rune    // folders with something below them that is subscribed, and meets the other selection options
 }
 
-// ask finds out about all that is in the scope. If the client asked for the whole of it, some of that is in what is shown already.
+// ask finds out about all that is in the scope. If the client asked for the whole of it, some of
+// that is in what is shown already.
 func (l *listing) ask(s *session, scope []string, shown []*imap.ListData, whole bool) error {
 	o := l.options
 	if o.SelectSubscribed || o.ReturnSubscribed {
 		subscribed := shown
 		if !whole || !o.SelectSubscribed || o.SelectRecursiveMatch {
-			only := imap.ListOptions{SelectSubscribed: true, SelectRemote: o.SelectRemote, SelectSpecialUse: o.SelectSpecialUse}
+			only := imap.ListOptions{
+				SelectSubscribed: true,
+				SelectRemote:     o.SelectRemote,
+				SelectSpecialUse: o.SelectSpecialUse,
+			}
 			var err error
 			if subscribed, err = s.backendList("", scope, only); err != nil {
 				return err
 			}
 		}
-		l.subscribed = parents(slices.DeleteFunc(slices.Clone(subscribed), func(data *imap.ListData) bool {
-			return hasAttr(data, imap.MailboxAttrNonExistent)
-		}))
+		l.subscribed = parents(
+			slices.DeleteFunc(slices.Clone(subscribed), func(data *imap.ListData) bool {
+				return hasAttr(data, imap.MailboxAttrNonExistent)
+			}),
+		)
 		if o.SelectSubscribed && len(l.subscribed) == 0 && !slices.ContainsFunc(shown, isNotSelectable) {
 			return nil // no virtual folder can be in the answer
 		}
@@ -86,8 +103,8 @@ func (l *listing) ask(s *session, scope []string, shown []*imap.ListData, whole 
 	return nil
 }
 
-// merge puts the virtual folders that match into what the backend has shown: those that it has an entry for where that is, others
-// before what is below them, and the rest at the end.
+// merge puts the virtual folders that match into what the backend has shown: those that it has an
+// entry for where that is, others before what is below them, and the rest at the end.
 func (l *listing) merge(shown []*imap.ListData, m *matcher) []*imap.ListData {
 	absent := make(map[string]rune)
 	for name, delim := range l.virtual {
@@ -134,9 +151,15 @@ func (l *listing) selects(name string) bool {
 	return subscribed || !o.SelectSubscribed
 }
 
-// folder returns the entry of a virtual folder, of what the backend's own entry, if it has one, says about it.
+// folder returns the entry of a virtual folder, of what the backend's own entry, if it has one,
+// says about it.
 func (l *listing) folder(own *imap.ListData) *imap.ListData {
-	folder := &imap.ListData{Mailbox: own.Mailbox, Delim: own.Delim, ChildInfo: own.ChildInfo, OldName: own.OldName}
+	folder := &imap.ListData{
+		Mailbox:   own.Mailbox,
+		Delim:     own.Delim,
+		ChildInfo: own.ChildInfo,
+		OldName:   own.OldName,
+	}
 	folder.Attrs = slices.Clone(l.attrs)
 	for _, attr := range own.Attrs {
 		if !contains(untrue, attr) {

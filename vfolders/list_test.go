@@ -36,7 +36,10 @@ func answer(t testing.TB, c *imaptest.Conn, command string) []string {
 
 func TestList(t *testing.T) {
 	backend := func() *backend {
-		return names('/', "Drafts", "INBOX", "#users/Karen/Inbox subscribed", "#users/Karen/Work/2024", "Sent/Old", "Sent", "#users/Eve/Inbox")
+		return names(
+			'/', "Drafts", "INBOX", "#users/Karen/Inbox subscribed", "#users/Karen/Work/2024", "Sent/Old",
+			"Sent", "#users/Eve/Inbox",
+		)
 	}
 	tests := map[string][]string{
 		`LIST "" *`: {
@@ -44,10 +47,17 @@ func TestList(t *testing.T) {
 			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`, `LIST () "/" "#users/Karen/Work/2024"`,
 			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`, `LIST () "/" "#users/Eve/Inbox"`,
 		},
-		`LIST "" %`:                {`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users"`},
-		`LIST "" "#users"`:         {`LIST (\HasChildren) "/" "#users"`},
-		`LIST "" "#users/%"`:       {`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`},
-		`LIST "#users/" "%"`:       {`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "" %`: {
+			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Sent"`,
+			`LIST (\HasChildren) "/" "#users"`,
+		},
+		`LIST "" "#users"`: {`LIST (\HasChildren) "/" "#users"`},
+		`LIST "" "#users/%"`: {
+			`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+		},
+		`LIST "#users/" "%"`: {
+			`LIST (\HasChildren) "/" "#users/Eve"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+		},
 		`LIST "#users" "Karen"`:    {`LIST (\HasChildren) "/" "#users/Karen"`},
 		`LIST "#users/" "/#users"`: {`LIST (\HasChildren) "/" "#users"`},
 		`LIST "" "#users/K*n"`:     {`LIST (\HasChildren) "/" "#users/Karen"`},
@@ -57,20 +67,33 @@ func TestList(t *testing.T) {
 		`LIST "" ("#users" "%/Eve" "Drafts" "#users")`: {
 			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Eve"`,
 		},
-		`LIST "" "#users/Bob"`:                             {},
-		`LIST "" "#user"`:                                  {},
-		`LIST "" "users"`:                                  {},
-		`LIST "other" "%"`:                                 {},
-		`LSUB "" *`:                                        {`LSUB (\HasChildren \Subscribed) "/" "#users"`, `LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`, `LSUB () "/" "#users/Karen/Inbox"`},
-		`LSUB "" %`:                                        {`LSUB (\HasChildren \Subscribed) "/" "#users"`},
-		`LSUB "" "#users/%"`:                               {`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`},
-		`LIST (SUBSCRIBED) "" %`:                           {`LIST (\HasChildren \Subscribed) "/" "#users"`},
-		`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`:            {`LIST (\HasChildren \Subscribed) "/" "#users" (CHILDINFO ("SUBSCRIBED"))`},
-		`LIST (SPECIAL-USE) "" *`:                          {},
-		`LIST (SPECIAL-USE SUBSCRIBED) "" *`:               {},
-		`LIST "" "%/Karen" RETURN (CHILDREN)`:              {`LIST (\HasChildren) "/" "#users/Karen"`},
-		`LIST "" "%/E*e" RETURN (SUBSCRIBED)`:              {`LIST (\HasChildren) "/" "#users/Eve"`},
-		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {`LIST (\HasChildren \Subscribed) "/" "#users/Karen"`},
+		`LIST "" "#users/Bob"`: {},
+		`LIST "" "#user"`:      {},
+		`LIST "" "users"`:      {},
+		`LIST "other" "%"`:     {},
+		`LSUB "" *`: {
+			`LSUB (\HasChildren \Subscribed) "/" "#users"`,
+			`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`, `LSUB () "/" "#users/Karen/Inbox"`,
+		},
+		`LSUB "" %`: {
+			`LSUB (\HasChildren \Subscribed) "/" "#users"`,
+		},
+		`LSUB "" "#users/%"`: {
+			`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`,
+		},
+		`LIST (SUBSCRIBED) "" %`: {
+			`LIST (\HasChildren \Subscribed) "/" "#users"`,
+		},
+		`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`: {
+			`LIST (\HasChildren \Subscribed) "/" "#users" (CHILDINFO ("SUBSCRIBED"))`,
+		},
+		`LIST (SPECIAL-USE) "" *`:             {},
+		`LIST (SPECIAL-USE SUBSCRIBED) "" *`:  {},
+		`LIST "" "%/Karen" RETURN (CHILDREN)`: {`LIST (\HasChildren) "/" "#users/Karen"`},
+		`LIST "" "%/E*e" RETURN (SUBSCRIBED)`: {`LIST (\HasChildren) "/" "#users/Eve"`},
+		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {
+			`LIST (\HasChildren \Subscribed) "/" "#users/Karen"`,
+		},
 		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT))`: {
 			`LIST (\HasChildren) "/" "#users"`,
 			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
@@ -84,7 +107,9 @@ func TestList(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			assert.Equal(t, want, answer(t, connect(t, backend().session, nil), command))
 			limited := &vfolders.Options{Prefixes: []string{"Public/", "#users"}}
-			assert.Equal(t, want, answer(t, connect(t, backend().session, limited), command), "with prefixes")
+			assert.Equal(
+				t, want, answer(t, connect(t, backend().session, limited), command), "with prefixes",
+			)
 		})
 	}
 }
@@ -100,13 +125,19 @@ func TestListOfAVirtualFolderThatCannotBeSelected(t *testing.T) {
 		`LSUB "" #users`:                           `LSUB ` + both,
 	}
 	for command, want := range tests {
-		c := connect(t, names('/', "#users/Karen/Inbox subscribed").session, &vfolders.Options{Mode: vfolders.NoSelect})
+		c := connect(
+			t, names('/', "#users/Karen/Inbox subscribed").session,
+			&vfolders.Options{Mode: vfolders.NoSelect},
+		)
 		assert.Equal(t, []string{want + ` "/" "#users"`}, answer(t, c, command), command)
 		answer(t, c, "ENABLE IMAP4rev2")
 		if strings.HasPrefix(command, `LIST ""`) {
 			want = `LIST ` + extended
 		}
-		assert.Equal(t, []string{strings.ReplaceAll(want, `\Noselect `, "") + ` "/" "#users"`}, answer(t, c, command), command)
+		assert.Equal(
+			t, []string{strings.ReplaceAll(want, `\Noselect `, "") + ` "/" "#users"`}, answer(t, c, command),
+			command,
+		)
 	}
 }
 
@@ -131,12 +162,24 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 	assert.Equal(t, []string{want[2]}, answer(t, c, `LIST "a/" %`))
 
 	c = connect(t, backend().session, &vfolders.Options{Mode: vfolders.NoSelect})
-	assert.Equal(t, []string{`LIST (\Noselect \HasChildren \Own \Subscribed) "/" "a"`}, answer(t, c, `LIST "" a`))
-	assert.Equal(t, []string{`LIST (\NonExistent \HasChildren) "/" "a/b"`}, answer(t, c, `LIST "" a/b RETURN (CHILDREN)`))
+	assert.Equal(
+		t, []string{`LIST (\Noselect \HasChildren \Own \Subscribed) "/" "a"`}, answer(t, c, `LIST "" a`),
+	)
+	assert.Equal(
+		t, []string{`LIST (\NonExistent \HasChildren) "/" "a/b"`},
+		answer(t, c, `LIST "" a/b RETURN (CHILDREN)`),
+	)
 }
 
 func TestListWithOtherDelimiters(t *testing.T) {
-	backend := names('.', "a.b.c").add('\\', `x\y`).add(0, "none/at.all").add('·', "é·😀").add('/', "//u//v/").add('/', "inbox/z").add('/', "INBOX")
+	backend := names(
+		'.', "a.b.c",
+	).add('\\', `x\y`).
+		add(0, "none/at.all").
+		add('·', "é·😀").
+		add('/', "//u//v/").
+		add('/', "inbox/z").
+		add('/', "INBOX")
 	c := connect(t, backend.session, nil)
 	answer(t, c, "ENABLE UTF8=ACCEPT")
 	assert.Equal(t, []string{
@@ -154,7 +197,8 @@ func TestListWithOtherDelimiters(t *testing.T) {
 func TestNamesOfAnyKind(t *testing.T) {
 	for _, name := range []string{`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#", "{5}"} {
 		for _, enable := range []string{"NOOP", "ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2"} {
-			client := imaptest.Serve(t, vfolders.Wrap(mover{names('/', "top/"+name+"/"+name)}.session, nil)).Client(nil)
+			client := imaptest.Serve(t, vfolders.Wrap(mover{names('/', "top/"+name+"/"+name)}.session, nil)).
+				Client(nil)
 			require.NoError(t, client.Login("bob", "pass").Wait())
 			if name, ok := strings.CutPrefix(enable, "ENABLE "); ok {
 				client.Enable(imap.Cap(name)).Wait()

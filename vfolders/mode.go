@@ -2,7 +2,10 @@ package vfolders
 
 import "github.com/imapgate/imapgate/internal/enum"
 
-var modes = enum.Names[Mode]{Type: "vfolders: Mode", List: []string{Selectable: "selectable", NoSelect: "noselect"}}
+var modes = enum.Names[Mode]{
+	Type: "vfolders: Mode",
+	List: []string{Selectable: "selectable", NoSelect: "noselect"},
+}
 
 // String returns selectable or noselect.
 func (m Mode) String() string { return modes.Text(m) }
@@ -10,5 +13,6 @@ func (m Mode) String() string { return modes.Text(m) }
 // MarshalText returns what [Mode.String] does.
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText accepts selectable and noselect, so that a Mode can be set by [flag.TextVar] or in a configuration file.
+// UnmarshalText accepts selectable and noselect, so that a Mode can be set by [flag.TextVar] or in
+// a configuration file.
 func (m *Mode) UnmarshalText(text []byte) error { return modes.Parse(text, m) }

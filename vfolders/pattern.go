@@ -32,9 +32,10 @@ func (m *matcher) match(name string, delim rune) bool {
 	return false
 }
 
-// pattern is one LIST pattern, as a machine that reads a name once and never goes back. Its states are how many letters of the
-// pattern, which are its characters other than wildcards, it may have found so far. They are the bits of a set, so that one character
-// of the name takes one step for every 64 letters of the pattern, whatever the wildcards.
+// pattern is one LIST pattern, as a machine that reads a name once and never goes back. Its states
+// are how many letters of the pattern, which are its characters other than wildcards, it may have
+// found so far. They are the bits of a set, so that one character of the name takes one step for
+// every 64 letters of the pattern, whatever the wildcards.
 type pattern struct {
 	ref           string // that names begin with
 	text          string
@@ -56,7 +57,8 @@ func newPattern(ref, text string, delim rune) *pattern {
 	return &pattern{ref: ref, text: text, letters: letters, delim: delim}
 }
 
-// compile waits for a name that is long enough, so that a client cannot make the server work for a huge pattern that matches nothing.
+// compile waits for a name that is long enough, so that a client cannot make the server work for a
+// huge pattern that matches nothing.
 func (p *pattern) compile() {
 	words := p.letters/64 + 1
 	p.where = make(map[rune][]uint64)

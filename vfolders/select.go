@@ -22,13 +22,18 @@ func isMissing(err error) bool {
 		return false
 	}
 	switch answer.Code {
-	case "", imap.ResponseCodeNonExistent, imap.ResponseCodeTryCreate, imap.ResponseCodeCannot, imap.ResponseCodeNoPerm:
+	case "",
+		imap.ResponseCodeNonExistent,
+		imap.ResponseCodeTryCreate,
+		imap.ResponseCodeCannot,
+		imap.ResponseCodeNoPerm:
 		return true
 	}
 	return false
 }
 
-// instead tells whether a mailbox of which the backend has said err is a virtual folder, and if it is not, what to answer.
+// instead tells whether a mailbox of which the backend has said err is a virtual folder, and if it
+// is not, what to answer.
 func (s *session) instead(mailbox string, err error) (delim rune, ok bool, answer error) {
 	if !isMissing(err) {
 		return 0, false, err
@@ -56,12 +61,18 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	}
 	s.virtual.Store(true)
 	data = &imap.SelectData{
-		Flags:       []imap.Flag{imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft},
+		Flags: []imap.Flag{
+			imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft,
+		},
 		UIDNext:     uidNext,
 		UIDValidity: uidValidity,
 	}
 	if s.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
-		data.List = &imap.ListData{Mailbox: mailbox, Delim: delim, Attrs: []imap.MailboxAttr{imap.MailboxAttrHasChildren}}
+		data.List = &imap.ListData{
+			Mailbox: mailbox,
+			Delim:   delim,
+			Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasChildren},
+		}
 	}
 	return data, nil
 }
@@ -137,12 +148,17 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 }
 
 // Search finds nothing in a virtual folder.
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
 // SearchContext is Search with a context for a backend that takes one.
-func (s *session) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	if !s.virtual.Load() {
 		return keep.Search(ctx, s.Session, kind, criteria, options)
 	}
@@ -153,12 +169,16 @@ func (s *session) SearchContext(ctx context.Context, kind imapserver.NumKind, cr
 }
 
 // Fetch finds nothing in a virtual folder.
-func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
 // FetchContext is Fetch with a context for a backend that takes one.
-func (s *session) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	if s.virtual.Load() {
 		return nil
 	}
@@ -166,7 +186,9 @@ func (s *session) FetchContext(ctx context.Context, w *imapserver.FetchWriter, n
 }
 
 // Store finds nothing in a virtual folder.
-func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+func (s *session) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
+) error {
 	if s.virtual.Load() {
 		return nil
 	}

@@ -23,8 +23,14 @@ func TestSelect(t *testing.T) {
 	}
 	assert.Equal(t, append(want, "a OK [READ-WRITE] SELECT completed"), c.Cmd("a SELECT #users"))
 	closed := []string{"* OK [CLOSED] Previous mailbox is now closed"}
-	assert.Equal(t, append(append(closed, want...), "a OK [READ-ONLY] EXAMINE completed"), c.Cmd("a EXAMINE #users/Karen"))
-	assert.Equal(t, []string{"SELECT #users", "LIST  #users*", "SELECT #users/Karen", "LIST  #users/Karen*"}, b.took(), "no UNSELECT")
+	assert.Equal(
+		t, append(append(closed, want...), "a OK [READ-ONLY] EXAMINE completed"),
+		c.Cmd("a EXAMINE #users/Karen"),
+	)
+	assert.Equal(
+		t, []string{"SELECT #users", "LIST  #users*", "SELECT #users/Karen", "LIST  #users/Karen*"},
+		b.took(), "no UNSELECT",
+	)
 	answer(t, c, "CLOSE")
 
 	answer(t, c, "ENABLE IMAP4rev2")
@@ -37,7 +43,10 @@ func TestStatus(t *testing.T) {
 		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 	}, answer(t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT)"))
 	assert.Equal(t, []string{`STATUS "#users" (UNSEEN 0)`}, answer(t, c, "STATUS #users (UNSEEN)"))
-	assert.Equal(t, []string{`STATUS "#users/Karen/Inbox" (UIDNEXT 8)`}, answer(t, c, "STATUS #users/Karen/Inbox (UIDNEXT)"))
+	assert.Equal(
+		t, []string{`STATUS "#users/Karen/Inbox" (UIDNEXT 8)`},
+		answer(t, c, "STATUS #users/Karen/Inbox (UIDNEXT)"),
+	)
 }
 
 func TestWhatIsNoVirtualFolderGetsTheBackendsAnswer(t *testing.T) {
@@ -45,7 +54,10 @@ func TestWhatIsNoVirtualFolderGetsTheBackendsAnswer(t *testing.T) {
 	c := connect(t, b.session, nil)
 	for _, name := range []string{"#users/Bob", "#user", "users", "#users/", "#users/Karen/", "leaf", `""`, "#USERS", "&AAoADQ-"} {
 		assert.Equal(t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a SELECT "+name)), name)
-		assert.Equal(t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a STATUS "+name+" (MESSAGES)")), name)
+		assert.Equal(
+			t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a STATUS "+name+" (MESSAGES)")),
+			name,
+		)
 	}
 }
 
@@ -58,8 +70,17 @@ func (f *failing) session(*imapserver.Conn) (imapserver.Session, *imapserver.Gre
 	return f, nil, nil
 }
 
-func (f *failing) Select(string, *imap.SelectOptions) (*imap.SelectData, error) { return nil, f.err }
-func (f *failing) Status(string, *imap.StatusOptions) (*imap.StatusData, error) { return nil, f.err }
+func (f *failing) Select(
+	string, *imap.SelectOptions,
+) (*imap.SelectData, error) {
+	return nil, f.err
+}
+
+func (f *failing) Status(
+	string, *imap.StatusOptions,
+) (*imap.StatusData, error) {
+	return nil, f.err
+}
 
 func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	f := &failing{backend: names('/', "a/b")}
@@ -75,7 +96,9 @@ func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	f.err = &imap.Error{Type: imap.StatusResponseTypeBad, Text: "text"}
 	assert.Equal(t, "BAD text", imaptest.Last(c.Cmd("a SELECT a")))
 	f.err = errBackend
-	assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")))
+	assert.Equal(
+		t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")),
+	)
 }
 
 func TestNoSelectLeavesSelectAndStatusToTheBackend(t *testing.T) {
@@ -118,7 +141,10 @@ func TestWhileAVirtualFolderIsSelectedTheBackendIsToldNothing(t *testing.T) {
 		answer(t, c, "SELECT a")
 		assert.Equal(t, []string{"SELECT a/b", "UNSELECT", "SELECT a", "LIST  a*"}, m.took())
 		assert.Contains(t, imaptest.Last(c.Cmd("a SELECT b")), "NO ")
-		assert.Equal(t, []string{"SELECT b", "LIST  b*"}, m.took(), "the virtual folder is closed without the backend")
+		assert.Equal(
+			t, []string{"SELECT b", "LIST  b*"}, m.took(),
+			"the virtual folder is closed without the backend",
+		)
 		assert.Contains(t, imaptest.Last(c.Cmd("a UNSELECT")), "BAD ")
 
 		answer(t, c, "SELECT a")
@@ -154,7 +180,9 @@ func TestWhileARealMailboxIsSelectedTheBackendIsToldAll(t *testing.T) {
 func TestUnauthenticateClosesAVirtualFolder(t *testing.T) {
 	m := mover{names('/', "a/b")}
 	server := imaptest.NewServer(t, &imapserver.Options{
-		NewSession: vfolders.Wrap(m.session, nil), InsecureAuth: true, Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
+		NewSession: vfolders.Wrap(
+			m.session, nil,
+		), InsecureAuth: true, Caps: imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
 	})
 	c := server.Login("bob", "pass")
 	answer(t, c, "SELECT a")
@@ -203,7 +231,9 @@ type watched struct {
 	all *imap.NumSet
 }
 
-func (w watched) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (w watched) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	data, err := w.Session.Search(kind, criteria, options)
 	*w.all = data.All
 	return data, err

@@ -14,8 +14,8 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// sharing is a server of some users in memory, who see each other's shared mailboxes as #users/OWNER/FOLDER. As with many real
-// servers, neither "#users" nor "#users/OWNER" exists.
+// sharing is a server of some users in memory, who see each other's shared mailboxes as
+// #users/OWNER/FOLDER. As with many real servers, neither "#users" nor "#users/OWNER" exists.
 type sharing struct {
 	users  map[string]*imapmemserver.User
 	shared map[string]map[string]bool // folders by owner
@@ -25,7 +25,8 @@ func (s *sharing) session(*imapserver.Conn) (imapserver.Session, *imapserver.Gre
 	return &sharingSession{server: s, others: make(map[string]*imapmemserver.UserSession)}, nil, nil
 }
 
-// sharingSession is a session of one user, whose own mailboxes are those of the session that is embedded.
+// sharingSession is a session of one user, whose own mailboxes are those of the session that is
+// embedded.
 type sharingSession struct {
 	*imapmemserver.UserSession
 	server *sharing
@@ -66,7 +67,9 @@ func (s *sharingSession) at(mailbox string) (*imapmemserver.UserSession, string)
 	return s.others[owner], folder
 }
 
-func (s *sharingSession) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
+func (s *sharingSession) Select(
+	mailbox string, options *imap.SelectOptions,
+) (*imap.SelectData, error) {
 	session, name := s.at(mailbox)
 	data, err := session.Select(name, options)
 	if err == nil {
@@ -81,7 +84,9 @@ func (s *sharingSession) Unselect() error {
 	return session.Unselect()
 }
 
-func (s *sharingSession) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
+func (s *sharingSession) Status(
+	mailbox string, options *imap.StatusOptions,
+) (*imap.StatusData, error) {
 	session, name := s.at(mailbox)
 	data, err := session.Status(name, options)
 	if err == nil {
@@ -90,14 +95,19 @@ func (s *sharingSession) Status(mailbox string, options *imap.StatusOptions) (*i
 	return data, err
 }
 
-func (s *sharingSession) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *sharingSession) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	session, name := s.at(mailbox)
 	return session.Append(name, r, options)
 }
 
 // List writes the user's own mailboxes, and then those that others share.
-func (s *sharingSession) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
-	if err := s.UserSession.List(w, ref, patterns, options); err != nil || options.SelectSubscribed || options.SelectSpecialUse {
+func (s *sharingSession) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
+	if err := s.UserSession.List(w, ref, patterns, options); err != nil || options.SelectSubscribed ||
+		options.SelectSpecialUse {
 		return err
 	}
 	var names []string
@@ -110,7 +120,9 @@ func (s *sharingSession) List(w *imapserver.ListWriter, ref string, patterns []s
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if !slices.ContainsFunc(patterns, func(pattern string) bool { return imapserver.MatchList(name, '/', ref, pattern) }) {
+		if !slices.ContainsFunc(
+			patterns, func(pattern string) bool { return imapserver.MatchList(name, '/', ref, pattern) },
+		) {
 			continue
 		}
 		data := &imap.ListData{Mailbox: name, Delim: '/'}
@@ -139,15 +151,21 @@ func (s *sharingSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) 
 	return s.open.Idle(w, stop)
 }
 
-func (s *sharingSession) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *sharingSession) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.open.Fetch(w, numSet, options)
 }
 
-func (s *sharingSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *sharingSession) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.open.Search(kind, criteria, options)
 }
 
-func (s *sharingSession) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+func (s *sharingSession) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
+) error {
 	return s.open.Store(w, numSet, flags, options)
 }
 
@@ -177,15 +195,25 @@ func (s *sharingSession) sameOwner(dest string) (string, error) {
 		return name, nil
 	}
 	if _, err := s.Status(dest, &imap.StatusOptions{}); err != nil {
-		return "", &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeTryCreate, Text: "No such mailbox"}
+		return "", &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeTryCreate,
+			Text: "No such mailbox",
+		}
 	}
-	return "", &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "It belongs to somebody else"}
+	return "", &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeCannot,
+		Text: "It belongs to somebody else",
+	}
 }
 
 func newSharing() *sharing {
 	return &sharing{
 		users: map[string]*imapmemserver.User{
-			"karen": imaptest.User("karen", "Work", "Private"), "bob": imaptest.User("bob", "Drafts", "Projects/2024"), "eve": imaptest.User("eve"),
+			"karen": imaptest.User(
+				"karen", "Work", "Private",
+			), "bob": imaptest.User("bob", "Drafts", "Projects/2024"), "eve": imaptest.User("eve"),
 		},
 		shared: map[string]map[string]bool{"karen": {"INBOX": true, "Work": true}},
 	}
@@ -193,18 +221,27 @@ func newSharing() *sharing {
 
 func TestSharedNamespaces(t *testing.T) {
 	server := newSharing()
-	c := imaptest.Serve(t, vfolders.Wrap(server.session, &vfolders.Options{Prefixes: []string{"#users"}})).Login("bob", "pass")
+	c := imaptest.Serve(t, vfolders.Wrap(server.session, &vfolders.Options{Prefixes: []string{"#users"}})).
+		Login("bob", "pass")
 	assert.Equal(t, []string{
 		`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Projects/2024"`,
 		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/karen"`, `LIST () "/" "#users/karen/INBOX"`, `LIST () "/" "#users/karen/Work"`,
 	}, answer(t, c, `LIST "" *`))
-	assert.Equal(t, []string{`LIST (\HasChildren) "/" "#users/karen"`}, answer(t, c, `LIST "#users/" %`))
+	assert.Equal(
+		t, []string{`LIST (\HasChildren) "/" "#users/karen"`}, answer(t, c, `LIST "#users/" %`),
+	)
 	answer(t, c, "SELECT #users/karen")
 	answer(t, c, "SELECT #users/karen/Work")
 	answer(t, c, "APPEND #users/karen/Work {4+}\r\na: b")
 	assert.Contains(t, answer(t, c, "FETCH 1 FLAGS")[0], "UID 1")
-	assert.Equal(t, "NO [CANNOT] This folder only holds other folders", imaptest.Last(c.Cmd("a MOVE 1 #users/karen")))
-	assert.Contains(t, answer(t, c, "STATUS #users/karen/Work (MESSAGES)"), `STATUS "#users/karen/Work" (MESSAGES 1)`, "it is not lost")
+	assert.Equal(
+		t, "NO [CANNOT] This folder only holds other folders",
+		imaptest.Last(c.Cmd("a MOVE 1 #users/karen")),
+	)
+	assert.Contains(
+		t, answer(t, c, "STATUS #users/karen/Work (MESSAGES)"), `STATUS "#users/karen/Work" (MESSAGES 1)`,
+		"it is not lost",
+	)
 	answer(t, c, "SELECT #users")
 	answer(t, c, "SELECT INBOX")
 	answer(t, c, "CLOSE")

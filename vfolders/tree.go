@@ -18,7 +18,9 @@ const (
 )
 
 // backendList returns what the backend lists.
-func (s *session) backendList(ref string, patterns []string, options imap.ListOptions) ([]*imap.ListData, error) {
+func (s *session) backendList(
+	ref string, patterns []string, options imap.ListOptions,
+) ([]*imap.ListData, error) {
 	var list []*imap.ListData
 	err := capture.List(&options, func(w *imapserver.ListWriter) error {
 		return s.Session.List(w, ref, patterns, &options)
@@ -29,7 +31,8 @@ func (s *session) backendList(ref string, patterns []string, options imap.ListOp
 	return list, err
 }
 
-// find tells whether the name is that of a virtual folder, and at which delimiter its children begin.
+// find tells whether the name is that of a virtual folder, and at which delimiter its children
+// begin.
 func (s *session) find(name string) (delim rune, ok bool, err error) {
 	scope := s.options.scope("", []string{name})
 	if name == "" || len(scope) == 0 {
@@ -43,8 +46,9 @@ func (s *session) find(name string) (delim rune, ok bool, err error) {
 	return delim, ok, nil
 }
 
-// scope returns the patterns for a LIST that shows all that is needed to know the virtual folders that match the patterns: those and
-// what is below them. It returns none if there can be no such folders.
+// scope returns the patterns for a LIST that shows all that is needed to know the virtual folders
+// that match the patterns: those and what is below them. It returns none if there can be no such
+// folders.
 func (o *Options) scope(ref string, patterns []string) []string {
 	if len(patterns) == 0 {
 		return nil
@@ -70,7 +74,8 @@ func (o *Options) scope(ref string, patterns []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(scope)))
 }
 
-// below returns the patterns for all names that begin so, and for what is below INBOX, whose case does not matter, if that does.
+// below returns the patterns for all names that begin so, and for what is below INBOX, whose case
+// does not matter, if that does.
 func below(start string) []string {
 	if start != "" && strings.HasPrefix("INBOX", start) {
 		return []string{"I*", "i*"}
@@ -78,7 +83,8 @@ func below(start string) []string {
 	return []string{start + "*"}
 }
 
-// literal returns what every name that matches begins with, as far as it can be the beginning of a pattern.
+// literal returns what every name that matches begins with, as far as it can be the beginning of a
+// pattern.
 func literal(ref, pattern string) string {
 	if pattern = cut(pattern); strings.IndexFunc(pattern, isNotWord) == 0 {
 		return "" // this may be a delimiter, which drops the reference
@@ -114,8 +120,8 @@ func commonPrefix(a, b string) string {
 	return strings.ToValidUTF8(a[:n], "") // the cut may be within a character
 }
 
-// virtual returns the names of the virtual folders that a list of the backend's mailboxes implies, with their delimiters. Of a list
-// within a scope the folders above it are no more than a guess.
+// virtual returns the names of the virtual folders that a list of the backend's mailboxes implies,
+// with their delimiters. Of a list within a scope the folders above it are no more than a guess.
 func (o *Options) virtual(list []*imap.ListData) map[string]rune {
 	folders := parents(list)
 	for _, data := range list {
@@ -163,7 +169,9 @@ func ancestors(name string, delim rune) iter.Seq[string] {
 				parent = "INBOX"
 			}
 			// A level without a name is none that a client could open.
-			if parent != "" && !strings.HasSuffix(parent, separator) && !strings.ContainsAny(parent, forbidden) && !yield(parent) {
+			if parent != "" && !strings.HasSuffix(parent, separator) &&
+				!strings.ContainsAny(parent, forbidden) &&
+				!yield(parent) {
 				return
 			}
 			end += len(separator)
@@ -187,5 +195,7 @@ func hasAttr(data *imap.ListData, attr imap.MailboxAttr) bool { return contains(
 
 // contains tells whether the attribute, which is not case-sensitive, is one of attrs.
 func contains(attrs []imap.MailboxAttr, attr imap.MailboxAttr) bool {
-	return slices.ContainsFunc(attrs, func(a imap.MailboxAttr) bool { return strings.EqualFold(string(a), string(attr)) })
+	return slices.ContainsFunc(
+		attrs, func(a imap.MailboxAttr) bool { return strings.EqualFold(string(a), string(attr)) },
+	)
 }

@@ -1,37 +1,42 @@
 // Package vfolders shows and opens parent folders that do not exist.
 //
-// A user may read "#users/Karen/Inbox" while neither "#users" nor "#users/Karen" is a mailbox. Some clients cannot draw such a tree, or
-// fail when the user opens the parent. [Wrap] makes these parents virtual folders: LIST shows them, and they can be opened as folders
-// without messages.
+// A user may read "#users/Karen/Inbox" while neither "#users" nor "#users/Karen" is a mailbox. Some
+// clients cannot draw such a tree, or fail when the user opens the parent. [Wrap] makes these
+// parents virtual folders: LIST shows them, and they can be opened as folders without messages.
 //
-// A virtual folder is every proper ancestor, at the delimiter that the backend reports, of a name that the backend's LIST shows to
-// the user, when LIST shows no selectable mailbox of that name. So it comes with its first child and goes with its last, and it reveals
-// nothing that LIST does not. Nothing is cached: each command asks the backend anew. Of a name of more than 20 levels only the
+// A virtual folder is every proper ancestor, at the delimiter that the backend reports, of a name
+// that the backend's LIST shows to the user, when LIST shows no selectable mailbox of that name. So
+// it comes with its first child and goes with its last, and it reveals nothing that LIST does not.
+// Nothing is cached: each command asks the backend anew. Of a name of more than 20 levels only the
 // first 20 can be virtual folders, and a name with a NUL or a line break in it never is one.
 //
 // # What a client sees
 //
-// LIST and LSUB have each virtual folder that matches once, with \HasChildren, before what is below it, and at the end where nothing
-// below it is listed; a \Noselect or \NonExistent entry that the backend has for it is rewritten where it is. All other mailboxes are
-// as the backend wrote them, in its order. A virtual folder is subscribed when a mailbox below it is. References and patterns are read as
-// [imapserver.MatchList] does, which adds a missing delimiter to the end of a reference, and drops the reference, and the delimiter,
-// from a pattern that begins with one.
+// LIST and LSUB have each virtual folder that matches once, with \HasChildren, before what is below
+// it, and at the end where nothing below it is listed; a \Noselect or \NonExistent entry that the
+// backend has for it is rewritten where it is. All other mailboxes are as the backend wrote them,
+// in its order. A virtual folder is subscribed when a mailbox below it is. References and patterns
+// are read as [imapserver.MatchList] does, which adds a missing delimiter to the end of a
+// reference, and drops the reference, and the delimiter, from a pattern that begins with one.
 //
-// SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 1 and UIDNEXT 1. No message ever gets a UID there, so that these are right
-// for ever, and a real mailbox of that name, which may come later, has no smaller UIDVALIDITY. While a virtual folder is selected the
-// backend has no mailbox selected, and is told nothing of what the client does with it. A client that still has one selected
-// when it becomes real sees the messages when it selects it again.
+// SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 1 and UIDNEXT 1. No message ever gets a
+// UID there, so that these are right for ever, and a real mailbox of that name, which may come
+// later, has no smaller UIDVALIDITY. While a virtual folder is selected the backend has no mailbox
+// selected, and is told nothing of what the client does with it. A client that still has one
+// selected when it becomes real sees the messages when it selects it again.
 //
-// APPEND, COPY and MOVE into a virtual folder, DELETE and RENAME of it answer [ErrCannot], CREATE and RENAME to it [ErrExists];
-// SUBSCRIBE and UNSUBSCRIBE succeed, and are passed on to a backend that accepts them. A COPY or MOVE from a virtual folder has nothing to
-// copy and succeeds, whatever its destination.
+// APPEND, COPY and MOVE into a virtual folder, DELETE and RENAME of it answer [ErrCannot], CREATE
+// and RENAME to it [ErrExists]; SUBSCRIBE and UNSUBSCRIBE succeed, and are passed on to a backend
+// that accepts them. A COPY or MOVE from a virtual folder has nothing to copy and succeeds,
+// whatever its destination.
 //
 // # What it costs
 //
-// The backend is asked first, and for its LIST only when it says that it has no such mailbox, except that CREATE, DELETE and RENAME look
-// for a virtual folder before they reach the backend. SELECT and STATUS of a mailbox of the backend cost nothing more. A LIST
-// whose own answer does not tell about all that is below it is preceded by one for that, of as few mailboxes as possible. The answer
-// is collected in memory before the client gets it.
+// The backend is asked first, and for its LIST only when it says that it has no such mailbox,
+// except that CREATE, DELETE and RENAME look for a virtual folder before they reach the backend.
+// SELECT and STATUS of a mailbox of the backend cost nothing more. A LIST whose own answer does not
+// tell about all that is below it is preceded by one for that, of as few mailboxes as possible. The
+// answer is collected in memory before the client gets it.
 package vfolders
 
 import (
@@ -56,9 +61,11 @@ type Mode int
 const (
 	// Selectable makes them ordinary folders that happen to have no messages.
 	Selectable Mode = iota
-	// NoSelect makes them names in LIST only: SELECT, EXAMINE and STATUS get the backend's answer, which is that there is none. They have
-	// the attribute \NonExistent (RFC 9051 section 7.3.1) for a client that enabled IMAP4rev2 or used a selection or return option
-	// or several patterns; \Noselect for any other; and both in LSUB and LIST (SUBSCRIBED), which a server cannot tell apart here.
+	// NoSelect makes them names in LIST only: SELECT, EXAMINE and STATUS get the backend's answer,
+	// which is that there is none. They have the attribute \NonExistent (RFC 9051 section 7.3.1)
+	// for a client that enabled IMAP4rev2 or used a selection or return option or several patterns;
+	// \Noselect for any other; and both in LSUB and LIST (SUBSCRIBED), which a server cannot tell
+	// apart here.
 	NoSelect
 )
 
@@ -66,19 +73,24 @@ const (
 type Options struct {
 	// Mode says whether a virtual folder can be selected. The zero value is Selectable.
 	Mode Mode
-	// Prefixes are the subtrees that virtual folders are limited to, such as "#users" or "Public", each with its root. A delimiter
-	// at the end changes nothing. Empty means everywhere. Outside of them every command is left to the backend, which pays nothing.
+	// Prefixes are the subtrees that virtual folders are limited to, such as "#users" or "Public",
+	// each with its root. A delimiter at the end changes nothing. Empty means everywhere. Outside
+	// of them every command is left to the backend, which pays nothing.
 	Prefixes []string
 }
 
 // Validate returns an error that names the first field with a value that makes no sense, or nil.
 func (o *Options) Validate() error {
 	if o.Mode != Selectable && o.Mode != NoSelect {
-		return fmt.Errorf("vfolders: Options.Mode is %d, which is neither Selectable nor NoSelect", o.Mode)
+		return fmt.Errorf(
+			"vfolders: Options.Mode is %d, which is neither Selectable nor NoSelect", o.Mode,
+		)
 	}
 	for _, prefix := range o.Prefixes {
 		if prefix == "" || !utf8.ValidString(prefix) || strings.ContainsAny(prefix, forbidden) {
-			return fmt.Errorf("vfolders: Options.Prefixes contains %q, which no mailbox name can begin with", prefix)
+			return fmt.Errorf(
+				"vfolders: Options.Prefixes contains %q, which no mailbox name can begin with", prefix,
+			)
 		}
 	}
 	return nil
@@ -86,7 +98,8 @@ func (o *Options) Validate() error {
 
 // The answers to what cannot be done with a virtual folder.
 var (
-	// ErrCannot is the answer to APPEND, COPY and MOVE into a virtual folder, and to DELETE and RENAME of one.
+	// ErrCannot is the answer to APPEND, COPY and MOVE into a virtual folder, and to DELETE and
+	// RENAME of one.
 	ErrCannot = &imap.Error{
 		Type: imap.StatusResponseTypeNo,
 		Code: imap.ResponseCodeCannot,
@@ -100,9 +113,10 @@ var (
 	}
 )
 
-// Wrap returns a NewSession function whose sessions are those of next with virtual folders. They have exactly the optional interfaces of those. Nil
-// options are the zero Options; they are copied. Wrap panics with the error of [Options.Validate]. The function may be called for any
-// number of connections at once.
+// Wrap returns a NewSession function whose sessions are those of next with virtual folders. They
+// have exactly the optional interfaces of those. Nil options are the zero Options; they are copied.
+// Wrap panics with the error of [Options.Validate]. The function may be called for any number of
+// connections at once.
 func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	var o Options
 	if options != nil {
@@ -129,7 +143,7 @@ type session struct {
 	imapserver.Session
 	conn    *imapserver.Conn
 	options *Options
-	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is atomic because a command can begin while
-	// an Idle that was not ended properly still runs.
+	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
+	// atomic because a command can begin while an Idle that was not ended properly still runs.
 	virtual atomic.Bool
 }

@@ -34,7 +34,9 @@ func TestOptionsAreCopied(t *testing.T) {
 	newSession := vfolders.Wrap(names('/', "a/b", "c/d").session, o)
 	o.Mode, o.Prefixes[0] = vfolders.NoSelect, "c"
 	server := imaptest.NewServer(t, &imapserver.Options{NewSession: newSession, InsecureAuth: true})
-	assert.Equal(t, []string{`LIST (\HasChildren) "/" "a"`}, answer(t, server.Login("bob", "pass"), `LIST "" %`))
+	assert.Equal(
+		t, []string{`LIST (\HasChildren) "/" "a"`}, answer(t, server.Login("bob", "pass"), `LIST "" %`),
+	)
 }
 
 func TestModeAsAFlag(t *testing.T) {
@@ -45,7 +47,10 @@ func TestModeAsAFlag(t *testing.T) {
 	assert.NoError(t, flags.Parse([]string{"-virtual-folders", "noselect"}))
 	assert.Equal(t, vfolders.NoSelect, mode)
 	assert.Error(t, flags.Parse([]string{"-virtual-folders", "NoSelect"}))
-	assert.Equal(t, "selectable noselect Mode(2)", fmt.Sprint(vfolders.Selectable, vfolders.NoSelect, vfolders.Mode(2)))
+	assert.Equal(
+		t, "selectable noselect Mode(2)",
+		fmt.Sprint(vfolders.Selectable, vfolders.NoSelect, vfolders.Mode(2)),
+	)
 }
 
 type closing struct {
@@ -59,9 +64,12 @@ func TestASessionThatComesWithAnErrorIsClosed(t *testing.T) {
 	closed := 0
 	refused := &imap.Error{Type: imap.StatusResponseTypeBye, Text: "No"}
 	for _, session := range []imapserver.Session{closing{closed: &closed}, nil} {
-		server := imaptest.Serve(t, vfolders.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return session, nil, refused
-		}, nil))
+		server := imaptest.Serve(
+			t,
+			vfolders.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return session, nil, refused
+			}, nil),
+		)
 		assert.Equal(t, []string{"* BYE No"}, server.Dial().Rest())
 	}
 	assert.Equal(t, 1, closed)
@@ -69,9 +77,12 @@ func TestASessionThatComesWithAnErrorIsClosed(t *testing.T) {
 
 func TestTheGreetingIsKept(t *testing.T) {
 	server := imaptest.NewServer(t, &imapserver.Options{
-		NewSession: vfolders.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return names('/', "a/b"), &imapserver.GreetingData{PreAuth: true}, nil
-		}, nil),
+		NewSession: vfolders.Wrap(
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return names('/', "a/b"), &imapserver.GreetingData{PreAuth: true}, nil
+			},
+			nil,
+		),
 	})
 	c := server.Dial()
 	assert.Contains(t, c.Line(), "* PREAUTH ")
@@ -81,9 +92,14 @@ func TestTheGreetingIsKept(t *testing.T) {
 
 func TestOptionalInterfacesAreThoseOfTheBackend(t *testing.T) {
 	for _, inner := range []imapserver.Session{names('/'), mover{names('/')}, imaptest.Stub{}} {
-		session, _, err := vfolders.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return inner, nil, nil
-		}, nil)(nil)
+		session, _, err := vfolders.Wrap(
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return inner, nil, nil
+			},
+			nil,
+		)(
+			nil,
+		)
 		assert.NoError(t, err)
 		_, move := inner.(imapserver.SessionMove)
 		_, wrappedMove := session.(imapserver.SessionMove)

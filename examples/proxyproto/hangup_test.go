@@ -26,13 +26,16 @@ type slow struct {
 	end   chan struct{}
 }
 
-func (s slow) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s slow) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	s.begun <- struct{}{}
 	<-s.end
 	return s.Stub.Search(kind, criteria, options)
 }
 
-// A SEARCH that waits leaves the queue when its client hangs up: limits finds the socket below go-proxyproto, also under TLS.
+// A SEARCH that waits leaves the queue when its client hangs up: limits finds the socket below
+// go-proxyproto, also under TLS.
 func TestAHangUpIsSeenBelowTheProxyProtocol(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -49,13 +52,21 @@ func TestAHangUpIsSeenBelowTheProxyProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := make(chan limits.Event, 10)
-			limiter := limits.New(&limits.Options{MaxSearches: 1, OnEvent: func(e limits.Event) { events <- e }})
+			limiter := limits.New(
+				&limits.Options{MaxSearches: 1, OnEvent: func(e limits.Event) { events <- e }},
+			)
 			session := slow{begun: make(chan struct{}), end: make(chan struct{})}
 			socket, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
-			serveOn(t, socket, "127.0.0.1", limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return session, nil, nil
-			}), layers.server)
+			serveOn(
+				t,
+				socket,
+				"127.0.0.1",
+				limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return session, nil, nil
+				}),
+				layers.server,
+			)
 			search := func(client string) net.Conn {
 				conn, err := net.Dial("tcp", socket.Addr().String())
 				require.NoError(t, err)

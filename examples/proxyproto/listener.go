@@ -10,14 +10,17 @@ import (
 // headerTimeout is how long a proxy may take to send its header, which it knows from the start.
 const headerTimeout = 5 * time.Second
 
-// newListener returns a listener whose connections have the client's address, as a proxy in one of the trusted networks gives it, for their
-// RemoteAddr. Trusted senders must give it. All others are clients: their own address counts, and a header of theirs is read as a
-// command that does not exist, which ends the connection.
+// newListener returns a listener whose connections have the client's address, as a proxy in one of
+// the trusted networks gives it, for their RemoteAddr. Trusted senders must give it. All others are
+// clients: their own address counts, and a header of theirs is read as a command that does not
+// exist, which ends the connection.
 //
-// The other policies of go-proxyproto do not fit: with USE and IGNORE it waits for a header that may not come, but an IMAP client waits for
-// the greeting; and with USE a client of the proxy can send a second header of its own where the proxy has sent none.
+// The other policies of go-proxyproto do not fit: with USE and IGNORE it waits for a header that
+// may not come, but an IMAP client waits for the greeting; and with USE a client of the proxy can
+// send a second header of its own where the proxy has sent none.
 //
-// Until the header is there, a connection of a proxy waits in its own goroutine, for headerTimeout at most, and is not counted yet.
+// Until the header is there, a connection of a proxy waits in its own goroutine, for headerTimeout
+// at most, and is not counted yet.
 //
 // TLS goes above it: tls.NewListener(newListener(…), config). The header is not encrypted.
 func newListener(inner net.Listener, trusted []string) (net.Listener, error) {
@@ -25,7 +28,9 @@ func newListener(inner net.Listener, trusted []string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{&proxyproto.Listener{Listener: inner, ConnPolicy: policy, ReadHeaderTimeout: headerTimeout}}, nil
+	return &listener{
+		&proxyproto.Listener{Listener: inner, ConnPolicy: policy, ReadHeaderTimeout: headerTimeout},
+	}, nil
 }
 
 type listener struct{ *proxyproto.Listener }
@@ -38,7 +43,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	return accepted, err
 }
 
-// conn shows the way to the socket, which limits asks whether the client has hung up or reads nothing. go-proxyproto calls it Raw.
+// conn shows the way to the socket, which limits asks whether the client has hung up or reads
+// nothing. go-proxyproto calls it Raw.
 type conn struct{ *proxyproto.Conn }
 
 // NetConn returns the connection that is wrapped, as that of [crypto/tls.Conn] does.

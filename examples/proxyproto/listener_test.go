@@ -20,7 +20,10 @@ import (
 const proxy = "192.0.2.1"
 
 // serveOn serves a socket that trusts the sender; above is what lies above the listener.
-func serveOn(t *testing.T, socket net.Listener, trusted string, newSession limits.NewSessionFunc, above func(net.Listener) net.Listener) {
+func serveOn(
+	t *testing.T, socket net.Listener, trusted string, newSession limits.NewSessionFunc,
+	above func(net.Listener) net.Listener,
+) {
 	listener, err := newListener(socket, []string{trusted})
 	require.NoError(t, err)
 	server := newServer(newSession)
@@ -48,7 +51,8 @@ func serve(t *testing.T, trusted string, options *limits.Options) *server {
 	return &server{t, limiter, memory.Dial}
 }
 
-// connect sends the header and returns the connection with the first line that the server says, "" if it closes the connection.
+// connect sends the header and returns the connection with the first line that the server says, ""
+// if it closes the connection.
 func (s *server) connect(header string) (*imaptest.Conn, string) {
 	socket, err := s.dial()
 	require.NoError(s.t, err)
@@ -116,13 +120,16 @@ func TestAnUntrustedSenderCannotChooseItsAddress(t *testing.T) {
 				synctest.Wait()
 				c, greeting := s.connect(header(t, version, "203.0.113.7") + "a LOGIN karen pass\r\n")
 				assert.Contains(t, greeting, "* OK")
-				assert.NotContains(t, greeting+strings.Join(c.Rest(), "\n"), "Logged in", "the header ends the connection")
+				assert.NotContains(
+					t, greeting+strings.Join(c.Rest(), "\n"), "Logged in", "the header ends the connection",
+				)
 			})
 		})
 	}
 }
 
-// The proxy passes on what its client sends after the header: a second header there is a command that does not exist.
+// The proxy passes on what its client sends after the header: a second header there is a command
+// that does not exist.
 func TestAClientOfTheProxyCannotChooseItsAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, proxy, nil)

@@ -1,5 +1,6 @@
-// Command proxyproto is an IMAP server behind a proxy that sends the PROXY protocol, such as HAProxy: the limits count the address of
-// the client, not that of the proxy. It is a module of its own, so that the packages do not depend on go-proxyproto.
+// Command proxyproto is an IMAP server behind a proxy that sends the PROXY protocol, such as
+// HAProxy: the limits count the address of the client, not that of the proxy. It is a module of its
+// own, so that the packages do not depend on go-proxyproto.
 package main
 
 import (
@@ -22,8 +23,13 @@ import (
 )
 
 func main() {
-	address := flag.String("listen", "127.0.0.1:1144", "`address` to listen on, a loopback one because there is no TLS")
-	trusted := flag.String("trusted", "127.0.0.1,::1", "`networks` of the proxies, with commas between them; they must send a header")
+	address := flag.String(
+		"listen", "127.0.0.1:1144", "`address` to listen on, a loopback one because there is no TLS",
+	)
+	trusted := flag.String(
+		"trusted", "127.0.0.1,::1",
+		"`networks` of the proxies, with commas between them; they must send a header",
+	)
 	flag.Parse()
 	if err := run(*address, strings.Split(*trusted, ",")); err != nil {
 		log.Fatal(err)
@@ -61,7 +67,9 @@ func run(address string, trusted []string) error {
 func printTry(address string) {
 	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\na LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`
 	host, port, _ := net.SplitHostPort(address)
-	fmt.Println("Play the proxy of a client that guesses three times, and see whose address is refused:")
+	fmt.Println(
+		"Play the proxy of a client that guesses three times, and see whose address is refused:",
+	)
 	fmt.Printf("printf '%s' | nc %s %s\n", guesses, host, port)
 }
 

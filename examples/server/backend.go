@@ -9,7 +9,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 )
 
-// folders are what every user has. That "Lists" itself does not exist is no mistake: such folders are common.
+// folders are what every user has. That "Lists" itself does not exist is no mistake: such folders
+// are common.
 var folders = []string{"INBOX", "Archive", "Archive/2025", "Drafts", "Lists/imap", "Sent", "Trash"}
 
 // backend keeps the mail of all users in memory.
@@ -20,11 +21,19 @@ type backend struct {
 }
 
 func backendFlags(flags *flag.FlagSet, s *settings) {
-	flags.StringVar(&s.users, "users", "karen:pass,bob:pass", "`list` of users with their passwords; the start text shows them")
-	flags.StringVar(&s.mail, "mail", "", "`path` of mail for INBOX of the first user: a folder of .eml files, a Maildir or an mbox")
-	listFlag(flags, &s.shared, "shared",
+	flags.StringVar(
+		&s.users, "users", "karen:pass,bob:pass",
+		"`list` of users with their passwords; the start text shows them",
+	)
+	flags.StringVar(
+		&s.mail, "mail", "",
+		"`path` of mail for INBOX of the first user: a folder of .eml files, a Maildir or an mbox",
+	)
+	listFlag(
+		flags, &s.shared, "shared",
 		"`owner:folder` that every other user sees as #users/owner/folder, and may change; may be given again",
-		parseShared)
+		parseShared,
+	)
 }
 
 // newBackend makes the users with their folders and mail.
@@ -37,7 +46,9 @@ func newBackend(s *settings, logger *slog.Logger) (*backend, error) {
 			if mail, err = loadMail(s.mail, logger); err != nil {
 				return nil, wrongValue("mail", s.mail, err)
 			}
-			logger.Info("mail loaded", "user", cut(a.name, maxLoggedUser), "messages", len(mail), "path", s.mail)
+			logger.Info(
+				"mail loaded", "user", cut(a.name, maxLoggedUser), "messages", len(mail), "path", s.mail,
+			)
 		}
 		user, err := newUser(a, mail)
 		if err != nil {

@@ -18,7 +18,9 @@ func printBanner(w io.Writer, s *settings, all services) {
 		names[i] = a.String()
 	}
 	fmt.Fprintf(w, "  %-6s %s\n\n", "users", strings.Join(names, ", "))
-	fmt.Fprintf(w, "Try it from another terminal:\n\n  %s\n\nCtrl-C ends it.\n", curl(s.accounts[0], all[0]))
+	fmt.Fprintf(
+		w, "Try it from another terminal:\n\n  %s\n\nCtrl-C ends it.\n", curl(s.accounts[0], all[0]),
+	)
 }
 
 func (s *service) about(settings *settings) string {
@@ -45,7 +47,13 @@ func curl(a account, s *service) string {
 	case !s.loopback:
 		command = "curl --insecure --ssl-reqd"
 	}
-	return fmt.Sprintf("%s --user %s '%s://%s/INBOX;MAILINDEX=1'", command, shellWord(a.String()), scheme, reachable(s.listener.Addr()))
+	return fmt.Sprintf(
+		"%s --user %s '%s://%s/INBOX;MAILINDEX=1'",
+		command,
+		shellWord(a.String()),
+		scheme,
+		reachable(s.listener.Addr()),
+	)
 }
 
 // reachable returns where a client on this machine finds the address.
@@ -63,7 +71,8 @@ func reachable(addr net.Addr) string {
 // shellWord returns the text as one word of a shell command.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(":@._-", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune(":@._-", r)
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

@@ -32,8 +32,8 @@ func (d delays) wrap(next limits.NewSessionFunc) limits.NewSessionFunc {
 	}
 }
 
-// delayed is to be the backend as far as package limits can see, so that its commands can be stopped: no wrapper, but a session of its own
-// with all that the one in it has.
+// delayed is to be the backend as far as package limits can see, so that its commands can be
+// stopped: no wrapper, but a session of its own with all that the one in it has.
 type delayed struct {
 	imapserver.SessionIMAP4rev2
 	delays delays
@@ -49,25 +49,32 @@ func (s *delayed) Login(username, password string) error {
 	return s.SessionIMAP4rev2.Login(username, password)
 }
 
-func (s *delayed) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *delayed) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
 // FetchContext gives up when the context ends before the delay is over.
-func (s *delayed) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *delayed) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	if err := pause(ctx, s.delays.command); err != nil {
 		return err
 	}
 	return s.SessionIMAP4rev2.Fetch(w, numSet, options)
 }
 
-func (s *delayed) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *delayed) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
 // SearchContext gives up when the context ends before the delay is over.
 func (s *delayed) SearchContext(
-	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
 	if err := pause(ctx, s.delays.command); err != nil {
 		return nil, err

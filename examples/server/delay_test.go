@@ -33,13 +33,9 @@ func TestDelays(t *testing.T) {
 			command string
 			want    time.Duration
 		}{
-			{"a LOGIN karen wrong", time.Second},
-			{"a LOGIN karen pass", time.Second},
-			{"a SELECT INBOX", 0},
-			{"a FETCH 1:* FLAGS", 3 * time.Second},
-			{"a UID SEARCH ALL", 3 * time.Second},
-			{"a NAMESPACE", 0},
-			{"a MOVE 1 Sent", 0},
+			{"a LOGIN karen wrong", time.Second}, {"a LOGIN karen pass", time.Second}, {"a SELECT INBOX", 0},
+			{"a FETCH 1:* FLAGS", 3 * time.Second}, {"a UID SEARCH ALL", 3 * time.Second},
+			{"a NAMESPACE", 0}, {"a MOVE 1 Sent", 0},
 		} {
 			start := time.Now()
 			answer := c.Cmd(test.command)
@@ -57,7 +53,11 @@ func TestADelayedCommandCanBeStopped(t *testing.T) {
 			{"-idle", "poll", "-virtual-folders", "noselect", "-copy-date", "reset", "-shared", "bob:INBOX"},
 			{"-virtual-folders", "off", "-login-delay", "1s"},
 		} {
-			c := serveStack(t, append(args, "-delay", "5s", "-max-search-time", "1s", "-max-fetch-time", "2s")...).Login("karen", "pass")
+			c := serveStack(
+				t,
+				append(
+					args, "-delay", "5s", "-max-search-time", "1s", "-max-fetch-time", "2s",
+				)...).Login("karen", "pass")
 			c.Cmd("a SELECT INBOX")
 			start := time.Now()
 			assert.Equal(t, "NO [LIMIT] SEARCH took too long", imaptest.Last(c.Cmd("a UID SEARCH ALL")))

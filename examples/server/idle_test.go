@@ -26,7 +26,11 @@ func TestIdleOff(t *testing.T) {
 	for name, dial := range map[string]func() (*imaptest.Conn, string){"plain": s.dial, "TLS": s.dialTLS, "STARTTLS": starttls} {
 		t.Run(name, func(t *testing.T) {
 			c, caps := dial()
-			caps += strings.Join(c.Cmd("a LOGIN karen pass"), "\n") + strings.Join(c.Cmd("a CAPABILITY"), "\n")
+			caps += strings.Join(
+				c.Cmd("a LOGIN karen pass"), "\n",
+			) + strings.Join(
+				c.Cmd("a CAPABILITY"), "\n",
+			)
 			assert.Contains(t, caps, "MOVE")
 			assert.NotContains(t, caps, "IDLE")
 			assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("a IDLE")))
@@ -51,7 +55,8 @@ func TestIdlePoll(t *testing.T) {
 	})
 }
 
-// IDLE lasts until the client ends it, also when there is nothing to look for, and whatever it sends to do so.
+// IDLE lasts until the client ends it, also when there is nothing to look for, and whatever it
+// sends to do so.
 func TestIdleLasts(t *testing.T) {
 	s := startServer(t)
 	c, _ := s.dial()

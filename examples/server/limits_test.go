@@ -50,7 +50,10 @@ func TestDryRun(t *testing.T) {
 	s := startServer(t, "-max-logins-per-user", "1", "-dry-run")
 	s.selected("karen")
 	s.selected("karen")
-	assert.Contains(t, s.stderr.String(), "msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s dry-run=true")
+	assert.Contains(
+		t, s.stderr.String(),
+		"msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s dry-run=true",
+	)
 }
 
 func TestExempt(t *testing.T) {
@@ -63,7 +66,9 @@ func TestExempt(t *testing.T) {
 }
 
 func TestUnlimitedUser(t *testing.T) {
-	s := startServer(t, "-unlimited-user", "Karen", "-max-logins-per-user", "1", "-max-failed-logins", "1")
+	s := startServer(
+		t, "-unlimited-user", "Karen", "-max-logins-per-user", "1", "-max-failed-logins", "1",
+	)
 	for range 3 {
 		s.selected("karen")
 	}

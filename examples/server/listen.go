@@ -18,13 +18,15 @@ import (
 )
 
 const (
-	// lastWords is how long the answers to those who waited have to go out before the connections are closed.
+	// lastWords is how long the answers to those who waited have to go out before the connections
+	// are closed.
 	lastWords = 100 * time.Millisecond
 	// closeTimeout ends the wait for clients that do not read the end of their TLS connection.
 	closeTimeout = time.Second
 )
 
-// service is an address with a server of its own: whether LOGIN needs TLS first is a property of the server.
+// service is an address with a server of its own: whether LOGIN needs TLS first is a property of
+// the server.
 type service struct {
 	listener net.Listener
 	server   server
@@ -57,15 +59,25 @@ func newServer(options *imapserver.Options, mode idle.Mode) server {
 type services []*service
 
 func listenFlags(flags *flag.FlagSet, s *settings) {
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:1143", "`address` without TLS, with STARTTLS; empty switches it off")
-	flags.StringVar(&s.listenTLS, "listen-tls", "127.0.0.1:1993", "`address` with TLS; empty switches it off")
-	flags.StringVar(&s.tlsCert, "tls-cert", "", "`file` of the certificate in PEM form (without: one is made)")
+	flags.StringVar(
+		&s.listen, "listen", "127.0.0.1:1143",
+		"`address` without TLS, with STARTTLS; empty switches it off",
+	)
+	flags.StringVar(
+		&s.listenTLS, "listen-tls", "127.0.0.1:1993", "`address` with TLS; empty switches it off",
+	)
+	flags.StringVar(
+		&s.tlsCert, "tls-cert", "", "`file` of the certificate in PEM form (without: one is made)",
+	)
 	flags.StringVar(&s.tlsKey, "tls-key", "", "`file` of its private key in PEM form")
 }
 
 func (s *settings) checkListen() error {
 	if s.listen == "" && s.listenTLS == "" {
-		return wrongValue("listen", "", errors.New("it takes an address, such as 127.0.0.1:1143, when -listen-tls is empty too"))
+		return wrongValue(
+			"listen", "",
+			errors.New("it takes an address, such as 127.0.0.1:1143, when -listen-tls is empty too"),
+		)
 	}
 	if s.listen != "" {
 		if err := checkAddress("listen", s.listen); err != nil {
@@ -91,7 +103,9 @@ func checkAddress(name, address string) error {
 }
 
 // listen opens the addresses that are on. After an error none is open.
-func listen(s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger) (services, error) {
+func listen(
+	s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger,
+) (services, error) {
 	tlsConfig, err := newTLSConfig(s)
 	if err != nil {
 		return nil, err
@@ -137,7 +151,12 @@ func listenPlain(s *settings, options imapserver.Options, tlsConfig *tls.Config)
 	}
 	options.TLSConfig = tlsConfig
 	options.InsecureAuth = isLoopback(listener.Addr())
-	return &service{listener: listener, server: newServer(&options, s.idle.Mode), kind: plainService, loopback: options.InsecureAuth}, nil
+	return &service{
+		listener: listener,
+		server:   newServer(&options, s.idle.Mode),
+		kind:     plainService,
+		loopback: options.InsecureAuth,
+	}, nil
 }
 
 func listenTLS(s *settings, options imapserver.Options, tlsConfig *tls.Config) (*service, error) {
@@ -145,7 +164,11 @@ func listenTLS(s *settings, options imapserver.Options, tlsConfig *tls.Config) (
 	if err != nil {
 		return nil, fmt.Errorf("-listen-tls %s: %w", s.listenTLS, err)
 	}
-	return &service{listener: &tlsListener{listener, tlsConfig}, server: newServer(&options, s.idle.Mode), kind: tlsService}, nil
+	return &service{
+		listener: &tlsListener{listener, tlsConfig},
+		server:   newServer(&options, s.idle.Mode),
+		kind:     tlsService,
+	}, nil
 }
 
 func isLoopback(addr net.Addr) bool {
@@ -166,7 +189,8 @@ func (all services) serve() <-chan error {
 	return failed
 }
 
-// stop tells those who wait, and then ends all connections. It takes little more than a second at most.
+// stop tells those who wait, and then ends all connections. It takes little more than a second at
+// most.
 func stop(limiter *limits.Limiter, all services) {
 	limiter.Close()
 	time.Sleep(lastWords)

@@ -17,14 +17,21 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	s.dial()
 	_, greeting := s.dial()
 	assert.Equal(t, "* BYE [LIMIT] Too many connections", greeting)
-	assert.Contains(t, s.stderr.String(), `msg=refused command=CONNECT user="" addr=127.0.0.1 limit=MaxConnections max=1 waited=0s`)
+	assert.Contains(
+		t, s.stderr.String(),
+		`msg=refused command=CONNECT user="" addr=127.0.0.1 limit=MaxConnections max=1 waited=0s`,
+	)
 
 	s = startServer(t, "-max-logins-per-user", "1")
 	s.selected("karen")
 	c, _ := s.dial()
-	assert.Equal(t, "NO [LIMIT] Too many logins for this user", imaptest.Last(c.Cmd("a LOGIN KAREN pass")))
-	assert.Contains(t, s.stderr.String(),
-		"level=WARN msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s\n")
+	assert.Equal(
+		t, "NO [LIMIT] Too many logins for this user", imaptest.Last(c.Cmd("a LOGIN KAREN pass")),
+	)
+	assert.Contains(
+		t, s.stderr.String(),
+		"level=WARN msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s\n",
+	)
 
 	s = startServer(t, "-max-searches", "1", "-search-timeout", "100ms", "-delay", "1s")
 	first, second := s.selected("karen"), s.selected("bob")
@@ -33,9 +40,11 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	answers := []string{imaptest.Last(first.Answer("a")), imaptest.Last(second.Answer("a"))}
 	assert.Contains(t, answers, "NO [LIMIT] Too many concurrent searches - try again later")
 	assert.Contains(t, answers, "OK SEARCH completed")
-	assert.Regexp(t,
+	assert.Regexp(
+		t,
 		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms retry-after=100ms\n`,
-		s.stderr.String())
+		s.stderr.String(),
+	)
 
 	s = startServer(t, "-max-fetches-per-user", "1", "-delay", "50ms")
 	first, second = s.selected("karen"), s.selected("karen")
@@ -43,7 +52,10 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	second.Send("a FETCH 1 FLAGS")
 	requireOK(t, first.Answer("a"))
 	requireOK(t, second.Answer("a"))
-	assert.Regexp(t, `level=INFO msg=admitted command=FETCH user=karen addr=127.0.0.1 waited=\d+ms\n`, s.stderr.String())
+	assert.Regexp(
+		t, `level=INFO msg=admitted command=FETCH user=karen addr=127.0.0.1 waited=\d+ms\n`,
+		s.stderr.String(),
+	)
 }
 
 // Whatever a client sends is one line of the log, cut to a size, and no password is in it.
@@ -55,7 +67,9 @@ func TestTheLogIsSafe(t *testing.T) {
 	c.Rest()
 
 	c, _ = s.dial()
-	c.Cmd("a AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00karen\x00pass-2-secret")))
+	c.Cmd(
+		"a AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00karen\x00pass-2-secret")),
+	)
 	c.Rest()
 	c, _ = s.dial()
 	c.Cmd("a AUTHENTICATE PLAIN pass-3-secret!")

@@ -10,11 +10,14 @@ import (
 )
 
 var (
-	errNotMail = errors.New("it takes a folder of .eml files, a Maildir with cur and new, or an mbox file that begins with a From_ line")
-	errNoMail  = errors.New("there is no message in it that can be read")
+	errNotMail = errors.New(
+		"it takes a folder of .eml files, a Maildir with cur and new, or an mbox file that begins with a From_ line",
+	)
+	errNoMail = errors.New("there is no message in it that can be read")
 )
 
-// loadMail returns the mail at the path, oldest first as far as the names tell. A file in it that is not a message is named in the log.
+// loadMail returns the mail at the path, oldest first as far as the names tell. A file in it that
+// is not a message is named in the log.
 func loadMail(path string, logger *slog.Logger) ([]message, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -48,7 +51,9 @@ func loadFolder(folder string, logger *slog.Logger) ([]message, error) {
 	if err != nil {
 		return nil, err
 	}
-	paths = slices.DeleteFunc(paths, func(path string) bool { return !strings.EqualFold(filepath.Ext(path), ".eml") })
+	paths = slices.DeleteFunc(
+		paths, func(path string) bool { return !strings.EqualFold(filepath.Ext(path), ".eml") },
+	)
 	if len(paths) == 0 {
 		return nil, errNotMail
 	}

@@ -43,16 +43,27 @@ func assertDates(t *testing.T, mail []message, want ...string) {
 func TestLoadAFolder(t *testing.T) {
 	folder := t.TempDir()
 	require.NoError(t, os.CopyFS(folder, os.DirFS("testdata/folder")))
-	require.NoError(t, os.Chtimes(filepath.Join(folder, "4-no-date.EML"), time.Time{}, date("1999-12-31T00:00:00Z")))
+	require.NoError(
+		t, os.Chtimes(filepath.Join(folder, "4-no-date.EML"), time.Time{}, date("1999-12-31T00:00:00Z")),
+	)
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "6-folder.eml"), 0o700))
 	crlf := "From karen Sat Jan  3 01:05:34 1998\r\nSubject: x\r\n\r\nline\r\n"
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "7-crlf.eml"), []byte(crlf), 0o600))
 
 	mail, log := load(t, folder)
-	assertDates(t, mail, "1998-01-03T08:20:30Z", "1999-12-31T00:00:00Z", "1998-01-04T00:00:00Z", "1998-01-03T01:05:34Z")
-	assert.Equal(t, "From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\none\r\ntwo\r\n",
-		string(mail[0].content))
-	assert.Equal(t, "Subject: only a header\r\nDate: Sun, 4 Jan 1998 00:00:00 +0000\r\n\r\n", string(mail[2].content))
+	assertDates(
+		t, mail, "1998-01-03T08:20:30Z", "1999-12-31T00:00:00Z", "1998-01-04T00:00:00Z",
+		"1998-01-03T01:05:34Z",
+	)
+	assert.Equal(
+		t,
+		"From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\none\r\ntwo\r\n",
+		string(mail[0].content),
+	)
+	assert.Equal(
+		t, "Subject: only a header\r\nDate: Sun, 4 Jan 1998 00:00:00 +0000\r\n\r\n",
+		string(mail[2].content),
+	)
 	assert.Equal(t, "Subject: x\r\n\r\nline\r\n", string(mail[3].content))
 	for _, want := range []string{
 		"2-empty.eml reason=\"it is empty\"",
@@ -83,14 +94,20 @@ func TestLoadAMaildir(t *testing.T) {
 		require.NoError(t, os.Chtimes(path, time.Time{}, date("2001-01-01T00:00:00Z")))
 	}
 	mail, log := load(t, maildir)
-	assertDates(t, mail, "1998-01-03T08:20:30Z", "2001-01-01T00:00:00Z", "2001-01-01T00:00:00Z", "2001-01-01T00:00:00Z")
+	assertDates(
+		t, mail, "1998-01-03T08:20:30Z", "2001-01-01T00:00:00Z", "2001-01-01T00:00:00Z",
+		"2001-01-01T00:00:00Z",
+	)
 	for i, want := range []string{"first", "second", "third", "fourth"} {
 		assert.Contains(t, string(mail[i].content), "Subject: "+want)
 	}
 	assert.Empty(t, mail[0].flags)
 	assert.Equal(t, []imap.Flag{imap.FlagAnswered, imap.FlagSeen}, mail[1].flags)
 	assert.Empty(t, mail[2].flags)
-	assert.Equal(t, []imap.Flag{imap.FlagDraft, imap.FlagFlagged, imap.FlagForwarded, imap.FlagDeleted}, mail[3].flags)
+	assert.Equal(
+		t, []imap.Flag{imap.FlagDraft, imap.FlagFlagged, imap.FlagForwarded, imap.FlagDeleted},
+		mail[3].flags,
+	)
 	assert.Contains(t, log, "1500.x.host:2,S")
 	assert.Equal(t, 1, strings.Count(log, "\n"))
 }
@@ -100,7 +117,9 @@ func TestAMaildirMayLackAFolderAndNotBeEmpty(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(maildir, "new"), 0o700))
 	_, err := loadMail(maildir, slog.New(slog.DiscardHandler))
 	require.ErrorIs(t, err, errNoMail)
-	require.NoError(t, os.WriteFile(filepath.Join(maildir, "new", "1.a.host"), []byte("Subject: x\n\n"), 0o600))
+	require.NoError(
+		t, os.WriteFile(filepath.Join(maildir, "new", "1.a.host"), []byte("Subject: x\n\n"), 0o600),
+	)
 	mail, _ := load(t, maildir)
 	assert.Len(t, mail, 1)
 }
@@ -108,13 +127,19 @@ func TestAMaildirMayLackAFolderAndNotBeEmpty(t *testing.T) {
 func TestLoadAnMbox(t *testing.T) {
 	mail, log := load(t, "testdata/mail.mbox")
 	assertDates(t, mail, "1998-01-03T01:05:34Z", "1998-01-03T01:00:00Z", "1998-01-04T17:00:00Z")
-	assert.Equal(t, "From: karen@example.org\r\nSubject: dates differ\r\nDate: Fri, 2 Jan 1998 23:59:00 +0000\r\n\r\n"+
-		"The date of the From_ line counts.\r\n\r\n"+
-		"From here on it is text, in spite of the empty line above.\r\nFrom a quoted line\r\n>From a line quoted twice\r\n",
-		string(mail[0].content))
+	assert.Equal(
+		t,
+		"From: karen@example.org\r\nSubject: dates differ\r\nDate: Fri, 2 Jan 1998 23:59:00 +0000\r\n\r\n"+
+			"The date of the From_ line counts.\r\n\r\n"+
+			"From here on it is text, in spite of the empty line above.\r\nFrom a quoted line\r\n>From a line quoted twice\r\n",
+		string(mail[0].content),
+	)
 	assert.Equal(t, "Subject: two\r\n\r\n", string(mail[1].content))
 	assert.True(t, strings.HasSuffix(string(mail[2].content), "\r\n\r\nfour\r\n"))
-	assert.Contains(t, log, `file=testdata/mail.mbox message=3 reason="it is not a message: its header cannot be read"`)
+	assert.Contains(
+		t, log,
+		`file=testdata/mail.mbox message=3 reason="it is not a message: its header cannot be read"`,
+	)
 }
 
 func TestAnMboxWithCRLF(t *testing.T) {

@@ -23,7 +23,9 @@ func loadMaildir(folder string, logger *slog.Logger) ([]message, error) {
 		paths = append(paths, delivered...)
 	}
 	// A name begins with the time of delivery.
-	slices.SortStableFunc(paths, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) })
+	slices.SortStableFunc(
+		paths, func(a, b string) int { return cmp.Compare(filepath.Base(a), filepath.Base(b)) },
+	)
 	return loadFiles(paths, logger), nil
 }
 

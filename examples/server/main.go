@@ -1,8 +1,9 @@
-// Command server is an IMAP server whose mail is in memory, with the packages of imapgate in front of it and flags for most of their
-// settings. It is there to try a mail client or a setting against, and to be read. Run it with -h for the flags.
+// Command server is an IMAP server whose mail is in memory, with the packages of imapgate in front
+// of it and flags for most of their settings. It is there to try a mail client or a setting
+// against, and to be read. Run it with -h for the flags.
 //
-// Its backend is imapmemserver, which spells flags in lower case. That is as good as any (RFC 9051 section 2.3.2), but mbsync does not know
-// them then, and takes them away on its own side.
+// Its backend is imapmemserver, which spells flags in lower case. That is as good as any (RFC 9051
+// section 2.3.2), but mbsync does not know them then, and takes them away on its own side.
 package main
 
 import (
@@ -33,7 +34,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program. It returns the exit status after ctx is done, or when something is wrong.
+// run is the whole program. It returns the exit status after ctx is done, or when something is
+// wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
 	s, err := parse(args)
@@ -78,7 +80,9 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 }
 
 // stack returns the packages around the backend, from the inside out.
-func stack(s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger) limits.NewSessionFunc {
+func stack(
+	s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger,
+) limits.NewSessionFunc {
 	copies := s.copies
 	copies.Logger = printer{logger, "copymeta"}
 	newSession := backend.sessions(copies.Logger)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// loadMbox reads the mbox file (RFC 4155), whose From_ lines in the text may be quoted as mboxo and mboxrd do.
+// loadMbox reads the mbox file (RFC 4155), whose From_ lines in the text may be quoted as mboxo and
+// mboxrd do.
 func loadMbox(path string, fileTime time.Time, logger *slog.Logger) ([]message, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -34,8 +35,8 @@ func loadMbox(path string, fileTime time.Time, logger *slog.Logger) ([]message, 
 
 var fromLine = []byte("From ")
 
-// splitMbox returns the messages, each with its From_ line, without the empty line that ends it, and with one > less before each quoted
-// "From " in the text.
+// splitMbox returns the messages, each with its From_ line, without the empty line that ends it,
+// and with one > less before each quoted "From " in the text.
 func splitMbox(content []byte) [][]byte {
 	var messages [][]byte
 	var current []byte
@@ -59,8 +60,8 @@ func splitMbox(content []byte) [][]byte {
 	return append(messages, withoutEmptyLine(current))
 }
 
-// startsMessage tells a From_ line from a sentence that begins with "From ": it has a date, or stands between an empty line and a
-// header, as those of some programs do that write no date.
+// startsMessage tells a From_ line from a sentence that begins with "From ": it has a date, or
+// stands between an empty line and a header, as those of some programs do that write no date.
 func startsMessage(line, rest []byte, afterEmptyLine bool) bool {
 	if !bytes.HasPrefix(line, fromLine) {
 		return false
@@ -73,7 +74,8 @@ func startsMessage(line, rest []byte, afterEmptyLine bool) bool {
 	return afterEmptyLine && isField && len(name) > 0 && !bytes.ContainsAny(name, " \t")
 }
 
-// cutFromLine returns the date in the From_ line at the beginning, zero if there is none, and what follows the line.
+// cutFromLine returns the date in the From_ line at the beginning, zero if there is none, and what
+// follows the line.
 func cutFromLine(raw []byte) (time.Time, []byte) {
 	if !bytes.HasPrefix(raw, fromLine) {
 		return time.Time{}, raw

@@ -25,7 +25,8 @@ var (
 	errHeader = errors.New("it is not a message: its header cannot be read")
 )
 
-// newMessage reads a message from a file. Its date is that of the From_ line if it begins with one, or of the header, or else fileTime.
+// newMessage reads a message from a file. Its date is that of the From_ line if it begins with one,
+// or of the header, or else fileTime.
 func newMessage(raw []byte, fileTime time.Time) (message, error) {
 	date, raw := cutFromLine(raw)
 	content := toCRLF(raw)
@@ -33,7 +34,8 @@ func newMessage(raw []byte, fileTime time.Time) (message, error) {
 		return message{}, errEmpty
 	}
 	if !readable(content) {
-		// The empty line after the header may be missing when there is no body (RFC 5322 section 3.5), but go-imap asks for it.
+		// The empty line after the header may be missing when there is no body (RFC 5322 section
+		// 3.5), but go-imap asks for it.
 		content = append(content, "\r\n"...)
 		if !bytes.HasSuffix(content, []byte("\r\n\r\n")) {
 			content = append(content, "\r\n"...)
@@ -51,7 +53,8 @@ func newMessage(raw []byte, fileTime time.Time) (message, error) {
 	return message{content: content, date: date}, nil
 }
 
-// readable tells whether go-imap can serve the message. One whose header it cannot read has neither BODY[] nor ENVELOPE.
+// readable tells whether go-imap can serve the message. One whose header it cannot read has neither
+// BODY[] nor ENVELOPE.
 func readable(content []byte) bool {
 	all := imapserver.ExtractBodySection(bytes.NewReader(content), &imap.FetchItemBodySection{})
 	return len(all) == len(content)

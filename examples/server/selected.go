@@ -6,8 +6,9 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 )
 
-// selected is a selected mailbox: a session of its owner that has it selected and nothing else to do. A session holds it atomically, and leaves
-// it without changing it, because a client that breaks IDLE off runs its next command while Idle may not have begun.
+// selected is a selected mailbox: a session of its owner that has it selected and nothing else to
+// do. A session holds it atomically, and leaves it without changing it, because a client that
+// breaks IDLE off runs its next command while Idle may not have begun.
 type selected struct {
 	*imapmemserver.UserSession
 	owner *imapmemserver.User
@@ -50,15 +51,21 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return nil
 }
 
-func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.selected.Load().Fetch(w, numSet, options)
 }
 
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.selected.Load().Search(kind, criteria, options)
 }
 
-func (s *session) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+func (s *session) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
+) error {
 	return s.selected.Load().Store(w, numSet, flags, options)
 }
 
@@ -66,8 +73,8 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 	return s.selected.Load().Expunge(w, uids)
 }
 
-// Copy copies to a mailbox of the same owner. Of a copy to another owner only the question whether there is such a mailbox comes here: see
-// sessions.
+// Copy copies to a mailbox of the same owner. Of a copy to another owner only the question whether
+// there is such a mailbox comes here: see sessions.
 func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
 	owner, folder, err := s.find(dest)
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// asProgram in the environment makes the test binary the server itself, for what only a process can show.
+// asProgram in the environment makes the test binary the server itself, for what only a process can
+// show.
 const asProgram = "IMAPGATE_TEST_RUN_AS_SERVER"
 
 func TestMain(m *testing.M) {
@@ -84,7 +85,13 @@ type testServer struct {
 func startServer(t *testing.T, args ...string) *testServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &testServer{t: t, stdout: newOutput(), stderr: newOutput(), cancel: cancel, exit: make(chan int, 1)}
+	s := &testServer{
+		t:      t,
+		stdout: newOutput(),
+		stderr: newOutput(),
+		cancel: cancel,
+		exit:   make(chan int, 1),
+	}
 	args = append([]string{"-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.1:0"}, args...)
 	go func() {
 		s.exit <- run(ctx, args, s.stdout, s.stderr)
@@ -177,7 +184,9 @@ func TestLoginNeedsTheRightNameAndPassword(t *testing.T) {
 	s := startServer(t, "-users", "ann:p:w", "-max-failed-logins", "0")
 	c, _ := s.dial()
 	for _, wrong := range []string{"ann pass", "karen pass", "ANN p:w", `ann ""`} {
-		assert.Equal(t, "NO [AUTHENTICATIONFAILED] Authentication failed", imaptest.Last(c.Cmd("a LOGIN "+wrong)))
+		assert.Equal(
+			t, "NO [AUTHENTICATIONFAILED] Authentication failed", imaptest.Last(c.Cmd("a LOGIN "+wrong)),
+		)
 	}
 	requireOK(t, c.Cmd("a LOGIN ann p:w"))
 }

@@ -11,11 +11,14 @@ import (
 )
 
 // NewSession is called for each connection.
-func (b *backend) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (b *backend) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	return &session{backend: b}, nil, nil
 }
 
-// session is what a client talks to. The embedded one is for the user's own mail; what others share is asked of them.
+// session is what a client talks to. The embedded one is for the user's own mail; what others share
+// is asked of them.
 type session struct {
 	*imapmemserver.UserSession // nil before login
 	backend                    *backend
@@ -44,7 +47,8 @@ func (s *session) Login(username, password string) error {
 	return nil
 }
 
-// find returns whose mailbox it is, and its name there. One that others share exists then; it is never a reason to try CREATE.
+// find returns whose mailbox it is, and its name there. One that others share exists then; it is
+// never a reason to try CREATE.
 func (s *session) find(mailbox string) (owner *imapmemserver.User, folder string, err error) {
 	if !isOthers(mailbox) {
 		return s.user, mailbox, nil
@@ -61,7 +65,9 @@ func (s *session) find(mailbox string) (owner *imapmemserver.User, folder string
 }
 
 // List writes the user's own mailboxes, and then those that others share.
-func (s *session) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (s *session) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	if err := s.UserSession.List(w, ref, patterns, options); err != nil || options.SelectSpecialUse {
 		return err
 	}
@@ -112,7 +118,9 @@ func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.Sta
 	return data, err
 }
 
-func (s *session) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *session) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	owner, folder, err := s.find(mailbox)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,8 @@ func wrongValue(name, value string, err error) error {
 	return &usageError{fmt.Errorf("invalid value %q for flag -%s: %w", value, name, err)}
 }
 
-// newFlags returns the flags, which set s. Each part of the server has its own function that adds some.
+// newFlags returns the flags, which set s. Each part of the server has its own function that adds
+// some.
 func newFlags(s *settings) *flag.FlagSet {
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -68,7 +69,9 @@ func parse(args []string) (*settings, error) {
 		return nil, &usageError{err}
 	}
 	if flags.NArg() > 0 {
-		return nil, &usageError{fmt.Errorf("unexpected argument %q: everything is set by flags", flags.Arg(0))}
+		return nil, &usageError{
+			fmt.Errorf("unexpected argument %q: everything is set by flags", flags.Arg(0)),
+		}
 	}
 	if err := s.checkListen(); err != nil {
 		return nil, err
@@ -92,7 +95,10 @@ func parse(args []string) (*settings, error) {
 func printUsage(w io.Writer) {
 	flags := newFlags(&settings{})
 	flags.SetOutput(w)
-	fmt.Fprintln(w, "An IMAP server with the mail in memory, and the packages of imapgate in front of it.\n\nFlags:")
+	fmt.Fprintln(
+		w,
+		"An IMAP server with the mail in memory, and the packages of imapgate in front of it.\n\nFlags:",
+	)
 	flags.PrintDefaults()
 }
 
@@ -155,7 +161,9 @@ func wordFlag[T any](flags *flag.FlagSet, variable *T, name, usage string, value
 }
 
 // listFlag adds a flag that may be given again, each time for one more.
-func listFlag[T any](flags *flag.FlagSet, variable *[]T, name, usage string, parse func(text string) (T, error)) {
+func listFlag[T any](
+	flags *flag.FlagSet, variable *[]T, name, usage string, parse func(text string) (T, error),
+) {
 	flags.Func(name, usage, func(text string) error {
 		parsed, err := parse(text)
 		if err == nil {

@@ -140,7 +140,9 @@ func TestAnAddressInUseIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	for _, name := range []string{"-listen", "-listen-tls", "-status"} {
-		args := append([]string{"-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.1:0"}, name, taken.Addr().String())
+		args := append(
+			[]string{"-listen", "127.0.0.1:0", "-listen-tls", "127.0.0.1:0"}, name, taken.Addr().String(),
+		)
 		status, stderr := runOnce(t, args...)
 		assert.Equal(t, exitFailed, status)
 		assert.Contains(t, stderr, name+" "+taken.Addr().String()+": ")

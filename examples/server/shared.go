@@ -13,8 +13,9 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// others is above the folders that others share with a user, and is no mailbox itself, nor is what is directly below it: as with many real
-// servers, that is left to the clients, or to package vfolders.
+// others is above the folders that others share with a user, and is no mailbox itself, nor is what
+// is directly below it: as with many real servers, that is left to the clients, or to package
+// vfolders.
 const others = "#users"
 
 // sharedFolder is a folder that every other user sees, and may change.
@@ -56,12 +57,15 @@ func (b *backend) share(all []sharedFolder) error {
 	return nil
 }
 
-// sessions returns the NewSession function of the backend, with COPY and MOVE from one user to another, which imapmemserver does not have.
+// sessions returns the NewSession function of the backend, with COPY and MOVE from one user to
+// another, which imapmemserver does not have.
 func (b *backend) sessions(logger imapserver.Logger) limits.NewSessionFunc {
 	if len(b.shared) == 0 {
 		return b.NewSession
 	}
-	return copymeta.Wrap(b.NewSession, &copymeta.Options{PolicyFor: b.copyPolicy, Move: true, Logger: logger})
+	return copymeta.Wrap(
+		b.NewSession, &copymeta.Options{PolicyFor: b.copyPolicy, Move: true, Logger: logger},
+	)
 }
 
 // copyPolicy has messages fetched and appended where they go to another owner.

@@ -23,11 +23,15 @@ var statusFiles embed.FS
 
 var statusTemplate = template.Must(template.ParseFS(statusFiles, "status/status.html"))
 
-var errNotLoopback = errors.New("it takes a loopback address, such as 127.0.0.1:8143: the page has no password")
+var errNotLoopback = errors.New(
+	"it takes a loopback address, such as 127.0.0.1:8143: the page has no password",
+)
 
 func statusFlags(flags *flag.FlagSet, s *settings) {
-	flags.StringVar(&s.status, "status", "",
-		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; empty switches it off")
+	flags.StringVar(
+		&s.status, "status", "",
+		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; empty switches it off",
+	)
 }
 
 func (s *settings) checkStatus() error {
@@ -96,8 +100,9 @@ func (s *status) handler() http.Handler {
 	return forThisMachine(mux)
 }
 
-// forThisMachine refuses who asks for another host: a web site somewhere can give its name the address of this machine, and would then be
-// allowed to read the answers. It also keeps other sites from showing or running them.
+// forThisMachine refuses who asks for another host: a web site somewhere can give its name the
+// address of this machine, and would then be allowed to read the answers. It also keeps other sites
+// from showing or running them.
 func forThisMachine(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopbackHost(r.Host) {
@@ -106,8 +111,11 @@ func forThisMachine(next http.Handler) http.Handler {
 		}
 		header := w.Header()
 		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
-			"base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		header.Set(
+			"Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
+				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		)
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
@@ -134,7 +142,10 @@ func (s *status) serveJSON(w http.ResponseWriter, _ *http.Request) {
 
 func (s *status) serveHTML(w http.ResponseWriter, _ *http.Request) {
 	page := newStatusPage(time.Now(), s.started, s.options, s.limiter.Stats(), s.limiter.Sessions())
-	write(w, "text/html; charset=utf-8", func(body *bytes.Buffer) error { return statusTemplate.Execute(body, page) })
+	write(
+		w, "text/html; charset=utf-8",
+		func(body *bytes.Buffer) error { return statusTemplate.Execute(body, page) },
+	)
 }
 
 // write sends a body only if it is complete.

@@ -36,7 +36,10 @@ func get(t *testing.T, url string) (*http.Response, string) {
 }
 
 func TestTheStatusShowsWhoHoldsWhat(t *testing.T) {
-	s := startServer(t, "-status", "127.0.0.1:0", "-delay", "1m", "-max-fetches-per-user", "1", "-max-connections", "4")
+	s := startServer(
+		t, "-status", "127.0.0.1:0", "-delay", "1m", "-max-fetches-per-user", "1", "-max-connections",
+		"4",
+	)
 	page := "http://" + s.address("status") + "/"
 	s.dial()
 	first, second := s.selected("karen"), s.selected("karen")
@@ -86,8 +89,7 @@ func TestTheStatusIsForThisMachineAndReadOnly(t *testing.T) {
 		method, path, host string
 		want               int
 	}{
-		{"GET", "/", "", http.StatusOK},
-		{"HEAD", "/", "", http.StatusOK},
+		{"GET", "/", "", http.StatusOK}, {"HEAD", "/", "", http.StatusOK},
 		{"GET", "/status.json", "localhost:" + port, http.StatusOK},
 		{"GET", "/status.css", "LOCALHOST", http.StatusOK},
 		{"GET", "/status.js", "[::1]:" + port, http.StatusOK},
@@ -97,8 +99,7 @@ func TestTheStatusIsForThisMachineAndReadOnly(t *testing.T) {
 		{"GET", "/status.json", "192.0.2.1", http.StatusForbidden},
 		{"POST", "/", "", http.StatusMethodNotAllowed},
 		{"DELETE", "/status.json", "", http.StatusMethodNotAllowed},
-		{"GET", "/status.html", "", http.StatusNotFound},
-		{"GET", "/status/", "", http.StatusNotFound},
+		{"GET", "/status.html", "", http.StatusNotFound}, {"GET", "/status/", "", http.StatusNotFound},
 	} {
 		request, err := http.NewRequest(test.method, "http://"+address+test.path, nil)
 		require.NoError(t, err)
@@ -140,7 +141,9 @@ func (f *fakeLimiter) Sessions() []limits.SessionInfo {
 
 func (f *fakeLimiter) Stats() limits.Stats {
 	return limits.Stats{
-		Connections: 7000 + int(f.looks.Add(1)), Sessions: len(f.sessions), Fetches: 50, FetchesWaiting: 9, Searches: 7, SearchesJoined: 3,
+		Connections: 7000 + int(
+			f.looks.Add(1),
+		), Sessions: len(f.sessions), Fetches: 50, FetchesWaiting: 9, Searches: 7, SearchesJoined: 3,
 		Refused: limits.Refusals{LoginsPerUser: 180, Fetches: 12, Left: 4},
 	}
 }
@@ -172,7 +175,11 @@ func manySessions(n int, names []string) []limits.SessionInfo {
 }
 
 func serveStatus(t *testing.T, limiter *fakeLimiter) string {
-	s := &status{limiter: limiter, options: limits.DefaultOptions(), started: time.Now().Add(-50 * time.Hour)}
+	s := &status{
+		limiter: limiter,
+		options: limits.DefaultOptions(),
+		started: time.Now().Add(-50 * time.Hour),
+	}
 	server := httptest.NewServer(s.handler())
 	t.Cleanup(server.Close)
 	return server.URL
@@ -233,8 +240,12 @@ func TestTheStatusInABrowser(t *testing.T) {
 	url := serveStatus(t, &fakeLimiter{sessions: manySessions(200, names)})
 	screenshot := filepath.Join(t.ArtifactDir(), "status.png")
 	chromium := func(args ...string) string {
-		args = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-			"--user-data-dir=" + t.TempDir(), "--virtual-time-budget=7000"}, args...)
+		args = append(
+			[]string{
+				"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+				"--user-data-dir=" + t.TempDir(), "--virtual-time-budget=7000",
+			},
+			args...)
 		command := exec.CommandContext(t.Context(), browser, append(args, url)...)
 		output, err := command.Output()
 		require.NoError(t, err)

@@ -67,7 +67,9 @@ type sessionRow struct {
 	User, Connected, State, For string
 }
 
-func newStatusPage(now, started time.Time, o *limits.Options, stats limits.Stats, sessions []limits.SessionInfo) *statusPage {
+func newStatusPage(
+	now, started time.Time, o *limits.Options, stats limits.Stats, sessions []limits.SessionInfo,
+) *statusPage {
 	return &statusPage{
 		Time:     now,
 		Up:       timeText(now.Sub(started)),
@@ -100,7 +102,9 @@ func refusals(r limits.Refusals) []count {
 	counts := make([]count, v.NumField())
 	for i := range counts {
 		words := lastCapital.ReplaceAllString(v.Type().Field(i).Name, "$1 $2")
-		counts[i] = count{words[:1] + strings.ReplaceAll(strings.ToLower(words[1:]), " ip", " IP"), v.Field(i).Uint()}
+		counts[i] = count{
+			words[:1] + strings.ReplaceAll(strings.ToLower(words[1:]), " ip", " IP"), v.Field(i).Uint(),
+		}
 	}
 	return counts
 }
@@ -138,7 +142,9 @@ func newUserTable(sessions []limits.SessionInfo) userTable {
 	}
 	busy := func(r *userRow) int { return r.Fetches + r.FetchesWaiting + r.Searches + r.SearchesWaiting + r.Other }
 	slices.SortFunc(rows, func(a, b *userRow) int {
-		return cmp.Or(cmp.Compare(busy(b), busy(a)), cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(
+			cmp.Compare(busy(b), busy(a)), cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Name, b.Name),
+		)
 	})
 	all := len(rows)
 	rows = rows[:min(all, maxRows)]
@@ -153,10 +159,15 @@ func newSessionTable(now time.Time, sessions []limits.SessionInfo) sessionTable 
 	var words []string
 	var rows []sessionRow
 	for _, state := range states {
-		same := slices.DeleteFunc(slices.Clone(sessions), func(s limits.SessionInfo) bool { return stateOf(s) != state })
+		same := slices.DeleteFunc(
+			slices.Clone(sessions), func(s limits.SessionInfo) bool { return stateOf(s) != state },
+		)
 		slices.SortStableFunc(same, func(a, b limits.SessionInfo) int { return a.Since.Compare(b.Since) })
 		for _, s := range same[:min(len(same), maxRows-len(rows))] {
-			rows = append(rows, sessionRow{s, userText(s), timeText(now.Sub(s.Connected)), state, timeText(now.Sub(s.Since))})
+			rows = append(
+				rows,
+				sessionRow{s, userText(s), timeText(now.Sub(s.Connected)), state, timeText(now.Sub(s.Since))},
+			)
 		}
 		if len(same) > 0 {
 			words = append(words, fmt.Sprintf("%d %s", len(same), state))
@@ -206,8 +217,8 @@ func timeText(d time.Duration) string {
 	}
 }
 
-// visible returns the name without what would hide in a text or change its direction, and cut to a size. It is up to the client, and may be
-// 50 KB long.
+// visible returns the name without what would hide in a text or change its direction, and cut to a
+// size. It is up to the client, and may be 50 KB long.
 func visible(name string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) && (r == ' ' || !unicode.IsSpace(r)) {

@@ -14,8 +14,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// It ends at once with clients in every state: before login, in IDLE, under TLS, in a slow command and waiting for one; these two are
-// told.
+// It ends at once with clients in every state: before login, in IDLE, under TLS, in a slow command
+// and waiting for one; these two are told.
 func TestItEndsCleanly(t *testing.T) {
 	s := startServer(t, "-delay", "1m", "-max-fetches-per-user", "1")
 	s.dial()

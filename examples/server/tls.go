@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// handshakeTimeout is how long a client of the TLS port may take for the handshake. The server itself sets no deadline before it.
+// handshakeTimeout is how long a client of the TLS port may take for the handshake. The server
+// itself sets no deadline before it.
 const handshakeTimeout = 30 * time.Second
 
 // newTLSConfig returns the configuration with the certificate of the flags, or one that it makes.
@@ -24,9 +25,13 @@ func newTLSConfig(s *settings) (*tls.Config, error) {
 		certificate, err := selfSigned()
 		return &tls.Config{Certificates: []tls.Certificate{certificate}}, err
 	case s.tlsKey == "":
-		return nil, wrongValue("tls-key", "", errors.New("it takes the file of the private key when -tls-cert is given"))
+		return nil, wrongValue(
+			"tls-key", "", errors.New("it takes the file of the private key when -tls-cert is given"),
+		)
 	case s.tlsCert == "":
-		return nil, wrongValue("tls-cert", "", errors.New("it takes the file of the certificate when -tls-key is given"))
+		return nil, wrongValue(
+			"tls-cert", "", errors.New("it takes the file of the certificate when -tls-key is given"),
+		)
 	}
 	cert, err := readFile("tls-cert", s.tlsCert)
 	if err != nil {
@@ -52,7 +57,8 @@ func readFile(name, path string) ([]byte, error) {
 	return content, nil
 }
 
-// selfSigned returns a new certificate for this machine, which no client trusts unless it is told to.
+// selfSigned returns a new certificate for this machine, which no client trusts unless it is told
+// to.
 func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

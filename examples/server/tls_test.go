@@ -69,7 +69,9 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 	folder := t.TempDir()
 	certFile, keyFile := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	write := func(path, kind string, der []byte) {
-		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		require.NoError(
+			t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600),
+		)
 	}
 	write(certFile, "CERTIFICATE", made.Certificate[0])
 	write(keyFile, "PRIVATE KEY", key)
@@ -79,13 +81,16 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
-	conn, err := tls.Dial("tcp", s.address("TLS"), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	conn, err := tls.Dial(
+		"tcp", s.address("TLS"), &tls.Config{RootCAs: roots, ServerName: "localhost"},
+	)
 	require.NoError(t, err)
 	defer conn.Close()
 	assert.Contains(t, s.stdout.String(), "certificate of "+certFile)
 }
 
-// A client that connects to the TLS port and says nothing is cut off, also one whom a limit refuses.
+// A client that connects to the TLS port and says nothing is cut off, also one whom a limit
+// refuses.
 func TestTheHandshakeHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := memconn.Pipe(&net.TCPAddr{}, &net.TCPAddr{})

@@ -19,8 +19,11 @@ const (
 func (v virtualFolders) String() string { return [...]string{"selectable", "noselect", "off"}[v] }
 
 func virtualFolderFlags(flags *flag.FlagSet, v *virtualFolders) {
-	wordFlag(flags, v, "virtual-folders", "`mode` of parent folders that do not exist: selectable (as empty folders), noselect (only shown) or off",
-		selectableFolders, noSelectFolders, noVirtualFolders)
+	wordFlag(
+		flags, v, "virtual-folders",
+		"`mode` of parent folders that do not exist: selectable (as empty folders), noselect (only shown) or off",
+		selectableFolders, noSelectFolders, noVirtualFolders,
+	)
 }
 
 func (v virtualFolders) wrap(next limits.NewSessionFunc) limits.NewSessionFunc {

@@ -19,7 +19,8 @@ const (
 	password = "pass"
 	// checkCost is the CPU time of a password check.
 	checkCost = 10 * time.Millisecond
-	// A SEARCH of a heavy user's mailbox reads all of it, for 2 s; one of the ordinary user's 50 ms.
+	// A SEARCH of a heavy user's mailbox reads all of it, for 2 s; one of the ordinary user's 50
+	// ms.
 	heavyMessages    = 400
 	ordinaryMessages = 10
 )
@@ -71,7 +72,9 @@ type literal struct{ *strings.Reader }
 func (l literal) Size() int64 { return int64(l.Len()) }
 
 // NewSession is called for each connection.
-func (b *backend) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (b *backend) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	b.sessions.enter()
 	return &session{backend: b}, nil, nil
 }
@@ -115,7 +118,9 @@ func (s *session) Login(username, password string) error {
 	return nil
 }
 
-func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *session) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	messages := s.account.messages
 	if set, ok := numSet.(imap.SeqSet); ok {
 		if nums, ok := set.Nums(); ok {
@@ -129,7 +134,9 @@ func (s *session) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 	return s.UserSession.Fetch(w, numSet, options)
 }
 
-func (s *session) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *session) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	defer s.backend.searches.count(s.account.name)()
 	if err := s.backend.store.read(s.account.messages); err != nil {
 		return nil, err

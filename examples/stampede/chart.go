@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The chart has a panel for each scene, side by side: when in the scene the ordinary user asked, and how long the answer took, on one
-// logarithmic scale for all.
+// The chart has a panel for each scene, side by side: when in the scene the ordinary user asked,
+// and how long the answer took, on one logarithmic scale for all.
 const (
 	chartWidth, chartHeight = 960, 420
 	panelLeft, panelTop     = 94, 114
@@ -39,17 +39,33 @@ func (c *chart) text(x, y float64, attributes, text string) {
 func drawChart(acts []act, length time.Duration) []byte {
 	c := &chart{length: length}
 	c.from, c.to = bounds(acts)
-	c.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
-		`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="13" fill="#1f2937">`,
-		chartWidth, chartHeight, chartWidth, chartHeight)
+	c.printf(
+		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
+			`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="13" fill="#1f2937">`,
+		chartWidth,
+		chartHeight,
+		chartWidth,
+		chartHeight,
+	)
 	c.printf(`<title>How long an ordinary user waits while others stampede</title>`)
 	c.printf(`<desc>%s</desc>`, html.EscapeString(summary(acts)))
-	c.printf(`<rect x="0.5" y="0.5" width="%d" height="%d" rx="8" fill="#ffffff" stroke="#d1d5db"/>`, chartWidth-1, chartHeight-1)
-	c.text(20, 32, `font-size="18" font-weight="bold"`, "How long an ordinary user waits while others stampede")
+	c.printf(
+		`<rect x="0.5" y="0.5" width="%d" height="%d" rx="8" fill="#ffffff" stroke="#d1d5db"/>`,
+		chartWidth-1, chartHeight-1,
+	)
+	c.text(
+		20, 32, `font-size="18" font-weight="bold"`,
+		"How long an ordinary user waits while others stampede",
+	)
 	c.legend(acts)
 	c.text(20, chartHeight-16, `font-size="12" fill="#6b7280"`, model())
-	c.text(chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`, "go run ./examples/stampede")
-	upright := fmt.Sprintf(`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, panelTop+panelHeight/2)
+	c.text(
+		chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`,
+		"go run ./examples/stampede",
+	)
+	upright := fmt.Sprintf(
+		`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, panelTop+panelHeight/2,
+	)
 	c.text(0, 0, upright, "waiting time (log scale)")
 	for i, act := range acts {
 		c.printf(`<g transform="translate(%d %d)">`, panelLeft+i*(panelWidth+panelGap), panelTop)
@@ -110,9 +126,15 @@ func (c *chart) marker(x, y float64, shape string) {
 func (c *chart) panel(a act, withScale bool) {
 	c.text(0, -30, `font-size="14" font-weight="bold"`, a.title)
 	median := func(side side) string {
-		return fmt.Sprintf(`<tspan fill="%s" font-weight="bold">%v</tspan>`, colors[side], a.results[side].waits.quantile(0.5))
+		return fmt.Sprintf(
+			`<tspan fill="%s" font-weight="bold">%v</tspan>`, colors[side],
+			a.results[side].waits.quantile(0.5),
+		)
 	}
-	c.printf(`<text x="0" y="-11" fill="#4b5563">%s, median: %s → %s</text>`, a.command, median(unlimited), median(limited))
+	c.printf(
+		`<text x="0" y="-11" fill="#4b5563">%s, median: %s → %s</text>`, a.command, median(unlimited),
+		median(limited),
+	)
 	c.printf(`<rect width="%d" height="%d" fill="#f9fafb"/>`, panelWidth, panelHeight)
 	for decade := math.Ceil(c.from); decade <= c.to; decade++ {
 		y := c.y(math.Pow(10, decade))
@@ -126,7 +148,9 @@ func (c *chart) panel(a act, withScale bool) {
 	for i := 0; float64(i)*step <= end*1.0001; i++ {
 		x := float64(i) * step / end * panelWidth
 		c.printf(`<path d="M%.1f %dv5" stroke="#9ca3af"/>`, x, panelHeight)
-		c.text(x, panelHeight+20, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64))
+		c.text(
+			x, panelHeight+20, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64),
+		)
 	}
 	c.text(panelWidth/2, panelHeight+42, `text-anchor="middle"`, "seconds since the stampede began")
 	c.series(a.results[unlimited].waits, end, colors[unlimited], "circle")
@@ -140,7 +164,9 @@ func (c *chart) series(all waits, end float64, color, shape string) {
 	for _, w := range all {
 		fmt.Fprintf(&line, "%.1f,%.1f ", w.start.Seconds()/end*panelWidth, c.y(w.took.Seconds()))
 	}
-	c.printf(`<polyline points="%s" fill="none" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()))
+	c.printf(
+		`<polyline points="%s" fill="none" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()),
+	)
 	for _, w := range all {
 		mark := shape
 		if !w.answered {
@@ -166,7 +192,11 @@ func bounds(acts []act) (from, to float64) {
 			}
 		}
 	}
-	return -math.Log10(niceAbove(1 / max(shortest.Seconds(), 1e-6))), math.Log10(niceAbove(longest.Seconds()))
+	return -math.Log10(
+			niceAbove(1 / max(shortest.Seconds(), 1e-6)),
+		), math.Log10(
+			niceAbove(longest.Seconds()),
+		)
 }
 
 // decadeName returns the power of ten of seconds as a time.

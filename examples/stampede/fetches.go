@@ -14,12 +14,13 @@ import (
 const (
 	fetchLoops    = 50
 	fetchInterval = 100 * time.Millisecond
-	// A FETCH of a heavy user reads so many messages, for 100 to 300 ms; one of the ordinary user reads one.
+	// A FETCH of a heavy user reads so many messages, for 100 to 300 ms; one of the ordinary user
+	// reads one.
 	minFetched, maxFetched = 20, 60
 )
 
-// playFetches has three users FETCH on 50 connections without a pause, while the ordinary user FETCHes one message on one
-// connection: every 100 ms, or when the last one has been answered.
+// playFetches has three users FETCH on 50 connections without a pause, while the ordinary user
+// FETCHes one message on one connection: every 100 ms, or when the last one has been answered.
 func playFetches(ctx context.Context, s *stage) (result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -70,6 +71,9 @@ func playFetches(ctx context.Context, s *stage) (result, error) {
 	_, most, _ := s.backend.fetches.counts()
 	return result{seen, []fact{
 		{"heavy users' FETCHes in the store at once, at most", strconv.Itoa(most)},
-		{"heavy users' FETCHes answered, a second", fmt.Sprintf("%.0f", float64(answered.Load())/took.Seconds())},
+		{
+			"heavy users' FETCHes answered, a second",
+			fmt.Sprintf("%.0f", float64(answered.Load())/took.Seconds()),
+		},
 	}}, errors.Join(append(errs, err)...)
 }

@@ -1,22 +1,29 @@
-// Command stampede plays the bad client against an IMAP server, with and without imapgate's limits, and measures how long an ordinary
-// user waits meanwhile.
+// Command stampede plays the bad client against an IMAP server, with and without imapgate's limits,
+// and measures how long an ordinary user waits meanwhile.
 //
 //	go run ./examples/stampede
 //
-// It starts the server itself, on a loopback socket, and takes about a minute. Progress goes to standard error, a table to standard
-// output, and a chart to stampede.svg. There are three scenes, each played twice, against the same backend:
+// It starts the server itself, on a loopback socket, and takes about a minute. Progress goes to
+// standard error, a table to standard output, and a chart to stampede.svg. There are three scenes,
+// each played twice, against the same backend:
 //
-//   - 200 logins of one user at once, again and again: a client that opens a connection for everything.
-//   - 50 connections of three users that FETCH without a pause: a first synchronisation, or a broken one.
-//   - 20 connections of one user that repeat a slow SEARCH every second, and hang up when there is no answer.
+//   - 200 logins of one user at once, again and again: a client that opens a connection for
+//     everything.
+//   - 50 connections of three users that FETCH without a pause: a first synchronisation, or a
+//     broken one.
+//   - 20 connections of one user that repeat a slow SEARCH every second, and hang up when there is
+//     no answer.
 //
-// The backend is imapmemserver in front of a store of 16 workers, which serve first come first served, and are busy for 5 ms with each
-// message that a FETCH or SEARCH reads. A password check costs 10 ms of CPU time. It does not know the limits, and cannot stop
-// what it has begun. The limits are those of limits.DefaultOptions, but for MaxFetches, which is what the store can do at once.
+// The backend is imapmemserver in front of a store of 16 workers, which serve first come first
+// served, and are busy for 5 ms with each message that a FETCH or SEARCH reads. A password check
+// costs 10 ms of CPU time. It does not know the limits, and cannot stop what it has begun. The
+// limits are those of limits.DefaultOptions, but for MaxFetches, which is what the store can do at
+// once.
 //
-// Each scene lasts ten seconds; -seconds changes that. Without limits the third grows worse for as long as it lasts, so it gets ten
-// seconds more for the answers, and no longer. Elsewhere than on Linux a server cannot see that a client has hung up while its command
-// waits, so that with limits some logins of the third are refused.
+// Each scene lasts ten seconds; -seconds changes that. Without limits the third grows worse for as
+// long as it lasts, so it gets ten seconds more for the answers, and no longer. Elsewhere than on
+// Linux a server cannot see that a client has hung up while its command waits, so that with limits
+// some logins of the third are refused.
 package main
 
 import (
@@ -50,7 +57,9 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("stampede", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	seconds := flags.Float64("seconds", 10, "how long each scene lasts on each side; 1 for a quick look")
+	seconds := flags.Float64(
+		"seconds", 10, "how long each scene lasts on each side; 1 for a quick look",
+	)
 	chart := flags.String("chart", "stampede.svg", "`file` for the chart; empty: none")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -58,7 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if !(*seconds > 0 && *seconds <= maxSeconds) || flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "stampede: it takes -seconds above 0, up to %d, and no arguments\n", maxSeconds)
+		fmt.Fprintf(
+			stderr, "stampede: it takes -seconds above 0, up to %d, and no arguments\n", maxSeconds,
+		)
 		return exitUsage
 	}
 	err := play(ctx, time.Duration(*seconds*float64(time.Second)), *chart, stdout, stderr)
@@ -90,7 +101,11 @@ func play(ctx context.Context, length time.Duration, chart string, stdout, stder
 				done("failed")
 				return err
 			}
-			done(fmt.Sprintf("waits: half up to %v, longest %v", result.waits.quantile(0.5), result.waits.quantile(1)))
+			done(
+				fmt.Sprintf(
+					"waits: half up to %v, longest %v", result.waits.quantile(0.5), result.waits.quantile(1),
+				),
+			)
 			acts[i].results[side] = result
 		}
 	}

@@ -22,7 +22,8 @@ import (
 
 // cells returns the two values of the first row of the table that has this name.
 func cells(t *testing.T, table, name string) (without, with string) {
-	row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(name) + ` *\| *(.*?) \| *(.*?) \|$`).FindStringSubmatch(table)
+	row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(name) + ` *\| *(.*?) \| *(.*?) \|$`).
+		FindStringSubmatch(table)
 	require.NotNil(t, row, "no row %q in\n%s", name, table)
 	return row[1], row[2]
 }
@@ -36,7 +37,10 @@ func number(t *testing.T, cell string) int {
 func TestShortRun(t *testing.T) {
 	chart := filepath.Join(t.TempDir(), "chart.svg")
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitOK, run(t.Context(), []string{"-seconds", "0.3", "-chart", chart}, &stdout, &stderr), "%s", &stderr)
+	require.Equal(
+		t, exitOK, run(t.Context(), []string{"-seconds", "0.3", "-chart", chart}, &stdout, &stderr), "%s",
+		&stderr,
+	)
 	table := stdout.String()
 
 	without, with := cells(t, table, "")
@@ -105,7 +109,13 @@ func TestCommittedChartIsWellFormed(t *testing.T) {
 
 func TestChartOfAlmostNothing(t *testing.T) {
 	assertSVG(t, drawChart([]act{{scene: scenes[0]}}, time.Millisecond))
-	assertSVG(t, drawChart([]act{{scene: scene{title: `<&">`}, results: [2]result{{waits: waits{{0, 0, false}}}}}}, time.Second))
+	assertSVG(
+		t,
+		drawChart(
+			[]act{{scene: scene{title: `<&">`}, results: [2]result{{waits: waits{{0, 0, false}}}}}},
+			time.Second,
+		),
+	)
 }
 
 func TestWrongArguments(t *testing.T) {

@@ -41,8 +41,8 @@ var scenes = []scene{
 	{"A SEARCH of 2 s every second", "SEARCH", playSearches},
 }
 
-// result is what was seen on one side: how long the ordinary user waited, and other facts, which are the same ones in the same
-// order on both sides.
+// result is what was seen on one side: how long the ordinary user waited, and other facts, which
+// are the same ones in the same order on both sides.
 type result struct {
 	waits waits
 	facts []fact
@@ -64,7 +64,8 @@ type stage struct {
 }
 
 const (
-	// patience is how much longer a scene may take than it should: it cannot go on when the sockets are used up.
+	// patience is how much longer a scene may take than it should: it cannot go on when the sockets
+	// are used up.
 	patience = 30 * time.Second
 	// lastWords is how long the server has to see that all clients have gone.
 	lastWords = 5 * time.Second
@@ -93,7 +94,9 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
-	errTooLong := errors.New("the scene does not end; is there a limit on open files (ulimit -n) below 1000?")
+	errTooLong := errors.New(
+		"the scene does not end; is there a limit on open files (ulimit -n) below 1000?",
+	)
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*length+patience, errTooLong)
 	result, err := s.play(ctx, &stage{listener.Addr().String(), length, backend})
 	if errors.Is(context.Cause(ctx), errTooLong) {

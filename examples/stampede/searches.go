@@ -18,9 +18,10 @@ const (
 
 const slowSearch = "UID SEARCH SUBJECT invoice"
 
-// playSearches has one user send the same SEARCH on 20 connections, hang up after a second without an answer, and try again. The ordinary
-// user SEARCHes a small mailbox every 500 ms, whether or not the last one has been answered. Those that still wait when the others have
-// stopped are given as much time again.
+// playSearches has one user send the same SEARCH on 20 connections, hang up after a second without
+// an answer, and try again. The ordinary user SEARCHes a small mailbox every 500 ms, whether or not
+// the last one has been answered. Those that still wait when the others have stopped are given as
+// much time again.
 func playSearches(ctx context.Context, s *stage) (result, error) {
 	end, cancelEnd := expiring(ctx, 2*s.length)
 	defer cancelEnd()
@@ -47,7 +48,9 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 			}
 		})
 	}
-	seen, err := visit(until, visitInterval, func() (wait, error) { return searchOnVisit(end, begin, s.addr) })
+	seen, err := visit(
+		until, visitInterval, func() (wait, error) { return searchOnVisit(end, begin, s.addr) },
+	)
 	all.Wait()
 	_, most, run := s.backend.searches.counts()
 	return result{seen, []fact{
@@ -58,7 +61,8 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 	}}, errors.Join(append(errs, err)...)
 }
 
-// searchOnce connects, sends the SEARCH, and hangs up when it is answered or a second has passed. The error is nil when it has hung up.
+// searchOnce connects, sends the SEARCH, and hangs up when it is answered or a second has passed.
+// The error is nil when it has hung up.
 func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
 	patience, cancel := expiring(ctx, searchPatience)
 	defer cancel()

@@ -15,8 +15,8 @@ const (
 
 var errStoreClosed = errors.New("the store is closed")
 
-// store is what is scarce: workers that serve first come first served, each one command at a time. So are disk heads, and the
-// connections to a database.
+// store is what is scarce: workers that serve first come first served, each one command at a time.
+// So are disk heads, and the connections to a database.
 type store struct {
 	busy   chan struct{} // has an entry for each worker that is busy
 	closed chan struct{}
@@ -65,7 +65,8 @@ func (g *gauge) leave() {
 	g.now--
 }
 
-// count counts what a heavy user does until the returned function is called, and nothing of the ordinary user's.
+// count counts what a heavy user does until the returned function is called, and nothing of the
+// ordinary user's.
 func (g *gauge) count(user string) (end func()) {
 	if user == ordinaryUser {
 		return func() {}

@@ -15,8 +15,9 @@ const (
 	loginInterval = 100 * time.Millisecond
 )
 
-// playStorm has one user log in 200 times at once, and again when all are answered and a second is over, while the ordinary user
-// logs in every 100 ms, whether or not the last login has been answered. There is one storm at least, and none is cut off.
+// playStorm has one user log in 200 times at once, and again when all are answered and a second is
+// over, while the ordinary user logs in every 100 ms, whether or not the last login has been
+// answered. There is one storm at least, and none is cut off.
 func playStorm(ctx context.Context, s *stage) (result, error) {
 	until, stop := context.WithCancel(ctx)
 	defer stop()
@@ -58,7 +59,8 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 	}}, errors.Join(err, stormErr)
 }
 
-// storm logs in on 200 connections at once, and returns how long it took until all were answered, and how many are in. Then all log out.
+// storm logs in on 200 connections at once, and returns how long it took until all were answered,
+// and how many are in. Then all log out.
 func storm(ctx context.Context, addr string) (took time.Duration, in int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

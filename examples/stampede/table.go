@@ -18,12 +18,22 @@ func printTable(w io.Writer, acts []act) error {
 			rows = append(rows, [3]string{fact.name, fact.value, with.facts[i].value})
 		}
 		name := "ordinary user's " + act.command + ": "
-		rows = append(rows, [3]string{name + "answered", strconv.Itoa(without.waits.answered()), strconv.Itoa(with.waits.answered())})
+		rows = append(
+			rows,
+			[3]string{
+				name + "answered", strconv.Itoa(without.waits.answered()), strconv.Itoa(with.waits.answered()),
+			},
+		)
 		for _, q := range []struct {
 			name string
 			q    float64
 		}{{"wait, p50", 0.50}, {"wait, p99", 0.99}, {"longest wait", 1}} {
-			rows = append(rows, [3]string{name + q.name, without.waits.quantile(q.q).String(), with.waits.quantile(q.q).String()})
+			rows = append(
+				rows,
+				[3]string{
+					name + q.name, without.waits.quantile(q.q).String(), with.waits.quantile(q.q).String(),
+				},
+			)
 		}
 	}
 	var widths [3]int
@@ -35,9 +45,14 @@ func printTable(w io.Writer, acts []act) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "\n%s\n\n", model())
 	for i, row := range rows {
-		fmt.Fprintf(&text, "| %-*s | %*s | %*s |\n", widths[0], row[0], widths[1], row[1], widths[2], row[2])
+		fmt.Fprintf(
+			&text, "| %-*s | %*s | %*s |\n", widths[0], row[0], widths[1], row[1], widths[2], row[2],
+		)
 		if i == 0 {
-			fmt.Fprintf(&text, "|%s|%s:|%s:|\n", strings.Repeat("-", widths[0]+2), strings.Repeat("-", widths[1]+1), strings.Repeat("-", widths[2]+1))
+			fmt.Fprintf(
+				&text, "|%s|%s:|%s:|\n", strings.Repeat("-", widths[0]+2), strings.Repeat("-", widths[1]+1),
+				strings.Repeat("-", widths[2]+1),
+			)
 		}
 	}
 	_, err := io.WriteString(w, text.String())
@@ -46,6 +61,8 @@ func printTable(w io.Writer, acts []act) error {
 
 // model says what the numbers depend on.
 func model() string {
-	return fmt.Sprintf("A store of %d workers, %d ms for each message; %d ms of CPU for each password check; %d CPUs for server and clients",
-		workers, readCost.Milliseconds(), checkCost.Milliseconds(), runtime.GOMAXPROCS(0))
+	return fmt.Sprintf(
+		"A store of %d workers, %d ms for each message; %d ms of CPU for each password check; %d CPUs for server and clients",
+		workers, readCost.Milliseconds(), checkCost.Milliseconds(), runtime.GOMAXPROCS(0),
+	)
 }

@@ -37,8 +37,8 @@ func (w wait) String() string {
 
 type waits []wait
 
-// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait if there are none. Those without an
-// answer count as longer than all others.
+// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait
+// if there are none. Those without an answer count as longer than all others.
 func (all waits) quantile(q float64) wait {
 	if len(all) == 0 {
 		return wait{}
@@ -77,9 +77,11 @@ func timed(begin time.Time, request func() error) (wait, error) {
 	return wait{start.Sub(begin), time.Since(start), true}, nil
 }
 
-// visit has the ordinary user come at each interval, whether or not the last request has been answered, until the context is done. It
-// waits for all, and returns the first error.
-func visit(until context.Context, interval time.Duration, request func() (wait, error)) (waits, error) {
+// visit has the ordinary user come at each interval, whether or not the last request has been
+// answered, until the context is done. It waits for all, and returns the first error.
+func visit(
+	until context.Context, interval time.Duration, request func() (wait, error),
+) (waits, error) {
 	var mu sync.Mutex
 	var seen waits
 	var firstErr error
@@ -109,7 +111,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// expiring returns a context that is done after that time. It has no deadline: a dial would fail by that a moment before it is done.
+// expiring returns a context that is done after that time. It has no deadline: a dial would fail by
+// that a moment before it is done.
 func expiring(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(d, cancel)

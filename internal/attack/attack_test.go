@@ -19,10 +19,11 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// The attacks, each a test that is named after it. SECURITY.md has the table of them, with those that a package's own tests already show.
+// The attacks, each a test that is named after it. SECURITY.md has the table of them, with those
+// that a package's own tests already show.
 
-// site is what is attacked: all four packages around a backend that knows karen, bob and mallory, checks each password for a second, and
-// counts the checks.
+// site is what is attacked: all four packages around a backend that knows karen, bob and mallory,
+// checks each password for a second, and counts the checks.
 type site struct {
 	*imaptest.Server
 	t       testing.TB
@@ -41,9 +42,12 @@ const (
 // attackable must be called in a synctest bubble. At the end nothing may be in use.
 func attackable(t testing.TB, options *limits.Options) *site {
 	s := &site{t: t, limiter: limits.New(options)}
-	newSession := copymeta.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return &siteSession{site: s}, nil, nil
-	}, &copymeta.Options{Flags: copymeta.Reset})
+	newSession := copymeta.Wrap(
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &siteSession{site: s}, nil, nil
+		},
+		&copymeta.Options{Flags: copymeta.Reset},
+	)
 	newSession = vfolders.Wrap(newSession, nil)
 	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
 	s.Server = imaptest.NewServer(t, &imapserver.Options{
@@ -83,7 +87,8 @@ func (s *site) dialFrom(address string) *imaptest.Conn {
 	return c
 }
 
-// login connects from the address and logs in with the right password, and returns the connection with the answer.
+// login connects from the address and logs in with the right password, and returns the connection
+// with the answer.
 func (s *site) login(address, user string) (*imaptest.Conn, string) {
 	c := s.dialFrom(address)
 	return c, imaptest.Last(c.Cmd("login LOGIN " + user + " pass"))
@@ -124,9 +129,13 @@ func (s *siteSession) Authenticate(mech string) (sasl.Server, error) {
 	check := s.Login
 	switch mech {
 	case "PLAIN": // which takes no notice of an identity to act as
-		return sasl.NewPlainServer(func(identity, username, password string) error { return check(username, password) }), nil
+		return sasl.NewPlainServer(
+			func(identity, username, password string) error { return check(username, password) },
+		), nil
 	case "EXTERNAL":
-		return sasl.NewExternalServer(func(identity string) error { return check(identity, "no certificate") }), nil
+		return sasl.NewExternalServer(
+			func(identity string) error { return check(identity, "no certificate") },
+		), nil
 	case "OAUTHBEARER":
 		return sasl.NewOAuthBearerServer(func(o sasl.OAuthBearerOptions) *sasl.OAuthBearerError {
 			if check(o.Username, o.Token) != nil {
@@ -140,7 +149,8 @@ func (s *siteSession) Authenticate(mech string) (sasl.Server, error) {
 	return nil, &imap.Error{Type: imap.StatusResponseTypeNo, Text: "No such mechanism"}
 }
 
-// exchange is the server's side of the mechanisms that go-sasl has none for. The proof of its SCRAM is the password itself.
+// exchange is the server's side of the mechanisms that go-sasl has none for. The proof of its SCRAM
+// is the password itself.
 type exchange struct {
 	mech  string
 	user  string
@@ -178,7 +188,10 @@ type mechanism struct {
 
 var mechanisms = []mechanism{
 	{"LOGIN command", nil},
-	{"PLAIN", func(user, password string) []string { return []string{"\x00" + user + "\x00" + password} }},
+	{
+		"PLAIN",
+		func(user, password string) []string { return []string{"\x00" + user + "\x00" + password} },
+	},
 	{"LOGIN", func(user, password string) []string { return []string{user, password} }},
 	{"SCRAM-SHA-256", func(user, password string) []string {
 		return []string{"n,,n=" + user + ",r=nonce", "c=biws,r=nonce,p=" + password}

@@ -28,8 +28,13 @@ var afterLogin = []string{
 // closed is a session that turns everybody down, and panics when it is asked for anything else.
 type closed struct{ imapserver.Session }
 
-func (closed) Close() error                                           { return nil }
-func (closed) Login(string, string) error                             { return imapserver.ErrAuthFailed }
+func (closed) Close() error { return nil }
+
+func (closed) Login(
+	string, string,
+) error {
+	return imapserver.ErrAuthFailed
+}
 func (closed) Unauthenticate() error                                  { panic("UNAUTHENTICATE") }
 func (closed) Namespace() (*imap.NamespaceData, error)                { panic("NAMESPACE") }
 func (closed) Move(*imapserver.MoveWriter, imap.NumSet, string) error { panic("MOVE") }
@@ -45,10 +50,18 @@ func TestCommandsBeforeLogin(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server := imaptest.NewServer(t, &imapserver.Options{
 						InsecureAuth: true,
-						Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}, imap.CapNamespace: {}, imap.CapMove: {}},
-						NewSession: stack.Wrap("everything", func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-							return closed{}, nil, nil
-						}),
+						Caps: imap.CapSet{
+							imap.CapIMAP4rev1:      {},
+							imap.CapUnauthenticate: {},
+							imap.CapNamespace:      {},
+							imap.CapMove:           {},
+						},
+						NewSession: stack.Wrap(
+							"everything",
+							func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+								return closed{}, nil, nil
+							},
+						),
 					})
 					c := server.Dial()
 					c.Send(before+"a "+command, "z LOGOUT")
@@ -74,7 +87,8 @@ func TestCommandsAfterUNAUTHENTICATE(t *testing.T) {
 	})
 }
 
-// The server reads what a client announces, and throws it away, but for no longer than a login may take.
+// The server reads what a client announces, and throws it away, but for no longer than a login may
+// take.
 func TestHugeLiteralsBeforeLogin(t *testing.T) {
 	for name, test := range map[string]struct {
 		command string
@@ -111,7 +125,8 @@ func TestHugeLiteralsBeforeLogin(t *testing.T) {
 	}
 }
 
-// Each line that does not end an IDLE properly makes go-imap go on while the session's Idle may still run.
+// Each line that does not end an IDLE properly makes go-imap go on while the session's Idle may
+// still run.
 func TestIDLEBrokenOffAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())

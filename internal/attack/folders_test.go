@@ -18,14 +18,18 @@ var aboutMailbox = []string{
 	`LIST (SUBSCRIBED RECURSIVEMATCH) "" ?`, `LIST "" ? RETURN (CHILDREN STATUS (MESSAGES))`,
 }
 
-// bob has folders that mallory is not shown, whose parents exist for bob only. To mallory they are as those of nobody, before and after
-// bob has opened them.
+// bob has folders that mallory is not shown, whose parents exist for bob only. To mallory they are
+// as those of nobody, before and after bob has opened them.
 func TestLearningWhetherAnAccountSharesFolders(t *testing.T) {
 	for _, packages := range []string{"everything", "vfolders", "vfolders-noselect"} {
 		t.Run(packages, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := imaptest.Serve(t, stack.Wrap(packages, imaptest.Memory(
-					imaptest.User("bob", "#users/bob/Work/Secret"), imaptest.User("mallory", "#users/karen/Shared"))))
+					imaptest.User(
+						"bob", "#users/bob/Work/Secret",
+					),
+					imaptest.User("mallory", "#users/karen/Shared"),
+				)))
 				bob, mallory := server.Login("bob", "pass"), server.Login("mallory", "pass")
 				mallory.Cmd("a SELECT INBOX")
 				look := func(owner string) (all []string) {

@@ -46,7 +46,8 @@ func modifiedUTF7(text string) string {
 	})
 }
 
-// withString are the commands that take a string, %s; %d is a mailbox with it for a parent, %v, which is virtual.
+// withString are the commands that take a string, %s; %d is a mailbox with it for a parent, %v,
+// which is virtual.
 var withString = []string{
 	"LOGIN %s pass", "SELECT %s", "EXAMINE %s", "RENAME %s INBOX", "RENAME INBOX %d",
 	"SUBSCRIBE %s", "UNSUBSCRIBE %s", "STATUS %s (MESSAGES)", "COPY 1 %s", "MOVE 1 %s", "APPEND %s {1+}\r\nx", "APPEND %d {1+}\r\nx",
@@ -81,15 +82,24 @@ func TestResponseSplitting(t *testing.T) {
 			echoed := 0
 			for _, text := range evil {
 				synctest.Test(t, func(t *testing.T) {
-					server := imaptest.Serve(t, stack.Wrap("everything", imaptest.Memory(imaptest.User("karen", "folder"))))
+					server := imaptest.Serve(
+						t, stack.Wrap("everything", imaptest.Memory(imaptest.User("karen", "folder"))),
+					)
 					for _, command := range slices.Concat(withString, withString) { // there is no such mailbox, then there is
-						command = strings.NewReplacer("%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder")).Replace(command)
-						answer := converse(server, "LOGIN karen pass", "ENABLE IMAP4rev2", "APPEND INBOX {8+}\r\nx: y\r\n\r\n", "SELECT INBOX", command)
+						command = strings.NewReplacer("%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder")).
+							Replace(command)
+						answer := converse(
+							server, "LOGIN karen pass", "ENABLE IMAP4rev2", "APPEND INBOX {8+}\r\nx: y\r\n\r\n",
+							"SELECT INBOX", command,
+						)
 						assert.NotContains(t, syntax(answer), "forged", command)
 						echoed += strings.Count(answer, "forged")
 					}
-					// A command that go-imap cannot read may end the connection: what they have done shows on the next.
-					answer := converse(server, "LOGIN karen pass", `LIST "" *`, `LSUB "" *`, "ENABLE IMAP4rev2", `LIST "" *`)
+					// A command that go-imap cannot read may end the connection: what they have
+					// done shows on the next.
+					answer := converse(
+						server, "LOGIN karen pass", `LIST "" *`, `LSUB "" *`, "ENABLE IMAP4rev2", `LIST "" *`,
+					)
 					assert.NotContains(t, syntax(answer), "forged")
 					echoed += strings.Count(answer, "forged")
 					for line := range strings.Lines(server.Log()) {

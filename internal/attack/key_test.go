@@ -31,13 +31,20 @@ func TestAUserNameThatCountsApart(t *testing.T) {
 	}
 }
 
-// Whatever spellings a backend has for one account, and whoever a client claims to act as: it counts whom the backend names.
+// Whatever spellings a backend has for one account, and whoever a client claims to act as: it
+// counts whom the backend names.
 func TestAnAliasThatCountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := &limits.Options{MaxLoginsPerUser: 2, Username: func(session imapserver.Session) string { return session.(*siteSession).user }}
+		options := &limits.Options{
+			MaxLoginsPerUser: 2,
+			Username:         func(session imapserver.Session) string { return session.(*siteSession).user },
+		}
 		s := attackable(t, options)
 		plain := func(identity, user string) string {
-			m := mechanism{"PLAIN", func(user, password string) []string { return []string{identity + "\x00" + user + "\x00" + password} }}
+			m := mechanism{
+				"PLAIN",
+				func(user, password string) []string { return []string{identity + "\x00" + user + "\x00" + password} },
+			}
 			answer, _ := m.try(s.dialFrom(here), user, "pass")
 			return answer
 		}
@@ -61,14 +68,18 @@ func TestAnAddressThatCountsApart(t *testing.T) {
 				s := attackable(t, &limits.Options{MaxConnectionsPerIP: 1})
 				s.dialFrom(addresses[0])
 				for _, address := range addresses {
-					assert.Equal(t, "* BYE [LIMIT] Too many connections from this address!", imaptest.NewConn(t, s.DialFrom(address)).Line())
+					assert.Equal(
+						t, "* BYE [LIMIT] Too many connections from this address!",
+						imaptest.NewConn(t, s.DialFrom(address)).Line(),
+					)
 				}
 			})
 		})
 	}
 }
 
-// The checks of one user's password are made one at a time for a network, under whatever name and from whatever address in it.
+// The checks of one user's password are made one at a time for a network, under whatever name and
+// from whatever address in it.
 func TestPasswordGuessingByKeysThatCountApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())

@@ -17,7 +17,8 @@ import (
 
 const authFailed = "NO [AUTHENTICATIONFAILED] Authentication failed"
 
-// wrong returns the answer to a wrong password: for OAUTHBEARER, go-imap's to an error of go-sasl that it does not know.
+// wrong returns the answer to a wrong password: for OAUTHBEARER, go-imap's to an error of go-sasl
+// that it does not know.
 func (m mechanism) wrong() string {
 	if m.name == "OAUTHBEARER" {
 		return "NO [SERVERBUG] Internal server error"
@@ -53,7 +54,10 @@ func TestPasswordGuessingByWaysOfTheClientsChoice(t *testing.T) {
 			answer, _ := m.try(c, []string{"karen", "bob", "nobody"}[i], "guess")
 			assert.Equal(t, authFailed, answer)
 		}
-		assert.Equal(t, []string{"* BYE Too many failed login attempts"}, c.Rest(), "the connection counts, not the way or the user")
+		assert.Equal(
+			t, []string{"* BYE Too many failed login attempts"}, c.Rest(),
+			"the connection counts, not the way or the user",
+		)
 	})
 }
 
@@ -76,7 +80,8 @@ func TestPasswordGuessingBetweenLogins(t *testing.T) {
 	})
 }
 
-// One guess on each of many connections is not refused, but the checks are made one after the other.
+// One guess on each of many connections is not refused, but the checks are made one after the
+// other.
 func TestPasswordGuessingOnManyConnections(t *testing.T) {
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {
@@ -95,7 +100,9 @@ func TestPasswordGuessingOnManyConnections(t *testing.T) {
 				assert.Equal(t, guesses*checkTime, time.Since(start))
 				assert.EqualValues(t, guesses, s.checks.Load())
 				assert.EqualValues(t, 1, s.mostAtOnce.Load())
-				assert.EqualValues(t, guesses, s.limiter.Stats().Refused.WrongCredentials, "and the owner sees them")
+				assert.EqualValues(
+					t, guesses, s.limiter.Stats().Refused.WrongCredentials, "and the owner sees them",
+				)
 			})
 		})
 	}
@@ -144,8 +151,8 @@ func TestLockingAUserOut(t *testing.T) {
 	}
 }
 
-// Behind one address with the user a stranger can delay a login, as said in SECURITY.md, but ends no session and fills no limit, also where
-// an idle session makes room for a new login.
+// Behind one address with the user a stranger can delay a login, as said in SECURITY.md, but ends
+// no session and fills no limit, also where an idle session makes room for a new login.
 func TestLockingAUserOutFromTheSameAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -168,11 +175,15 @@ func TestLockingAUserOutFromTheSameAddress(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		_, answer := s.login(here, "karen")
 		assert.Contains(t, answer, "OK")
-		assert.Equal(t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"}, session.Rest())
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+			session.Rest(),
+		)
 	})
 }
 
-// karen is at her limit, bob is logged in once, and there is no nobody: a stranger sees no difference, to the byte and the nanosecond.
+// karen is at her limit, bob is logged in once, and there is no nobody: a stranger sees no
+// difference, to the byte and the nanosecond.
 func TestLearningWhetherAnAccountExistsOrIsLoggedIn(t *testing.T) {
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {

@@ -84,7 +84,9 @@ func TestFillingTheQueue(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		assert.True(t, imaptest.IsOK(karen.Cmd("a FETCH 1 FLAGS")))
-		assert.LessOrEqual(t, time.Since(start), 3*time.Second, "the one that runs, at most one more, and the own")
+		assert.LessOrEqual(
+			t, time.Since(start), 3*time.Second, "the one that runs, at most one more, and the own",
+		)
 		time.Sleep(time.Hour)
 	})
 }

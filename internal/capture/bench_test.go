@@ -16,7 +16,11 @@ func BenchmarkList(b *testing.B) {
 	for _, mailboxes := range []int{0, 10_000} {
 		list := make([]*imap.ListData, mailboxes)
 		for i := range list {
-			list[i] = &imap.ListData{Attrs: []imap.MailboxAttr{imap.MailboxAttrHasNoChildren}, Delim: '/', Mailbox: fmt.Sprint("Projects/", i)}
+			list[i] = &imap.ListData{
+				Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasNoChildren},
+				Delim:   '/',
+				Mailbox: fmt.Sprint("Projects/", i),
+			}
 		}
 		b.Run(fmt.Sprint(mailboxes), func(b *testing.B) {
 			b.ReportAllocs()

@@ -1,12 +1,14 @@
 // Package capture runs the LIST, FETCH or EXPUNGE of an IMAP session and hands back what it wrote.
 //
-// The writers that [imapserver] gives to a session are concrete, and write to a private connection: a wrapper can pass the client's
-// writer down, but cannot see what is written to it. So this package gets itself a writer of a server of its own, whose connection is
-// not a socket but a parser. Getting one takes a conversation of three or four lines in memory; it is over, and its goroutine has
-// ended, before the session is called. From then on all happens inside the session's own calls to the writer, on the goroutine of
-// the caller: no other one is involved, nothing is queued, nothing has to be closed, and an error or a panic of the session comes out
-// as it is. A writer serves one call and is left to the garbage collector, so that a session which keeps it, or which stops in the
-// middle of a response, harms nobody else.
+// The writers that [imapserver] gives to a session are concrete, and write to a private connection:
+// a wrapper can pass the client's writer down, but cannot see what is written to it. So this
+// package gets itself a writer of a server of its own, whose connection is not a socket but a
+// parser. Getting one takes a conversation of three or four lines in memory; it is over, and its
+// goroutine has ended, before the session is called. From then on all happens inside the session's
+// own calls to the writer, on the goroutine of the caller: no other one is involved, nothing is
+// queued, nothing has to be closed, and an error or a panic of the session comes out as it is. A
+// writer serves one call and is left to the garbage collector, so that a session which keeps it, or
+// which stops in the middle of a response, harms nobody else.
 package capture
 
 import (
@@ -21,10 +23,12 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// errUnfinished is what a call gets whose session returned no error, but did not end or could not write all of its responses.
+// errUnfinished is what a call gets whose session returned no error, but did not end or could not
+// write all of its responses.
 var errUnfinished = errors.New("capture: the session left a response unfinished")
 
-// handover is the session of the private server. It keeps what it is given. The server uses no methods but these.
+// handover is the session of the private server. It keeps what it is given. The server uses no
+// methods but these.
 type handover struct {
 	imapserver.Session
 	list    *imapserver.ListWriter
@@ -33,7 +37,9 @@ type handover struct {
 	expunge *imapserver.ExpungeWriter
 }
 
-func (h *handover) List(w *imapserver.ListWriter, _ string, _ []string, options *imap.ListOptions) error {
+func (h *handover) List(
+	w *imapserver.ListWriter, _ string, _ []string, options *imap.ListOptions,
+) error {
 	h.list, h.options = w, options
 	return nil
 }
@@ -55,8 +61,8 @@ func (h *handover) Select(string, *imap.SelectOptions) (*imap.SelectData, error)
 func (h *handover) Poll(*imapserver.UpdateWriter, bool) error { return nil }
 func (h *handover) Close() error                              { return nil }
 
-// converse sends the commands to a new private server, whose client is logged in and has enabled UTF-8. When it returns, h has the
-// writers of the commands, and what is written to them goes to r.
+// converse sends the commands to a new private server, whose client is logged in and has enabled
+// UTF-8. When it returns, h has the writers of the commands, and what is written to them goes to r.
 func converse(h *handover, r *responses, commands string) {
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -64,7 +70,10 @@ func converse(h *handover, r *responses, commands string) {
 		},
 		Logger: silent,
 	})
-	conn := &conn{commands: strings.NewReader("e ENABLE UTF8=ACCEPT\r\n" + commands), closed: make(chan struct{})}
+	conn := &conn{
+		commands: strings.NewReader("e ENABLE UTF8=ACCEPT\r\n" + commands),
+		closed:   make(chan struct{}),
+	}
 	server.Serve(&listener{conn: conn})
 	<-conn.closed
 	conn.responses = r
@@ -87,8 +96,9 @@ func (l *listener) Accept() (net.Conn, error) {
 func (l *listener) Close() error   { return nil }
 func (l *listener) Addr() net.Addr { return address{} }
 
-// conn is what the private server has for a socket: the commands come in, and then the end; the answers to them are dropped, and what
-// is written afterwards goes to responses. The server closes it as the last thing that it does.
+// conn is what the private server has for a socket: the commands come in, and then the end; the
+// answers to them are dropped, and what is written afterwards goes to responses. The server closes
+// it as the last thing that it does.
 type conn struct {
 	commands  *strings.Reader
 	closed    chan struct{}
@@ -109,7 +119,8 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// SetWriteDeadline is how the server shows when it begins a response, and by the zero time that it has ended it.
+// SetWriteDeadline is how the server shows when it begins a response, and by the zero time that it
+// has ended it.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if c.responses != nil {
 		c.responses.open = !t.IsZero()

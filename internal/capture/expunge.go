@@ -2,8 +2,9 @@ package capture
 
 import "github.com/emersion/go-imap/v2/imapserver"
 
-// Expunge runs call, which is to run the EXPUNGE of a session with the given writer, and hands over each sequence number that the session
-// writes, in order, before the session's own WriteExpunge returns.
+// Expunge runs call, which is to run the EXPUNGE of a session with the given writer, and hands over
+// each sequence number that the session writes, in order, before the session's own WriteExpunge
+// returns.
 //
 // What each may do, which error is returned and from where it may be called are as with [Fetch].
 func Expunge(call func(w *imapserver.ExpungeWriter) error, each func(seqNum uint32) error) error {

@@ -33,9 +33,17 @@ func TestExpungeReturnsTheErrorsOfBothSides(t *testing.T) {
 	nothing := func(uint32) error { return nil }
 	fail := func(uint32) error { return ours }
 
-	assert.Same(t, theirs, capture.Expunge(func(*imapserver.ExpungeWriter) error { return theirs }, nothing))
-	assert.Same(t, ours, capture.Expunge(func(w *imapserver.ExpungeWriter) error { return w.WriteExpunge(1) }, fail))
-	assert.Same(t, ours, capture.Expunge(func(w *imapserver.ExpungeWriter) error { w.WriteExpunge(1); return nil }, fail))
+	assert.Same(
+		t, theirs, capture.Expunge(func(*imapserver.ExpungeWriter) error { return theirs }, nothing),
+	)
+	assert.Same(
+		t, ours,
+		capture.Expunge(func(w *imapserver.ExpungeWriter) error { return w.WriteExpunge(1) }, fail),
+	)
+	assert.Same(
+		t, ours,
+		capture.Expunge(func(w *imapserver.ExpungeWriter) error { w.WriteExpunge(1); return nil }, fail),
+	)
 	assert.NoError(t, capture.Expunge(func(*imapserver.ExpungeWriter) error { return nil }, fail))
 	assert.PanicsWithValue(t, "backend", func() {
 		capture.Expunge(func(*imapserver.ExpungeWriter) error { panic("backend") }, nothing)

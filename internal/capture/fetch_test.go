@@ -63,13 +63,20 @@ func TestFetchBringsBackWhatWasWritten(t *testing.T) {
 		m.WriteFlags([]imap.Flag{imap.FlagSeen, "$keyword", `\own`})
 		m.WriteInternalDate(date)
 		m.WriteRFC822Size(1 << 40)
-		section(m, &imap.FetchItemBodySection{Peek: true}, "A: b\r\n\r\n) {5}\r\n* 2 FETCH (UID 7)\r\n\x00\xff\"")
+		section(
+			m, &imap.FetchItemBodySection{Peek: true},
+			"A: b\r\n\r\n) {5}\r\n* 2 FETCH (UID 7)\r\n\x00\xff\"",
+		)
 		section(m, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader}, "")
 		require.NoError(t, m.Close())
 
 		m = w.CreateMessage(2) // the sections first
-		section(m, &imap.FetchItemBodySection{Part: []int{1, 2}, Specifier: imap.PartSpecifierMIME}, "mime")
-		section(m, &imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 3, Size: 9}}, "partial")
+		section(
+			m, &imap.FetchItemBodySection{Part: []int{1, 2}, Specifier: imap.PartSpecifierMIME}, "mime",
+		)
+		section(
+			m, &imap.FetchItemBodySection{Partial: &imap.SectionPartial{Offset: 3, Size: 9}}, "partial",
+		)
 		m.WriteFlags(nil)
 		m.WriteUID(5)
 		require.NoError(t, m.Close())
@@ -81,11 +88,29 @@ func TestFetchBringsBackWhatWasWritten(t *testing.T) {
 
 	assert.True(t, date.Equal(got[0].InternalDate))
 	got[0].InternalDate = time.Time{}
-	assert.Equal(t, capture.Message{SeqNum: 1, UID: 1<<32 - 1, Flags: []imap.Flag{imap.FlagSeen, "$keyword", `\own`}, Size: 1 << 40}, got[0].Message)
-	assert.Equal(t, map[string]string{"BODY[]": "A: b\r\n\r\n) {5}\r\n* 2 FETCH (UID 7)\r\n\x00\xff\"", "BODY[HEADER]": ""}, got[0].sections)
+	assert.Equal(
+		t,
+		capture.Message{
+			SeqNum: 1,
+			UID:    1<<32 - 1,
+			Flags:  []imap.Flag{imap.FlagSeen, "$keyword", `\own`},
+			Size:   1 << 40,
+		},
+		got[0].Message,
+	)
+	assert.Equal(
+		t,
+		map[string]string{
+			"BODY[]":       "A: b\r\n\r\n) {5}\r\n* 2 FETCH (UID 7)\r\n\x00\xff\"",
+			"BODY[HEADER]": "",
+		},
+		got[0].sections,
+	)
 
 	assert.Equal(t, capture.Message{SeqNum: 2, UID: 5, Flags: []imap.Flag{}, Size: -1}, got[1].Message)
-	assert.Equal(t, map[string]string{"BODY[1.2.MIME]": "mime", "BODY[]<3>": "partial"}, got[1].sections)
+	assert.Equal(
+		t, map[string]string{"BODY[1.2.MIME]": "mime", "BODY[]<3>": "partial"}, got[1].sections,
+	)
 	assert.Equal(t, []string{"BODY[1.2.MIME]", "BODY[]<3>"}, got[1].order)
 
 	assert.Equal(t, capture.Message{SeqNum: 3, Size: -1}, got[2].Message)
@@ -96,7 +121,9 @@ func TestFetchTellsASectionFromOtherLiterals(t *testing.T) {
 		m := w.CreateMessage(1)
 		m.WriteEnvelope(&imap.Envelope{
 			Date: time.Now(), Subject: "BODY[] {3}", MessageID: "a\r\nb",
-			From: []imap.Address{{Name: `"\`, Mailbox: "x] \n] ", Host: "BODY[] \n"}, {Mailbox: "y", Host: "z"}},
+			From: []imap.Address{
+				{Name: `"\`, Mailbox: "x] \n] ", Host: "BODY[] \n"}, {Mailbox: "y", Host: "z"},
+			},
 		})
 		m.WriteBodyStructure(&imap.BodyStructureSinglePart{Type: "text", Subtype: "plain"})
 		m.WriteBinarySectionSize(&imap.FetchItemBinarySectionSize{Part: []int{1}}, 9)
@@ -133,7 +160,9 @@ func TestFetchKnowsAtASectionWhatCameBefore(t *testing.T) {
 		return nil, nil
 	}, func(*capture.Message) error { return nil })
 	require.NoError(t, err)
-	assert.Equal(t, []capture.Message{{SeqNum: 4, UID: 9, Size: -1}, {SeqNum: 4, UID: 9, Size: 7}}, before)
+	assert.Equal(
+		t, []capture.Message{{SeqNum: 4, UID: 9, Size: -1}, {SeqNum: 4, UID: 9, Size: 7}}, before,
+	)
 }
 
 type failingWriter struct{ err error }
@@ -151,13 +180,25 @@ func TestFetchReturnsTheErrorsOfBothSides(t *testing.T) {
 	drop := func(*capture.Message, string, int64) (io.Writer, error) { return nil, nil }
 	nothing := func(*capture.Message) error { return nil }
 
-	assert.Same(t, theirs, capture.Fetch(func(*imapserver.FetchWriter) error { return theirs }, drop, nothing))
+	assert.Same(
+		t, theirs, capture.Fetch(func(*imapserver.FetchWriter) error { return theirs }, drop, nothing),
+	)
 	for _, call := range []func(*imapserver.FetchWriter) error{write, ignore} {
 		assert.Same(t, ours, capture.Fetch(call, drop, func(*capture.Message) error { return ours }))
-		assert.Same(t, ours, capture.Fetch(call, func(*capture.Message, string, int64) (io.Writer, error) { return nil, ours }, nothing))
-		assert.Same(t, ours, capture.Fetch(call, func(*capture.Message, string, int64) (io.Writer, error) {
-			return failingWriter{ours}, nil
-		}, nothing))
+		assert.Same(
+			t,
+			ours,
+			capture.Fetch(
+				call, func(*capture.Message, string, int64) (io.Writer, error) { return nil, ours }, nothing,
+			),
+		)
+		assert.Same(
+			t,
+			ours,
+			capture.Fetch(call, func(*capture.Message, string, int64) (io.Writer, error) {
+				return failingWriter{ours}, nil
+			}, nothing),
+		)
 	}
 	assert.PanicsWithValue(t, "backend", func() {
 		capture.Fetch(func(w *imapserver.FetchWriter) error {
@@ -256,7 +297,9 @@ func FuzzFetchKeepsEveryBody(f *testing.F) {
 		})
 		require.NoError(t, err)
 		require.Len(t, got, 1)
-		assert.Equal(t, map[string]string{"BODY[]": string(first), "BODY[TEXT]": string(second)}, got[0].sections)
+		assert.Equal(
+			t, map[string]string{"BODY[]": string(first), "BODY[TEXT]": string(second)}, got[0].sections,
+		)
 		assert.Equal(t, imap.UID(3), got[0].UID)
 	})
 }

@@ -8,17 +8,22 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// List runs call, which is to run the LIST of a session with the options and the given writer, and hands each mailbox that the session
-// writes to each, in order, before the session's own WriteList returns.
+// List runs call, which is to run the LIST of a session with the options and the given writer, and
+// hands each mailbox that the session writes to each, in order, before the session's own WriteList
+// returns.
 //
-// What each gets is what a client would: attributes in the session's order and spelling, the delimiter, the exact name ("INBOX" for
-// INBOX in any case), CHILDINFO, OLDNAME, and of the status what options.ReturnStatus asks for. It may keep it. It runs in the middle
-// of the session's call, with whatever locks the session holds, and must not call the session.
+// What each gets is what a client would: attributes in the session's order and spelling, the
+// delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and of the status
+// what options.ReturnStatus asks for. It may keep it. It runs in the middle of the session's call,
+// with whatever locks the session holds, and must not call the session.
 //
-// An error of each makes the session's writes fail, and is returned whatever the session then does. Otherwise List returns the
-// session's error unchanged, or one of its own if the session returned none but left a response unfinished. It may be called from
-// several goroutines at once.
-func List(options *imap.ListOptions, call func(w *imapserver.ListWriter) error, each func(*imap.ListData) error) error {
+// An error of each makes the session's writes fail, and is returned whatever the session then does.
+// Otherwise List returns the session's error unchanged, or one of its own if the session returned
+// none but left a response unfinished. It may be called from several goroutines at once.
+func List(
+	options *imap.ListOptions, call func(w *imapserver.ListWriter) error,
+	each func(*imap.ListData) error,
+) error {
 	var h handover
 	reader := &listReader{each: each, attrs: make(map[string]imap.MailboxAttr)}
 	r := &responses{each: reader.read}
@@ -29,7 +34,9 @@ func List(options *imap.ListOptions, call func(w *imapserver.ListWriter) error, 
 	if err == nil && r.err == nil {
 		r.err = reader.flush()
 	}
-	return r.finish(err, func() error { return h.list.WriteList(&imap.ListData{}) }, `* LIST () NIL ""`)
+	return r.finish(
+		err, func() error { return h.list.WriteList(&imap.ListData{}) }, `* LIST () NIL ""`,
+	)
 }
 
 // listReader puts the STATUS of a mailbox to the LIST response before it.
@@ -84,7 +91,9 @@ func (l *listReader) readList(s *scanner) *imap.ListData {
 		case "CHILDINFO":
 			data.ChildInfo = &imap.ListDataChildInfo{}
 			s.expect(" ")
-			s.list(func() { data.ChildInfo.Subscribed = s.astring() == "SUBSCRIBED" || data.ChildInfo.Subscribed })
+			s.list(
+				func() { data.ChildInfo.Subscribed = s.astring() == "SUBSCRIBED" || data.ChildInfo.Subscribed },
+			)
 		case "OLDNAME":
 			s.expect(" ")
 			s.list(func() { data.OldName = mailbox(s) })
@@ -105,7 +114,8 @@ func (l *listReader) attr(atom []byte) imap.MailboxAttr {
 	return attr
 }
 
-// mailbox reads a mailbox name. With UTF-8 enabled "&-" stands for "&", and all else for itself (RFC 9051, appendix A.1).
+// mailbox reads a mailbox name. With UTF-8 enabled "&-" stands for "&", and all else for itself
+// (RFC 9051, appendix A.1).
 func mailbox(s *scanner) string {
 	return strings.ReplaceAll(s.astring(), "&-", "&")
 }

@@ -23,7 +23,9 @@ var allStatus = &imap.StatusOptions{
 func fullStatus(mailbox string) *imap.StatusData {
 	return &imap.StatusData{
 		Mailbox: mailbox, NumMessages: new(uint32(1)), NumRecent: new(uint32(2)), UIDNext: 3, UIDValidity: 1<<32 - 1, NumUnseen: new(uint32(5)),
-		NumDeleted: new(uint32(6)), Size: new(int64(1 << 40)), AppendLimit: new(uint32(8)), DeletedStorage: new(int64(9)),
+		NumDeleted: new(
+			uint32(6),
+		), Size: new(int64(1 << 40)), AppendLimit: new(uint32(8)), DeletedStorage: new(int64(9)),
 	}
 }
 
@@ -48,13 +50,23 @@ func TestListBringsBackWhatWasWritten(t *testing.T) {
 	noLimit.AppendLimit = nil
 	sent := []*imap.ListData{
 		{Mailbox: "INBOX", Delim: '/', Status: fullStatus("INBOX")},
-		{Mailbox: "a", Delim: '/', Attrs: []imap.MailboxAttr{imap.MailboxAttrHasChildren, `\unknown`, `\noSELECT`}, Status: noLimit},
+		{
+			Mailbox: "a",
+			Delim:   '/',
+			Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasChildren, `\unknown`, `\noSELECT`},
+			Status:  noLimit,
+		},
 		{Mailbox: "without status or delimiter"},
 		{Mailbox: `backslash as a delimiter\b`, Delim: '\\'},
 		{Mailbox: `quote as a delimiter"b`, Delim: '"'},
 		{Mailbox: "non-ASCII delimiter·b", Delim: '·'},
 		{Mailbox: "child", Delim: '.', ChildInfo: &imap.ListDataChildInfo{}},
-		{Mailbox: "child", Delim: '.', ChildInfo: &imap.ListDataChildInfo{Subscribed: true}, OldName: `old "name" \ & é`},
+		{
+			Mailbox:   "child",
+			Delim:     '.',
+			ChildInfo: &imap.ListDataChildInfo{Subscribed: true},
+			OldName:   `old "name" \ & é`,
+		},
 	}
 	got, err := list(&imap.ListOptions{ReturnStatus: allStatus}, sent...)
 	require.NoError(t, err)
@@ -66,7 +78,10 @@ func TestListBringsBackOnlyTheStatusThatWasAskedFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, got[0].Status)
 
-	got, err = list(&imap.ListOptions{ReturnStatus: &imap.StatusOptions{UIDNext: true}}, &imap.ListData{Mailbox: "a", Status: fullStatus("a")})
+	got, err = list(
+		&imap.ListOptions{ReturnStatus: &imap.StatusOptions{UIDNext: true}},
+		&imap.ListData{Mailbox: "a", Status: fullStatus("a")},
+	)
 	require.NoError(t, err)
 	assert.Equal(t, &imap.StatusData{Mailbox: "a", UIDNext: 3}, got[0].Status)
 }
@@ -92,11 +107,18 @@ func FuzzListKeepsEveryName(f *testing.F) {
 	f.Add("a", "b", '/', true)
 	f.Add("{3}\r\nabc", "&-é\"\\", '"', false)
 	f.Fuzz(func(t *testing.T, name, old string, delim rune, subscribed bool) {
-		valid := strings.ToValidUTF8(name, "") == name && strings.ToValidUTF8(old, "") == old && string(delim) != "\uFFFD"
-		if !valid || strings.EqualFold(name, "INBOX") || strings.EqualFold(old, "INBOX") || strings.ContainsRune("\r\n", delim) {
+		valid := strings.ToValidUTF8(name, "") == name && strings.ToValidUTF8(old, "") == old &&
+			string(delim) != "\uFFFD"
+		if !valid || strings.EqualFold(name, "INBOX") || strings.EqualFold(old, "INBOX") ||
+			strings.ContainsRune("\r\n", delim) {
 			t.Skip("a server changes these")
 		}
-		want := &imap.ListData{Mailbox: name, Delim: delim, OldName: old, ChildInfo: &imap.ListDataChildInfo{Subscribed: subscribed}}
+		want := &imap.ListData{
+			Mailbox:   name,
+			Delim:     delim,
+			OldName:   old,
+			ChildInfo: &imap.ListDataChildInfo{Subscribed: subscribed},
+		}
 		got, err := list(&imap.ListOptions{}, want, want)
 		require.NoError(t, err)
 		assert.Equal(t, []*imap.ListData{want, want}, got)
@@ -109,8 +131,14 @@ func TestListReturnsTheErrorsOfBothSides(t *testing.T) {
 	nothing := func(*imap.ListData) error { return nil }
 	fail := func(*imap.ListData) error { return ours }
 
-	assert.Same(t, theirs, capture.List(&imap.ListOptions{}, func(*imapserver.ListWriter) error { return theirs }, nothing))
-	assert.Same(t, ours, capture.List(&imap.ListOptions{}, write, fail), "known only when the session has returned")
+	assert.Same(
+		t, theirs,
+		capture.List(&imap.ListOptions{}, func(*imapserver.ListWriter) error { return theirs }, nothing),
+	)
+	assert.Same(
+		t, ours, capture.List(&imap.ListOptions{}, write, fail),
+		"known only when the session has returned",
+	)
 	err := capture.List(&imap.ListOptions{}, func(w *imapserver.ListWriter) error {
 		require.NoError(t, write(w), "not handed over yet")
 		require.Same(t, ours, write(w))
@@ -132,7 +160,9 @@ func TestListOfASessionThatIgnoresAnErrorFails(t *testing.T) {
 	got := 0
 	err := capture.List(&imap.ListOptions{}, func(w *imapserver.ListWriter) error {
 		assert.NoError(t, w.WriteList(&imap.ListData{Mailbox: "a"}))
-		assert.Error(t, w.WriteList(&imap.ListData{Mailbox: "b", Attrs: []imap.MailboxAttr{"not an attribute"}}))
+		assert.Error(
+			t, w.WriteList(&imap.ListData{Mailbox: "b", Attrs: []imap.MailboxAttr{"not an attribute"}}),
+		)
 		return nil
 	}, func(*imap.ListData) error { got++; return nil })
 	assert.ErrorContains(t, err, "unfinished")
@@ -143,7 +173,9 @@ func TestListLeavesNothingRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails when a goroutine is left
 		var kept *imapserver.ListWriter
 		for range 3 {
-			err := capture.List(&imap.ListOptions{}, func(w *imapserver.ListWriter) error { kept = w; return nil }, nil)
+			err := capture.List(
+				&imap.ListOptions{}, func(w *imapserver.ListWriter) error { kept = w; return nil }, nil,
+			)
 			require.NoError(t, err)
 		}
 		assert.NoError(t, kept.WriteList(&imap.ListData{Mailbox: "too late, and nobody's"}))

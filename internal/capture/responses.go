@@ -6,12 +6,14 @@ import (
 	"strconv"
 )
 
-// responses cuts what a server writes into responses. It holds the text of one, not the literals that somebody wants.
+// responses cuts what a server writes into responses. It holds the text of one, not the literals
+// that somebody wants.
 type responses struct {
-	// each gets the text of a response without its CRLF. The literals in it are quoted strings that may contain any byte, and those
-	// that went to a writer of literal's are NIL.
+	// each gets the text of a response without its CRLF. The literals in it are quoted strings that
+	// may contain any byte, and those that went to a writer of literal's are NIL.
 	each func(text []byte) error
-	// literal gets the text before a literal, and says where its bytes go. Without a writer they become part of the text.
+	// literal gets the text before a literal, and says where its bytes go. Without a writer they
+	// become part of the text.
 	literal func(text []byte, size int64) (io.Writer, error)
 
 	open bool  // the server has begun a response that it has not ended
@@ -48,7 +50,8 @@ func (r *responses) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// line is called when text has got the end of a line, which is that of the response or what goes before a literal.
+// line is called when text has got the end of a line, which is that of the response or what goes
+// before a literal.
 func (r *responses) line() error {
 	text := bytes.TrimSuffix(r.text, []byte("\r\n"))
 	before, size, ok := cutLiteral(text)
@@ -101,9 +104,10 @@ func cutLiteral(text []byte) (before []byte, size int64, ok bool) {
 	return bytes.TrimSuffix(text[:start], []byte("~")), size, true
 }
 
-// finish is called after the session's call has returned err. It returns the error of the whole: that of whoever received the
-// responses, which is the cause of any other; that of the session; or one that says that its responses are not all here. The last shows
-// when mark is called: it writes a response of the given text, before which nothing may be left.
+// finish is called after the session's call has returned err. It returns the error of the whole:
+// that of whoever received the responses, which is the cause of any other; that of the session; or
+// one that says that its responses are not all here. The last shows when mark is called: it writes
+// a response of the given text, before which nothing may be left.
 func (r *responses) finish(err error, mark func() error, text string) error {
 	switch {
 	case r.err != nil:

@@ -22,7 +22,9 @@ func (c *client) act(ctx context.Context) error {
 		c.send(c.pipelined(c.some()...))
 		return c.leave()
 	case n < 97:
-		_, err := c.commands(c.oneOf("XYZZY", "FETCH", "FETCH 1:x FLAGS", "SEARCH OR ALL", `SELECT "`, "NOOP NOOP"))
+		_, err := c.commands(
+			c.oneOf("XYZZY", "FETCH", "FETCH 1:x FLAGS", "SEARCH OR ALL", `SELECT "`, "NOOP NOOP"),
+		)
 		return err
 	default:
 		return c.garbage()
@@ -72,7 +74,9 @@ func (c *client) command() string {
 }
 
 func (c *client) mailbox() string {
-	return c.oneOf("INBOX", "INBOX", "INBOX", "Work", "Work", `"#users/bob/Work"`, `"#users/bob"`, "Nowhere")
+	return c.oneOf(
+		"INBOX", "INBOX", "INBOX", "Work", "Work", `"#users/bob/Work"`, `"#users/bob"`, "Nowhere",
+	)
 }
 
 func (c *client) set() string { return c.oneOf("1", "2:3", "1:*", "*", "4,2") }

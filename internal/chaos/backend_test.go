@@ -36,13 +36,26 @@ type mailbox struct {
 const fullMailbox = 12
 
 var (
-	errNoMailbox = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNonExistent, Text: "No such mailbox"}
-	errTryCreate = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeTryCreate, Text: "No such mailbox"}
-	errFull      = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeOverQuota, Text: "The mailbox is full"}
+	errNoMailbox = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeNonExistent,
+		Text: "No such mailbox",
+	}
+	errTryCreate = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeTryCreate,
+		Text: "No such mailbox",
+	}
+	errFull = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeOverQuota,
+		Text: "The mailbox is full",
+	}
 )
 
-// backend is a mail server that has faults. Unlike imapmemserver it holds no lock while it waits or writes to a client: in a bubble whoever
-// waits for a mutex keeps the time from passing. Its users are all those whose password is "pass", in whatever case they are written.
+// backend is a mail server that has faults. Unlike imapmemserver it holds no lock while it waits or
+// writes to a client: in a bubble whoever waits for a mutex keeps the time from passing. Its users
+// are all those whose password is "pass", in whatever case they are written.
 type backend struct {
 	unit    time.Duration
 	seed    uint64
@@ -56,7 +69,9 @@ type backend struct {
 	users map[string]map[string]*mailbox
 }
 
-func (b *backend) NewSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (b *backend) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	s := &backendSession{backend: b, faults: &faults{unit: b.unit, off: &b.calm, panics: &b.panics}}
 	s.dice = rand.New(rand.NewPCG(b.seed, b.connect.Add(1)))
 	if err := s.strike(context.Background()); err != nil {
@@ -136,7 +151,11 @@ func (s *backendSession) Select(name string, _ *imap.SelectOptions) (*imap.Selec
 		return nil, errNoMailbox
 	}
 	s.name, s.view = name, slices.Clone(m.messages)
-	return &imap.SelectData{NumMessages: uint32(len(s.view)), UIDValidity: m.validity, UIDNext: m.next}, nil
+	return &imap.SelectData{
+		NumMessages: uint32(len(s.view)),
+		UIDValidity: m.validity,
+		UIDNext:     m.next,
+	}, nil
 }
 
 func (s *backendSession) Unselect() error {
@@ -149,12 +168,16 @@ func (s *backendSession) Unselect() error {
 	return nil
 }
 
-func (s *backendSession) List(w *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions) error {
+func (s *backendSession) List(
+	w *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions,
+) error {
 	for _, name := range []string{"#users/bob/Work", "INBOX", "Work"} {
 		if err := s.strike(context.Background()); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(patterns, func(pattern string) bool { return imapserver.MatchList(name, '/', ref, pattern) }) {
+		if slices.ContainsFunc(
+			patterns, func(pattern string) bool { return imapserver.MatchList(name, '/', ref, pattern) },
+		) {
 			if err := w.WriteList(&imap.ListData{Mailbox: name, Delim: '/'}); err != nil {
 				return err
 			}
@@ -177,7 +200,9 @@ func (s *backendSession) Status(name string, _ *imap.StatusOptions) (*imap.Statu
 	return &imap.StatusData{Mailbox: name, NumMessages: &messages}, nil
 }
 
-func (s *backendSession) Append(name string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *backendSession) Append(
+	name string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	err := s.strike(context.Background())
 	body, readErr := io.ReadAll(r)
 	if err := errors.Join(err, readErr, s.strike(context.Background())); err != nil {

@@ -24,7 +24,10 @@ import (
 )
 
 var (
-	chaosTime = flag.Duration("chaos", 2*time.Second, "how long the chaos over sockets lasts; in memory thirty times as long goes by, and costs about as much")
+	chaosTime = flag.Duration(
+		"chaos", 2*time.Second,
+		"how long the chaos over sockets lasts; in memory thirty times as long goes by, and costs about as much",
+	)
 	chaosSeed = flag.Uint64("chaos-seed", 0, "what the chaos does; 0: something new each time")
 )
 
@@ -34,7 +37,8 @@ const (
 	maxIdles     = 2 // of a user
 )
 
-// chaos is a server under clients that do random things, while its backend has faults and its limits change.
+// chaos is a server under clients that do random things, while its backend has faults and its
+// limits change.
 type chaos struct {
 	t        testing.TB
 	unit     time.Duration // what clients and backend take their time by
@@ -53,7 +57,9 @@ type chaos struct {
 }
 
 // run starts the server by serve, which returns how to dial it and how to stop it.
-func (c *chaos) run(serve func(*imapserver.Options) (dial func(ip int) (net.Conn, error), stop func())) {
+func (c *chaos) run(
+	serve func(*imapserver.Options) (dial func(ip int) (net.Conn, error), stop func()),
+) {
 	if c.seed = *chaosSeed; c.seed == 0 {
 		c.seed = rand.Uint64()
 	}
@@ -84,9 +90,12 @@ func (c *chaos) run(serve func(*imapserver.Options) (dial func(ip int) (net.Conn
 	assert.Empty(c.t, entries(c.limiter), "left in the limiter")
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
-	c.t.Logf("%d connections (%d at once), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.logins.total, w.logins.most, w.fetches.total, w.fetches.most, w.searches.total, w.searches.most, w.idles.total, w.idles.most,
-		w.waited.Load(), w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history))
+	c.t.Logf(
+		"%d connections (%d at once), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.logins.total, w.logins.most, w.fetches.total,
+		w.fetches.most, w.searches.total, w.searches.most, w.idles.total, w.idles.most, w.waited.Load(),
+		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history),
+	)
 }
 
 // panics is a log in which only panics matter that are not the backend's faults.
@@ -198,7 +207,8 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 	}
 }
 
-// assertMuchHappened fails if the clients did not get as far as the limits, which then cannot have been exceeded.
+// assertMuchHappened fails if the clients did not get as far as the limits, which then cannot have
+// been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
 	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.idles} {
@@ -218,7 +228,10 @@ func (c *chaos) assertNobodyLeft() {
 		return stats == limits.Stats{} && len(c.limiter.Sessions()) == 0
 	}
 	if !until(c.patience, nobody) {
-		c.t.Errorf("left in the limiter: %+v %+v\n%s", c.limiter.Stats(), c.limiter.Sessions(), strings.Join(goroutines(), "\n\n"))
+		c.t.Errorf(
+			"left in the limiter: %+v %+v\n%s", c.limiter.Stats(), c.limiter.Sessions(),
+			strings.Join(goroutines(), "\n\n"),
+		)
 	}
 	w := c.witness
 	w.mu.Lock()
@@ -228,7 +241,8 @@ func (c *chaos) assertNobodyLeft() {
 	}
 }
 
-// assertAllWorks uses all that there should be of each user, without faults: what was not given back is missing.
+// assertAllWorks uses all that there should be of each user, without faults: what was not given
+// back is missing.
 func (c *chaos) assertAllWorks() {
 	c.backend.calm.Store(true)
 	c.change(&limits.Options{

@@ -16,7 +16,8 @@ import (
 
 var errHungUp = errors.New("the client has hung up")
 
-// client does random things on one connection after another. Its methods return an error when the connection is over.
+// client does random things on one connection after another. Its methods return an error when the
+// connection is over.
 type client struct {
 	net.Conn
 	t        testing.TB
@@ -116,7 +117,9 @@ func (c *client) logIn() (bool, error) {
 
 // spelled returns the user's name in some case.
 func (c *client) spelled() string {
-	return c.oneOf(c.user, c.user, c.user, strings.ToUpper(c.user), strings.ToUpper(c.user[:1])+c.user[1:])
+	return c.oneOf(
+		c.user, c.user, c.user, strings.ToUpper(c.user), strings.ToUpper(c.user[:1])+c.user[1:],
+	)
 }
 
 // part ends the connection in one of the ways that a client can.
@@ -207,7 +210,8 @@ func (c *client) send(text string) error {
 	return err
 }
 
-// answer reads up to the line with the tag and returns the rest of that, or "+" if the server asks for more before.
+// answer reads up to the line with the tag and returns the rest of that, or "+" if the server asks
+// for more before.
 func (c *client) answer(tag string) (string, error) {
 	for {
 		line, err := c.line()
@@ -237,7 +241,11 @@ func (c *client) blame(err error, what string) {
 	}
 }
 
-func (c *client) upTo(d time.Duration) time.Duration { return time.Duration(c.dice.Int64N(int64(d))) }
+func (c *client) upTo(
+	d time.Duration,
+) time.Duration {
+	return time.Duration(c.dice.Int64N(int64(d)))
+}
 
 func (c *client) one(in int) bool { return c.dice.IntN(in) == 0 }
 

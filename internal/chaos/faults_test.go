@@ -18,10 +18,21 @@ import (
 // failures are what goes wrong in backends, with an answer for the client and without.
 var failures = []error{
 	&imap.Error{Type: imap.StatusResponseTypeNo, Text: "Not now"},
-	&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: "Try again later"},
-	&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeInUse, Text: "Somebody else has it"},
+	&imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeUnavailable,
+		Text: "Try again later",
+	},
+	&imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeInUse,
+		Text: "Somebody else has it",
+	},
 	&imap.Error{Type: imap.StatusResponseTypeBad, Text: "What do you mean"},
-	fmt.Errorf("query: %w", &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: "Wrapped"}),
+	fmt.Errorf(
+		"query: %w",
+		&imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: "Wrapped"},
+	),
 	errors.New("disk on fire"),
 	io.ErrUnexpectedEOF,
 	context.DeadlineExceeded,

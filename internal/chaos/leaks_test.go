@@ -57,12 +57,14 @@ func assertNoFiles(t testing.TB, dir string) {
 	}
 }
 
-// goroutines returns the stacks of those that run code of this module or of go-imap, but for those of tests.
+// goroutines returns the stacks of those that run code of this module or of go-imap, but for those
+// of tests.
 func goroutines() (stacks []string) {
 	buf := make([]byte, 64<<20)
 	buf = buf[:runtime.Stack(buf, true)]
 	for stack := range strings.SplitSeq(string(buf), "\n\n") {
-		ours := strings.Contains(stack, "github.com/imapgate/imapgate/") || strings.Contains(stack, "github.com/emersion/go-imap/")
+		ours := strings.Contains(stack, "github.com/imapgate/imapgate/") ||
+			strings.Contains(stack, "github.com/emersion/go-imap/")
 		if ours && !strings.Contains(stack, "testing.tRunner(") {
 			stacks = append(stacks, stack)
 		}

@@ -32,7 +32,9 @@ func (s *backendSession) find(numSet imap.NumSet) []numbered {
 }
 
 // contains tells whether the message is in the set, in which 0 is "*", the last message.
-func contains(numSet imap.NumSet, seqNum uint32, uid imap.UID, lastSeqNum int, lastUID imap.UID) bool {
+func contains(
+	numSet imap.NumSet, seqNum uint32, uid imap.UID, lastSeqNum int, lastUID imap.UID,
+) bool {
 	between := func(n, start, stop, last uint32) bool {
 		if start == 0 {
 			start = last
@@ -54,12 +56,16 @@ func contains(numSet imap.NumSet, seqNum uint32, uid imap.UID, lastSeqNum int, l
 	}
 }
 
-func (s *backendSession) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *backendSession) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
 // FetchContext hears the context every other time.
-func (s *backendSession) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *backendSession) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	if s.roll(2) == 0 {
 		ctx = context.Background()
 	}
@@ -95,12 +101,16 @@ func (s *backendSession) FetchContext(ctx context.Context, w *imapserver.FetchWr
 	return nil
 }
 
-func (s *backendSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *backendSession) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
 // SearchContext hears the context every other time. It finds everything.
-func (s *backendSession) SearchContext(ctx context.Context, kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *backendSession) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	if s.roll(2) == 0 {
 		ctx = context.Background()
 	}
@@ -121,7 +131,9 @@ func (s *backendSession) SearchContext(ctx context.Context, kind imapserver.NumK
 	return &imap.SearchData{All: seqNums}, nil
 }
 
-func (s *backendSession) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, _ *imap.StoreOptions) error {
+func (s *backendSession) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, _ *imap.StoreOptions,
+) error {
 	if err := s.strike(context.Background()); err != nil {
 		return err
 	}
@@ -136,7 +148,9 @@ func (s *backendSession) mark(found []numbered, flags *imap.StoreFlags) {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
 	for _, m := range found {
-		kept := slices.DeleteFunc(m.flags, func(f imap.Flag) bool { return slices.Contains(flags.Flags, f) })
+		kept := slices.DeleteFunc(
+			m.flags, func(f imap.Flag) bool { return slices.Contains(flags.Flags, f) },
+		)
 		if flags.Op != imap.StoreFlagsDel {
 			kept = append(kept, flags.Flags...)
 		}
@@ -184,7 +198,9 @@ func (s *backendSession) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest
 	return s.writeExpunged(w.WriteExpunge)
 }
 
-func (s *backendSession) copyTo(numSet imap.NumSet, dest string, remove bool) (*imap.CopyData, error) {
+func (s *backendSession) copyTo(
+	numSet imap.NumSet, dest string, remove bool,
+) (*imap.CopyData, error) {
 	if err := s.strike(context.Background()); err != nil {
 		return nil, err
 	}

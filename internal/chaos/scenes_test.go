@@ -15,12 +15,20 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// In memory all times are exact, and nothing is left running at the end, or the bubble would not burst.
+// In memory all times are exact, and nothing is left running at the end, or the bubble would not
+// burst.
 //
 //	go test -race ./internal/chaos -chaos 60s
 func TestChaosInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &chaos{t: t, unit: time.Second, duration: 30 * *chaosTime, patience: 15 * time.Minute, large: 100 << 10, hasIdle: true}
+		c := &chaos{
+			t:        t,
+			unit:     time.Second,
+			duration: 30 * *chaosTime,
+			patience: 15 * time.Minute,
+			large:    100 << 10,
+			hasIdle:  true,
+		}
 		c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 			server := imaptest.NewServer(t, options)
 			return func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }, server.Close
@@ -29,17 +37,30 @@ func TestChaosInMemory(t *testing.T) {
 	})
 }
 
-var addresses = [...]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8"}
+var addresses = [...]string{
+	"192.0.2.1",
+	"192.0.2.2",
+	"192.0.2.3",
+	"192.0.2.4",
+	"192.0.2.5",
+	"192.0.2.6",
+	"192.0.2.7",
+	"192.0.2.8",
+}
 
-// Over sockets the limiter can see who has hung up or stalled. A wait may be ten seconds longer than its timeout, which are those of a
-// machine that is busy with something else.
+// Over sockets the limiter can see who has hung up or stalled. A wait may be ten seconds longer
+// than its timeout, which are those of a machine that is busy with something else.
 func TestChaosOverSockets(t *testing.T) {
-	chaosOverSockets(t, true, func(options *imapserver.Options) server { return imapserver.New(options) })
+	chaosOverSockets(
+		t, true, func(options *imapserver.Options) server { return imapserver.New(options) },
+	)
 }
 
 // The same without IDLE on the wire.
 func TestChaosWithoutIdle(t *testing.T) {
-	chaosOverSockets(t, false, func(options *imapserver.Options) server { return idle.NewServer(options) })
+	chaosOverSockets(
+		t, false, func(options *imapserver.Options) server { return idle.NewServer(options) },
+	)
 }
 
 type server interface {

@@ -32,23 +32,25 @@ func (v *visit) stay(a *arrival) *stay { return &stay{user: v.user, ip: v.ip, si
 
 // around returns next with the limits around it, and the witness on both sides of them.
 func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) stack.NewSessionFunc {
-	limited := limiter.Wrap(func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		found, _ := w.visits.Load(conn)
-		v := found.(*visit)
-		v.leaveConnection = w.enter(&w.connections, v.stay(v.connection))
-		admitted := false
-		defer func() {
-			if !admitted {
-				v.leaveConnection()
+	limited := limiter.Wrap(
+		func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			found, _ := w.visits.Load(conn)
+			v := found.(*visit)
+			v.leaveConnection = w.enter(&w.connections, v.stay(v.connection))
+			admitted := false
+			defer func() {
+				if !admitted {
+					v.leaveConnection()
+				}
+			}()
+			inner, greeting, err := next(conn)
+			if err != nil {
+				return inner, greeting, err
 			}
-		}()
-		inner, greeting, err := next(conn)
-		if err != nil {
-			return inner, greeting, err
-		}
-		admitted = true
-		return keep.Optional(&inside{inner, v}, inner), greeting, nil
-	})
+			admitted = true
+			return keep.Optional(&inside{inner, v}, inner), greeting, nil
+		},
+	)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		host, _, _ := net.SplitHostPort(conn.NetConn().RemoteAddr().String())
 		v := &visit{witness: w, ip: host, connection: w.arrive(noTimeout)}
@@ -98,7 +100,9 @@ func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.Select
 	return s.Session.Select(name, options)
 }
 
-func (s *outside) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *outside) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	a := s.witness.arrive(fetchTimeout)
 	s.command = a
 	defer func() { s.command = nil }()
@@ -112,7 +116,9 @@ func (s *outside) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *
 	return err
 }
 
-func (s *outside) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *outside) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	a, answered := s.witness.ask(question(s.visit, criteria), searchTimeout)
 	defer answered()
 	s.command = a
@@ -150,22 +156,31 @@ func (s *inside) Login(username, password string) error {
 	return s.Session.Login(username, password)
 }
 
-func (s *inside) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *inside) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
-func (s *inside) FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *inside) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	s.command.inside = true
 	s.witness.endWait(s.command, "FETCH", 0)
 	defer s.witness.enter(&s.witness.fetches, s.stay(s.command))()
 	return keep.Fetch(ctx, s.Session, w, numSet, options)
 }
 
-func (s *inside) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *inside) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
-func (s *inside) SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *inside) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	s.command.inside = true
 	s.witness.endWait(s.command, "SEARCH", 0)
 	defer s.witness.enter(&s.witness.searches, s.stay(s.command))()

@@ -11,12 +11,14 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// witness counts for itself what is inside the limits, and says when that is too much or has waited too long. It has a session on both
-// sides of theirs: what is inside begins when the inner one is called and ends before the inner one returns, so that it never sees more
-// at once than the limiter has let in.
+// witness counts for itself what is inside the limits, and says when that is too much or has waited
+// too long. It has a session on both sides of theirs: what is inside begins when the inner one is
+// called and ends before the inner one returns, so that it never sees more at once than the limiter
+// has let in.
 //
-// Limits change meanwhile. Of all that is inside, one was the last to be let in, and at that moment all of them were inside. It was after
-// the last of them had come, and so the number is no larger than the largest limit that may have been in force since then.
+// Limits change meanwhile. Of all that is inside, one was the last to be let in, and at that moment
+// all of them were inside. It was after the last of them had come, and so the number is no larger
+// than the largest limit that may have been in force since then.
 type witness struct {
 	t      testing.TB
 	margin time.Duration // that a wait may be longer than its timeout: zero in a bubble, where time is exact
@@ -112,7 +114,9 @@ func (w *witness) enter(r *room, s *stay) (leave func()) {
 			}
 		}
 		if allowed := w.largestLocked(since, b.limit); inside > allowed {
-			w.t.Errorf("%d %s at once of %q, but %s was never more than %d", inside, r.name, b.of(s), b.name, allowed)
+			w.t.Errorf(
+				"%d %s at once of %q, but %s was never more than %d", inside, r.name, b.of(s), b.name, allowed,
+			)
 		}
 	}
 	return sync.OnceFunc(func() {
@@ -150,9 +154,11 @@ func (w *witness) arrive(timeout func(*limits.Options) time.Duration) *arrival {
 	return &arrival{since: w.settled, granted: w.settled, start: time.Now(), timeout: timeout}
 }
 
-// ask is arrive for a SEARCH. Equal ones can share a slot, and it may have been granted before the one came that uses it, but not before
-// the first of them.
-func (w *witness) ask(question string, timeout func(*limits.Options) time.Duration) (a *arrival, answered func()) {
+// ask is arrive for a SEARCH. Equal ones can share a slot, and it may have been granted before the
+// one came that uses it, but not before the first of them.
+func (w *witness) ask(
+	question string, timeout func(*limits.Options) time.Duration,
+) (a *arrival, answered func()) {
 	a = w.arrive(timeout)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -172,8 +178,8 @@ func (w *witness) ask(question string, timeout func(*limits.Options) time.Durati
 	}
 }
 
-// endWait checks how long a command has waited, for its turn or in vain. Its timeout is the longest that may have been in force since it
-// came, to which extra is added.
+// endWait checks how long a command has waited, for its turn or in vain. Its timeout is the longest
+// that may have been in force since it came, to which extra is added.
 func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	waited := time.Since(a.start)
 	w.mu.Lock()
@@ -187,7 +193,8 @@ func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	}
 }
 
-// refuse checks that a command that was refused has waited for its timeout, if the queue cannot have been full.
+// refuse checks that a command that was refused has waited for its timeout, if the queue cannot
+// have been full.
 func (w *witness) refuse(a *arrival, what string) {
 	waited := time.Since(a.start)
 	w.mu.Lock()

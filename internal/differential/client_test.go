@@ -49,7 +49,8 @@ func (c *client) take() (heard []string, closed bool) {
 
 var flagList = regexp.MustCompile(`FLAGS \([^)]+\)`)
 
-// responses splits what a server has said, literals within their responses, and sorts the flags of FETCH: imapmemserver has them in a map.
+// responses splits what a server has said, literals within their responses, and sorts the flags of
+// FETCH: imapmemserver has them in a map.
 func responses(said string) []string {
 	var all []string
 	response := ""

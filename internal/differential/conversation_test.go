@@ -18,9 +18,10 @@ type op struct {
 	end    string // what it ends the IDLE with that text begins
 }
 
-// conversation makes something of any script. A line is one op: the client (0 to 2; c, d and e for the same before login), then a space and a
-// command, with | for a line break, or i and the way to end an IDLE, or bytes that choose commands of the grammar. A script that begins with
-// ? stands for a random one. The messages of a copier are those that can be copied.
+// conversation makes something of any script. A line is one op: the client (0 to 2; c, d and e for
+// the same before login), then a space and a command, with | for a line break, or i and the way to
+// end an IDLE, or bytes that choose commands of the grammar. A script that begins with ? stands for
+// a random one. The messages of a copier are those that can be copied.
 func conversation(script []byte, copier, hidesIdle bool) []op {
 	const longest, mostIdles = 24, 8 // so that no IDLE takes 35 minutes, when go-imap ends it
 	if seed, ok := bytes.CutPrefix(script, []byte("?")); ok {
@@ -37,7 +38,10 @@ func conversation(script []byte, copier, hidesIdle bool) []op {
 		w := &words{rest: line[2:], copier: copier}
 		switch line[1] {
 		case ' ':
-			o.text = fmt.Sprintf("v%d %s\r\n", n, strings.ReplaceAll(strings.ReplaceAll(string(line[2:]), "\r", ""), "|", "\r\n"))
+			o.text = fmt.Sprintf(
+				"v%d %s\r\n", n,
+				strings.ReplaceAll(strings.ReplaceAll(string(line[2:]), "\r", ""), "|", "\r\n"),
+			)
 			if copier && uncopyable.MatchString(o.text) {
 				continue
 			}
@@ -63,7 +67,8 @@ func conversation(script []byte, copier, hidesIdle bool) []op {
 	return ops
 }
 
-// randomScript returns lines of bytes that choose. Most of the clients log in and select a mailbox first.
+// randomScript returns lines of bytes that choose. Most of the clients log in and select a mailbox
+// first.
 func randomScript(seed []byte) []byte {
 	hash := fnv.New64a()
 	hash.Write(seed)

@@ -43,8 +43,8 @@ func (b *bodies) get(id messageID) string {
 	return b.of[id]
 }
 
-// copying copies as copymeta does with Preserve or Reset and Move. What is reset is appended from memory, what is preserved is
-// left to imapmemserver's own COPY, which keeps everything.
+// copying copies as copymeta does with Preserve or Reset and Move. What is reset is appended from
+// memory, what is preserved is left to imapmemserver's own COPY, which keeps everything.
 type copying struct {
 	imapserver.SessionIMAP4rev2
 	all         map[string]*bodies // by user
@@ -67,7 +67,9 @@ func (c *copying) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	return data, err
 }
 
-func (c *copying) Append(mailbox string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (c *copying) Append(
+	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	var body strings.Builder
 	data, err := c.SessionIMAP4rev2.Append(mailbox, teed{io.TeeReader(r, &body), r.Size()}, options)
 	if err == nil {
@@ -114,7 +116,9 @@ func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string
 	}
 	uids, _ := found.All.(imap.UIDSet).Nums()
 	for _, uid := range uids {
-		appended, err := c.Append(dest, strings.NewReader(c.bodies.get(messageID{c.uidValidity, uid})), &imap.AppendOptions{})
+		appended, err := c.Append(
+			dest, strings.NewReader(c.bodies.get(messageID{c.uidValidity, uid})), &imap.AppendOptions{},
+		)
 		if err != nil {
 			return err
 		}
@@ -125,7 +129,8 @@ func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string
 	return nil
 }
 
-// Move writes each EXPUNGE once. imapmemserver's own writes it twice: in Move, and again when it is polled.
+// Move writes each EXPUNGE once. imapmemserver's own writes it twice: in Move, and again when it is
+// polled.
 func (c *copying) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	if c.readOnly {
 		return &imap.Error{Type: imap.StatusResponseTypeNo, Text: "The mailbox is read-only"}
@@ -137,7 +142,11 @@ func (c *copying) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	if err := w.WriteCopyData(data); err != nil {
 		return err
 	}
-	deleted := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
+	deleted := &imap.StoreFlags{
+		Op:     imap.StoreFlagsAdd,
+		Silent: true,
+		Flags:  []imap.Flag{imap.FlagDeleted},
+	}
 	if err := c.SessionIMAP4rev2.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
 		return err
 	}

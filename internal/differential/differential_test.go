@@ -16,11 +16,13 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// FuzzConversation holds the same conversation with a stack around an imapmemserver and with a server that has no stack, which says the same,
-// byte for byte, but for what the stack promises to change: that server keeps the promise by itself.
+// FuzzConversation holds the same conversation with a stack around an imapmemserver and with a
+// server that has no stack, which says the same, byte for byte, but for what the stack promises to
+// change: that server keeps the promise by itself.
 //
-// Goroutines take another path each time, which the fuzzer holds for news, and tries to reproduce with less for a minute, unless it is told
-// to go on: go test -run '^$' -fuzz FuzzConversation -fuzztime 10m -fuzzminimizetime 5x ./internal/differential
+// Goroutines take another path each time, which the fuzzer holds for news, and tries to reproduce
+// with less for a minute, unless it is told to go on: go test -run '^$' -fuzz FuzzConversation
+// -fuzztime 10m -fuzzminimizetime 5x ./internal/differential
 func FuzzConversation(f *testing.F) {
 	names := stack.Names()
 	for name := range promises {

@@ -1,6 +1,7 @@
 package differential_test
 
-// Commands of every kind that go-imap knows; %x is replaced by one of the words below, as [words.expand] has it.
+// Commands of every kind that go-imap knows; %x is replaced by one of the words below, as
+// [words.expand] has it.
 var commands = []string{
 	"NOOP", "CHECK", "CAPABILITY", "NAMESPACE", "STARTTLS", "UNAUTHENTICATE", "LOGOUT", "ENABLE %e",
 	"LOGIN %u %w", "AUTHENTICATE %l",
@@ -17,30 +18,49 @@ var commands = []string{
 
 var phrases = map[byte][]string{
 	'e': {"IMAP4rev2", "UTF8=ACCEPT", "CONDSTORE", "IMAP4rev2 UTF8=ACCEPT", "()"},
-	'u': {"karen", "bob", "KAREN", "nobody", `"kar\"en"`, "{5}\r\nkaren", "{5+}\r\nkaren", "{3-}\r\nbob"},
+	'u': {
+		"karen", "bob", "KAREN", "nobody", `"kar\"en"`, "{5}\r\nkaren", "{5+}\r\nkaren", "{3-}\r\nbob",
+	},
 	'w': {"pass", "wrong", "{4}\r\npass", `"pass"`, "{5000+}\r\npass", ""},
 	'l': {
 		"PLAIN AGthcmVuAHBhc3M=", "PLAIN\r\nAGthcmVuAHBhc3M=", "PLAIN\r\n*", "PLAIN AGthcmVuAHdyb25n", "PLAIN\r\nAGJvYgBwYXNz",
 		"PLAIN Ym9iAGthcmVuAHBhc3M=", "PLAIN !", "PLAIN =", "PLAIN AA==", "LOGIN", "XOAUTH2 AA==", "",
 	},
-	's': {"MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT", "APPENDLIMIT", "HIGHESTMODSEQ", ""},
+	's': {
+		"MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "RECENT", "APPENDLIMIT",
+		"HIGHESTMODSEQ", "",
+	},
 	'r': {`""`, `""`, "Work", "Work/", "#users/", "INBOX", "/", "%m", "Wo", "{4}\r\nWork"},
 	'p': {
 		"*", "%", "W*", "%/%", "#users/%", "/Work*", `""`, "Work", "*%", "%*%*%*%", "*a*b*c*d*", "*o*k*2*", "%%%", "i*", "INBOX", "%m",
 		"{1}\r\n%", "{1+}\r\n*", "#users/bob", "Work/%", "W&", "Q1",
 	},
-	'o': {"SUBSCRIBED", "SPECIAL-USE", "SUBSCRIBED RECURSIVEMATCH", "RECURSIVEMATCH", "REMOTE", "", "BOGUS", "SPECIAL-USE SUBSCRIBED RECURSIVEMATCH"},
-	'v': {"SUBSCRIBED", "CHILDREN", "STATUS (MESSAGES UIDNEXT)", "SPECIAL-USE", "STATUS (%s %s)", "BOGUS", ""},
-	'f': {`(\Seen)`, `(\Deleted)`, `(\Deleted \Flagged kw)`, "()", `\Answered`, `($Forwarded a-b)`, `(\Seen \SEEN)`, `(kw "q")`, "x(", `(\Bogus)`, `(\Recent)`, `(\*)`},
+	'o': {
+		"SUBSCRIBED", "SPECIAL-USE", "SUBSCRIBED RECURSIVEMATCH", "RECURSIVEMATCH", "REMOTE", "", "BOGUS",
+		"SPECIAL-USE SUBSCRIBED RECURSIVEMATCH",
+	},
+	'v': {
+		"SUBSCRIBED", "CHILDREN", "STATUS (MESSAGES UIDNEXT)", "SPECIAL-USE", "STATUS (%s %s)", "BOGUS",
+		"",
+	},
+	'f': {
+		`(\Seen)`, `(\Deleted)`, `(\Deleted \Flagged kw)`, "()", `\Answered`, `($Forwarded a-b)`,
+		`(\Seen \SEEN)`, `(kw "q")`, "x(", `(\Bogus)`, `(\Recent)`, `(\*)`,
+	},
 	'd': {"", "", `"17-Jul-1996 02:44:25 -0700" `, `" 1-Jan-2030 00:00:00 +0000" `, `"yesterday" `},
-	'n': {"1", "1:*", "*", "2:3", "1,3", "3:1", "*:1", "$", "0", "4294967295", "1:4294967295", "99", "", "x", "1:2:3", "2,", "2"},
+	'n': {
+		"1", "1:*", "*", "2:3", "1,3", "3:1", "*:1", "$", "0", "4294967295", "1:4294967295", "99", "",
+		"x", "1:2:3", "2,", "2",
+	},
 	'i': {
 		"FLAGS", "(FLAGS UID)", "ALL", "FAST", "FULL", "BODY[]", "BODY.PEEK[]", "BODY[HEADER]", "BODY.PEEK[HEADER.FIELDS (Subject From)]",
 		"BODY.PEEK[HEADER.FIELDS.NOT (Subject)]", "BODY[TEXT]<0.5>", "BODY.PEEK[1]", "BODY.PEEK[1.MIME]", "BODYSTRUCTURE", "BODY", "ENVELOPE",
 		"INTERNALDATE", "RFC822", "RFC822.HEADER", "RFC822.TEXT", "RFC822.SIZE", "BINARY.PEEK[1]", "BINARY.SIZE[1]", "(BODY[] FLAGS)", "MODSEQ",
 		"(FLAGS", "()", "BODY.PEEK[99]", "BODY.PEEK[]<4.1000>", "(INTERNALDATE RFC822.SIZE FLAGS)",
 	},
-	'a': {"+FLAGS", "-FLAGS", "FLAGS", "+FLAGS.SILENT", "-FLAGS.SILENT", "FLAGS.SILENT", "+X", "flags"},
+	'a': {
+		"+FLAGS", "-FLAGS", "FLAGS", "+FLAGS.SILENT", "-FLAGS.SILENT", "FLAGS.SILENT", "+X", "flags",
+	},
 	'k': {
 		"ALL", "SEEN", "UNSEEN", "DELETED", "NEW", "OLD", "RECENT", "%n", "UID %n", "KEYWORD kw", "UNKEYWORD $Label", "FROM karen", "SUBJECT {1}\r\na",
 		"TEXT {5+}\r\nHello", `BODY "text"`, "HEADER X-None \"\"", "SINCE 1-Jan-2000", "BEFORE 1-Jan-2000", "ON 17-Jul-1996", "SENTON 7-Feb-1994",
@@ -66,4 +86,11 @@ var messages = []string{
 }
 
 // oddMessages have another size than FETCH delivers.
-var oddMessages = []string{"no header", "", "Subject: x\n\nonly LF\n", "\r\n\r\n", "\x00\xff\r\r\n", "A: b"}
+var oddMessages = []string{
+	"no header",
+	"",
+	"Subject: x\n\nonly LF\n",
+	"\r\n\r\n",
+	"\x00\xff\r\r\n",
+	"A: b",
+}

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// note records what a client has heard. Where the server is to have no IDLE, what the reference says about it becomes what the other
-// has to say; it comes last, because only a server that has IDLE answers after the news.
+// note records what a client has heard. Where the server is to have no IDLE, what the reference
+// says about it becomes what the other has to say; it comes last, because only a server that has
+// IDLE answers after the news.
 func (t *talk) note(i int, c *client, heard []string) {
 	var last []string
 	for _, response := range heard {
@@ -40,5 +41,7 @@ func withoutIdle(response string, rev2 bool) string {
 		answer = "$1 NO [CANNOT] IDLE is switched off on this server\r\n"
 	}
 	response = idleAnswer.ReplaceAllString(response, answer)
-	return capabilities.ReplaceAllStringFunc(response, func(list string) string { return strings.Replace(list, " IDLE", "", 1) })
+	return capabilities.ReplaceAllStringFunc(
+		response, func(list string) string { return strings.Replace(list, " IDLE", "", 1) },
+	)
 }

@@ -75,7 +75,12 @@ func (w *world) reference(p promise) imaptest.NewSessionFunc {
 			session = &copying{SessionIMAP4rev2: session, all: w.bodies, reset: p.copies == reset}
 		}
 		if p.virtual != noVirtual {
-			session = &virtual{SessionIMAP4rev2: session, conn: conn, trees: w.trees, selectable: p.virtual == selectable}
+			session = &virtual{
+				SessionIMAP4rev2: session,
+				conn:             conn,
+				trees:            w.trees,
+				selectable:       p.virtual == selectable,
+			}
 		}
 		if p.limited {
 			session = &limited{SessionIMAP4rev2: session, conn: conn}
@@ -84,7 +89,8 @@ func (w *world) reference(p promise) imaptest.NewSessionFunc {
 	}
 }
 
-// limited has the two refusals that a conversation can run into without many connections or large searches.
+// limited has the two refusals that a conversation can run into without many connections or large
+// searches.
 type limited struct {
 	imapserver.SessionIMAP4rev2
 	conn   *imapserver.Conn
@@ -93,7 +99,11 @@ type limited struct {
 
 func (l *limited) Login(username, password string) error {
 	if l.failed >= 3 {
-		return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeLimit, Text: "Too many failed login attempts"}
+		return &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeLimit,
+			Text: "Too many failed login attempts",
+		}
 	}
 	err := l.SessionIMAP4rev2.Login(username, password)
 	if err == nil {
@@ -105,12 +115,18 @@ func (l *limited) Login(username, password string) error {
 	return err
 }
 
-func (l *limited) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (l *limited) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	for _, pattern := range patterns {
 		isWildcard := func(r rune) bool { return r == '*' || r == '%' }
 		runs := len(strings.FieldsFunc("."+pattern+".", func(r rune) bool { return !isWildcard(r) }))
 		if runs > 3 {
-			return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeLimit, Text: "Too many wildcards in a mailbox pattern"}
+			return &imap.Error{
+				Type: imap.StatusResponseTypeNo,
+				Code: imap.ResponseCodeLimit,
+				Text: "Too many wildcards in a mailbox pattern",
+			}
 		}
 	}
 	return l.SessionIMAP4rev2.List(w, ref, patterns, options)

@@ -53,8 +53,8 @@ func (t *talk) step(o *op) {
 	t.say(o.client, o.text)
 }
 
-// ask makes sure that there is no more news when an IDLE begins: of that go-imap tells only when it ends. A client that has not ended the
-// command before begins anew.
+// ask makes sure that there is no more news when an IDLE begins: of that go-imap tells only when it
+// ends. A client that has not ended the command before begins anew.
 func (t *talk) ask(i int) {
 	from := len(t.record)
 	t.say(i, "ask NOOP\r\n")
@@ -76,7 +76,8 @@ func (t *talk) connect(i int) {
 	t.tell()
 }
 
-// login logs the client in if it is not, on a new connection if something that it has begun swallows the LOGIN.
+// login logs the client in if it is not, on a new connection if something that it has begun
+// swallows the LOGIN.
 func (t *talk) login(i int) {
 	for range 2 {
 		if c := t.clients[i]; c != nil && c.loggedIn {
@@ -135,8 +136,8 @@ func (t *talk) say(i int, text string) {
 	t.listen()
 }
 
-// listen waits until everybody has nothing more to say: for longer than a poll takes to come, if someone idles. No client waits so long that has
-// not logged in, or it would be thrown out.
+// listen waits until everybody has nothing more to say: for longer than a poll takes to come, if
+// someone idles. No client waits so long that has not logged in, or it would be thrown out.
 func (t *talk) listen() {
 	synctest.Wait()
 	t.hear(false)
@@ -155,9 +156,12 @@ func (t *talk) listen() {
 	t.tell()
 }
 
-var loggedIn = regexp.MustCompile(`^\S+ OK \[CAPABILITY [^]]*\] (Logged in|PLAIN authentication successful)`)
+var loggedIn = regexp.MustCompile(
+	`^\S+ OK \[CAPABILITY [^]]*\] (Logged in|PLAIN authentication successful)`,
+)
 
-// hear takes what has come. Outside of IDLE nothing comes late but what the reference says late too.
+// hear takes what has come. Outside of IDLE nothing comes late but what the reference says late
+// too.
 func (t *talk) hear(late bool) {
 	for _, c := range t.clients {
 		if c == nil {
@@ -170,7 +174,8 @@ func (t *talk) hear(late bool) {
 		for _, response := range heard {
 			c.loggedIn = c.loggedIn || loggedIn.MatchString(response)
 			c.idling = c.idling || c.idle != nil && response == "+ idling\r\n"
-			c.rev2 = c.rev2 || strings.HasPrefix(response, "* ENABLED ") && strings.Contains(response, " IMAP4rev2")
+			c.rev2 = c.rev2 ||
+				strings.HasPrefix(response, "* ENABLED ") && strings.Contains(response, " IMAP4rev2")
 		}
 		c.held = append(c.held, heard...)
 		if closed && !slices.Contains(c.held, "closed") {
@@ -179,7 +184,8 @@ func (t *talk) hear(late bool) {
 	}
 }
 
-// tell records what was heard since the last time, but that in an IDLE of which a server without IDLE tells afterwards only when it has ended.
+// tell records what was heard since the last time, but that in an IDLE of which a server without
+// IDLE tells afterwards only when it has ended.
 func (t *talk) tell() {
 	for i, c := range t.clients {
 		if c == nil {
@@ -205,8 +211,12 @@ func (t *talk) dump(user string) {
 	var look strings.Builder
 	for _, line := range t.record[from:] {
 		if m := listed.FindStringSubmatch(line); m != nil {
-			fmt.Fprintf(&look, "s STATUS %[1]s (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE)\r\ne EXAMINE %[1]s\r\n"+
-				"f FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\r\n", m[1])
+			fmt.Fprintf(
+				&look,
+				"s STATUS %[1]s (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE)\r\ne EXAMINE %[1]s\r\n"+
+					"f FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])\r\n",
+				m[1],
+			)
 		}
 	}
 	t.say(0, look.String())

@@ -37,7 +37,9 @@ func (v *virtual) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 	return v.SessionIMAP4rev2.Expunge(w, uids)
 }
 
-func (v *virtual) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func (v *virtual) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	switch {
 	case !v.opened:
 		return v.SessionIMAP4rev2.Search(kind, criteria, options)
@@ -48,14 +50,18 @@ func (v *virtual) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	}
 }
 
-func (v *virtual) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (v *virtual) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	if v.opened {
 		return nil
 	}
 	return v.SessionIMAP4rev2.Fetch(w, numSet, options)
 }
 
-func (v *virtual) Store(w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions) error {
+func (v *virtual) Store(
+	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
+) error {
 	if v.opened {
 		return nil
 	}

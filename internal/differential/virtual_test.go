@@ -19,7 +19,8 @@ const (
 	noSelect
 )
 
-// virtual has the virtual folders of its user's tree, which it keeps itself and never asks the backend for.
+// virtual has the virtual folders of its user's tree, which it keeps itself and never asks the
+// backend for.
 type virtual struct {
 	imapserver.SessionIMAP4rev2
 	conn       *imapserver.Conn
@@ -30,8 +31,16 @@ type virtual struct {
 }
 
 var (
-	errOnlyHolds = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "This folder only holds other folders"}
-	errIsThere   = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeAlreadyExists, Text: "This folder exists already, to hold other folders"}
+	errOnlyHolds = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeCannot,
+		Text: "This folder only holds other folders",
+	}
+	errIsThere = &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeAlreadyExists,
+		Text: "This folder exists already, to hold other folders",
+	}
 )
 
 func (v *virtual) Login(username, password string) error {
@@ -42,12 +51,16 @@ func (v *virtual) Login(username, password string) error {
 	return err
 }
 
-func (v *virtual) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
+func (v *virtual) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
 	if len(patterns) == 0 {
 		return v.SessionIMAP4rev2.List(w, ref, patterns, options)
 	}
 	matches := func(name string) bool {
-		return slices.ContainsFunc(patterns, func(p string) bool { return imapserver.MatchList(name, '/', ref, p) })
+		return slices.ContainsFunc(
+			patterns, func(p string) bool { return imapserver.MatchList(name, '/', ref, p) },
+		)
 	}
 	subscribed := v.tree.parents(true)
 	if options.SelectSpecialUse {
@@ -55,7 +68,8 @@ func (v *virtual) List(w *imapserver.ListWriter, ref string, patterns []string, 
 	}
 	absent := v.tree.virtual()
 	maps.DeleteFunc(absent, func(name string, _ bool) bool {
-		return !matches(name) || options.SelectSubscribed && !subscribed[name] || options.SelectSpecialUse && !options.SelectRecursiveMatch
+		return !matches(name) || options.SelectSubscribed && !subscribed[name] ||
+			options.SelectSpecialUse && !options.SelectRecursiveMatch
 	})
 	write := func(name string) error {
 		delete(absent, name)
@@ -72,7 +86,8 @@ func (v *virtual) List(w *imapserver.ListWriter, ref string, patterns []string, 
 		return w.WriteList(data)
 	}
 	for _, name := range v.tree.names() {
-		if !matches(name) || options.SelectSubscribed && !v.tree.subscribed(name) || options.SelectSpecialUse {
+		if !matches(name) || options.SelectSubscribed && !v.tree.subscribed(name) ||
+			options.SelectSpecialUse {
 			continue
 		}
 		for _, parent := range parents(name) {
@@ -110,7 +125,9 @@ func (v *virtual) attrs(extended bool, options *imap.ListOptions) []imap.Mailbox
 	case !extended && !rev2 && *options == plain:
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	case !extended && !rev2 && *options == lsub:
-		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
+		return []imap.MailboxAttr{
+			imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren,
+		}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
 	}
@@ -128,9 +145,17 @@ func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.Select
 		return v.SessionIMAP4rev2.Select(name, options)
 	}
 	v.opened = true
-	data := &imap.SelectData{UIDNext: 1, UIDValidity: 1, Flags: []imap.Flag{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`}}
+	data := &imap.SelectData{
+		UIDNext:     1,
+		UIDValidity: 1,
+		Flags:       []imap.Flag{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`},
+	}
 	if v.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
-		data.List = &imap.ListData{Mailbox: name, Delim: '/', Attrs: []imap.MailboxAttr{imap.MailboxAttrHasChildren}}
+		data.List = &imap.ListData{
+			Mailbox: name,
+			Delim:   '/',
+			Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasChildren},
+		}
 	}
 	return data, nil
 }
@@ -147,7 +172,9 @@ func (v *virtual) Create(name string, options *imap.CreateOptions) error {
 	if v.tree.virtual()[name] {
 		return errIsThere
 	}
-	return v.tree.change(v.SessionIMAP4rev2.Create(name, options), func(m map[string]bool) { m[name] = false })
+	return v.tree.change(
+		v.SessionIMAP4rev2.Create(name, options), func(m map[string]bool) { m[name] = false },
+	)
 }
 
 func (v *virtual) Delete(name string) error {
@@ -187,7 +214,8 @@ func (v *virtual) subscribe(name string, yes bool, do func(string) error) error 
 	return v.tree.change(do(name), func(m map[string]bool) { m[name] = yes })
 }
 
-// into is for commands that put messages into a mailbox. imapmemserver has no virtual folder, so it has answered with an error there.
+// into is for commands that put messages into a mailbox. imapmemserver has no virtual folder, so it
+// has answered with an error there.
 func (v *virtual) into(dest string, err error) error {
 	var answer *imap.Error
 	if errors.As(err, &answer) && v.tree.virtual()[dest] && answer.Code == imap.ResponseCodeTryCreate {
@@ -196,7 +224,9 @@ func (v *virtual) into(dest string, err error) error {
 	return err
 }
 
-func (v *virtual) Append(dest string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+func (v *virtual) Append(
+	dest string, r imap.LiteralReader, options *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	data, err := v.SessionIMAP4rev2.Append(dest, r, options)
 	return data, v.into(dest, err)
 }

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// words makes commands of bytes, each of which is a choice. When there are none left it takes the first of everything.
+// words makes commands of bytes, each of which is a choice. When there are none left it takes the
+// first of everything.
 type words struct {
 	rest   []byte
 	copier bool
@@ -33,7 +34,8 @@ func (w *words) command(tag string) string {
 	return text
 }
 
-// loneCRs counts the CRs that no LF follows. A server without IDLE passes them on as another character: none comes outside of a literal.
+// loneCRs counts the CRs that no LF follows. A server without IDLE passes them on as another
+// character: none comes outside of a literal.
 func loneCRs(text string) int { return strings.Count(text, "\r") - strings.Count(text, "\r\n") }
 
 // spoil makes a mistake, now and then.

@@ -24,7 +24,8 @@ func (n Names[T]) Text(value T) string {
 // Has tells whether the value has a name.
 func (n Names[T]) Has(value T) bool { return value >= 0 && int(value) < len(n.List) }
 
-// Parse sets value to the one that has the name. The error names the text and all that would be right; value is unchanged then.
+// Parse sets value to the one that has the name. The error names the text and all that would be
+// right; value is unchanged then.
 func (n Names[T]) Parse(text []byte, value *T) error {
 	for v, name := range n.List {
 		if name == string(text) {

@@ -26,6 +26,8 @@ func TestParse(t *testing.T) {
 	for _, text := range []string{"", "Green", "blue", "green "} {
 		assert.Error(t, names.Parse([]byte(text), &c))
 	}
-	assert.EqualError(t, names.Parse([]byte("b\r\n"), &c), `paint: Colour "b\r\n" is none of red, green`)
+	assert.EqualError(
+		t, names.Parse([]byte("b\r\n"), &c), `paint: Colour "b\r\n" is none of red, green`,
+	)
 	assert.Equal(t, colour(1), c)
 }

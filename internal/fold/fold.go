@@ -1,4 +1,5 @@
-// Package fold makes one string of all those that differ only in how they are written, for whoever counts or compares by them.
+// Package fold makes one string of all those that differ only in how they are written, for whoever
+// counts or compares by them.
 package fold
 
 import (
@@ -7,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Username returns the same string for all names that differ only in case, in the width of ASCII characters or in space around them.
+// Username returns the same string for all names that differ only in case, in the width of ASCII
+// characters or in space around them.
 func Username(name string) string {
 	name = strings.TrimSpace(name)
 	if !utf8.ValidString(name) {
@@ -28,8 +30,8 @@ func ASCII(s string) string {
 	return string(folded)
 }
 
-// foldRune returns one rune for all those that are equal under Unicode simple case folding: of "K", "k" and the Kelvin sign, "k", and the
-// same for a full-width one (RFC 8265 section 3.3.2).
+// foldRune returns one rune for all those that are equal under Unicode simple case folding: of "K",
+// "k" and the Kelvin sign, "k", and the same for a full-width one (RFC 8265 section 3.3.2).
 func foldRune(r rune) rune {
 	if '\uff01' <= r && r <= '\uff5e' {
 		r -= '\uff01' - '!'

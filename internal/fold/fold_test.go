@@ -12,7 +12,10 @@ import (
 
 func TestNamesInNoUTF8(t *testing.T) {
 	assert.Equal(t, fold.Username(" R\xe9NE\t"), fold.Username("r\xe9ne"))
-	assert.NotEqual(t, fold.Username("R\xc9NE"), fold.Username("r\xe9ne"), "what bytes beyond ASCII mean is not known")
+	assert.NotEqual(
+		t, fold.Username("R\xc9NE"), fold.Username("r\xe9ne"),
+		"what bytes beyond ASCII mean is not known",
+	)
 	assert.Equal(t, "a\xffz[@{", fold.ASCII("A\xffZ[@{"))
 }
 
@@ -36,7 +39,9 @@ func FuzzUsername(f *testing.F) {
 		if !utf8.ValidString(a) || !utf8.ValidString(b) {
 			return
 		}
-		same := strings.EqualFold(narrow.Replace(strings.TrimSpace(a)), narrow.Replace(strings.TrimSpace(b)))
+		same := strings.EqualFold(
+			narrow.Replace(strings.TrimSpace(a)), narrow.Replace(strings.TrimSpace(b)),
+		)
 		if (fold.Username(a) == fold.Username(b)) != same {
 			t.Errorf("%q is %q, %q is %q", a, fold.Username(a), b, fold.Username(b))
 		}

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Conn is a client that sends and reads lines, and nothing more than it is told to. When something cannot be read or written the test
-// fails but goes on, so that it can be used from any goroutine.
+// Conn is a client that sends and reads lines, and nothing more than it is told to. When something
+// cannot be read or written the test fails but goes on, so that it can be used from any goroutine.
 type Conn struct {
 	net.Conn
 	t      testing.TB
@@ -31,7 +31,8 @@ func (c *Conn) Send(lines ...string) {
 	}
 }
 
-// Line reads one line and returns it without its CRLF. A literal at its end is read too, with the rest of the response.
+// Line reads one line and returns it without its CRLF. A literal at its end is read too, with the
+// rest of the response.
 func (c *Conn) Line() string {
 	c.t.Helper()
 	line, err := c.line()
@@ -66,7 +67,8 @@ func literal(line string) (int, bool) {
 	return size, err == nil && size >= 0
 }
 
-// Cmd sends a command and returns the lines of its answer, up to the one with its tag, or to the end of the connection.
+// Cmd sends a command and returns the lines of its answer, up to the one with its tag, or to the
+// end of the connection.
 func (c *Conn) Cmd(command string) []string {
 	c.t.Helper()
 	c.Send(command)

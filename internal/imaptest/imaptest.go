@@ -1,5 +1,6 @@
-// Package imaptest runs a real go-imap server for tests, on connections in memory that work inside a [testing/synctest] bubble, and
-// speaks to it line by line, as a client that does not follow the rules would.
+// Package imaptest runs a real go-imap server for tests, on connections in memory that work inside
+// a [testing/synctest] bubble, and speaks to it line by line, as a client that does not follow the
+// rules would.
 package imaptest
 
 import (
@@ -32,8 +33,8 @@ type Server struct {
 	served   chan struct{}
 }
 
-// NewServer starts a server with the options, which are those of go-imap; without a Logger its messages are kept for [Server.Log].
-// The server is closed when the test ends.
+// NewServer starts a server with the options, which are those of go-imap; without a Logger its
+// messages are kept for [Server.Log]. The server is closed when the test ends.
 func NewServer(t testing.TB, options *imapserver.Options) *Server {
 	s := &Server{t: t, listener: newListener(), served: make(chan struct{})}
 	withLog := *options
@@ -49,7 +50,8 @@ func NewServer(t testing.TB, options *imapserver.Options) *Server {
 	return s
 }
 
-// Serve starts a server that lets clients log in without TLS, with the capabilities of [imapmemserver].
+// Serve starts a server that lets clients log in without TLS, with the capabilities of
+// [imapmemserver].
 func Serve(t testing.TB, newSession NewSessionFunc) *Server {
 	return NewServer(t, &imapserver.Options{
 		NewSession:   newSession,
@@ -70,8 +72,8 @@ func (s *Server) Close() {
 // Log returns what the server has logged: panics of sessions among it.
 func (s *Server) Log() string { return s.log.String() }
 
-// DialFrom connects from an address such as "192.0.2.1" or "2001:db8::1". The empty address stands for a connection without IP
-// addresses, such as a Unix socket's.
+// DialFrom connects from an address such as "192.0.2.1" or "2001:db8::1". The empty address stands
+// for a connection without IP addresses, such as a Unix socket's.
 func (s *Server) DialFrom(address string) net.Conn {
 	conn, err := s.listener.dial(address)
 	if err != nil {
@@ -109,7 +111,8 @@ func MemoryCaps() imap.CapSet {
 	return imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}}
 }
 
-// Memory returns the NewSession function of an [imapmemserver] with these users, whose password is "pass" and who have an INBOX each.
+// Memory returns the NewSession function of an [imapmemserver] with these users, whose password is
+// "pass" and who have an INBOX each.
 func Memory(users ...*imapmemserver.User) NewSessionFunc {
 	server := imapmemserver.New()
 	for _, user := range users {
@@ -120,7 +123,8 @@ func Memory(users ...*imapmemserver.User) NewSessionFunc {
 	}
 }
 
-// User returns a user of an [imapmemserver], with the password "pass" and the given mailboxes besides INBOX.
+// User returns a user of an [imapmemserver], with the password "pass" and the given mailboxes
+// besides INBOX.
 func User(name string, mailboxes ...string) *imapmemserver.User {
 	user := imapmemserver.NewUser(name, "pass")
 	for _, mailbox := range append([]string{"INBOX"}, mailboxes...) {
@@ -151,7 +155,13 @@ func (l *listener) dial(address string) (net.Conn, error) {
 		if ip == nil {
 			return nil, errors.New("not an IP address: " + address)
 		}
-		from, to = &net.TCPAddr{IP: ip, Port: 50000}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 143), Port: 143}
+		from, to = &net.TCPAddr{
+			IP:   ip,
+			Port: 50000,
+		}, &net.TCPAddr{
+			IP:   net.IPv4(192, 0, 2, 143),
+			Port: 143,
+		}
 	}
 	client, server := memconn.Pipe(from, to)
 	select {

@@ -28,7 +28,8 @@ type Full interface {
 	imapserver.SessionAppendLimit
 }
 
-// The method sets, without the Session that each of imapserver's has inside: two of those in one struct are ambiguous.
+// The method sets, without the Session that each of imapserver's has inside: two of those in one
+// struct are ambiguous.
 type (
 	namespace interface {
 		Namespace() (*imap.NamespaceData, error)
@@ -48,8 +49,8 @@ type (
 	}
 )
 
-// Restrict returns the session with the optional interfaces in the set, and no others. The structs are written out, so that no test leans
-// on the generated ones that it is about.
+// Restrict returns the session with the optional interfaces in the set, and no others. The structs
+// are written out, so that no test leans on the generated ones that it is about.
 func Restrict(full Full, set Optional) imapserver.Session {
 	session := imapserver.Session(full)
 	switch set {

@@ -7,8 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Stub is a session without optional interfaces that accepts every login and in which every mailbox exists and is empty. Tests embed
-// it and override what they are about.
+// Stub is a session without optional interfaces that accepts every login and in which every mailbox
+// exists and is empty. Tests embed it and override what they are about.
 type Stub struct{}
 
 var _ imapserver.Session = Stub{}
@@ -34,7 +34,9 @@ func (Stub) Status(mailbox string, _ *imap.StatusOptions) (*imap.StatusData, err
 	return &imap.StatusData{Mailbox: mailbox}, nil
 }
 
-func (Stub) Append(_ string, r imap.LiteralReader, _ *imap.AppendOptions) (*imap.AppendData, error) {
+func (Stub) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
@@ -45,7 +47,9 @@ func (Stub) Idle(_ *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return nil
 }
 
-func (Stub) Search(kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+func (Stub) Search(
+	kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	if kind == imapserver.NumKindUID {
 		return &imap.SearchData{All: imap.UIDSet{}}, nil
 	}
@@ -54,7 +58,9 @@ func (Stub) Search(kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.Sear
 
 func (Stub) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) error { return nil }
 
-func (Stub) Store(*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions) error {
+func (Stub) Store(
+	*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions,
+) error {
 	return nil
 }
 

@@ -19,8 +19,10 @@ var serverCertificate = sync.OnceValue(func() tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		DNSNames:     []string{"imap.example"},
-		NotBefore:    time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), // a synctest bubble lives in the year 2000
-		NotAfter:     time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotBefore: time.Date(
+			1990, 1, 1, 0, 0, 0, 0, time.UTC,
+		), // a synctest bubble lives in the year 2000
+		NotAfter: time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

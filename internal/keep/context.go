@@ -7,19 +7,28 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// FetchContext and SearchContext are what a backend can offer whose commands can be stopped; package limits documents them. Every wrapper
-// that overrides Fetch or Search has the method too, and passes the context on.
+// FetchContext and SearchContext are what a backend can offer whose commands can be stopped;
+// package limits documents them. Every wrapper that overrides Fetch or Search has the method too,
+// and passes the context on.
 type (
 	FetchContext interface {
-		FetchContext(ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error
+		FetchContext(
+			ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+		) error
 	}
 	SearchContext interface {
-		SearchContext(ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error)
+		SearchContext(
+			ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+			options *imap.SearchOptions,
+		) (*imap.SearchData, error)
 	}
 )
 
 // Fetch runs the session's FETCH, with the context if the session takes one.
-func Fetch(ctx context.Context, session imapserver.Session, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func Fetch(
+	ctx context.Context, session imapserver.Session, w *imapserver.FetchWriter, numSet imap.NumSet,
+	options *imap.FetchOptions,
+) error {
 	if inner, ok := As[FetchContext](session); ok {
 		return inner.FetchContext(ctx, w, numSet, options)
 	}
@@ -27,7 +36,10 @@ func Fetch(ctx context.Context, session imapserver.Session, w *imapserver.FetchW
 }
 
 // Search runs the session's SEARCH, with the context if the session takes one.
-func Search(ctx context.Context, session imapserver.Session, kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
+func Search(
+	ctx context.Context, session imapserver.Session, kind imapserver.NumKind,
+	criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	if inner, ok := As[SearchContext](session); ok {
 		return inner.SearchContext(ctx, kind, criteria, options)
 	}

@@ -20,12 +20,16 @@ type stoppable struct {
 	got *any
 }
 
-func (s stoppable) FetchContext(ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions) error {
+func (s stoppable) FetchContext(
+	ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions,
+) error {
 	*s.got = ctx.Value(contextKey{})
 	return nil
 }
 
-func (s stoppable) SearchContext(ctx context.Context, _ imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+func (s stoppable) SearchContext(
+	ctx context.Context, _ imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	*s.got = ctx.Value(contextKey{})
 	return nil, nil
 }
@@ -41,7 +45,9 @@ func (p plain) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) e
 	return nil
 }
 
-func (p plain) Search(imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions) (*imap.SearchData, error) {
+func (p plain) Search(
+	imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	*p.got = "plain"
 	return nil, nil
 }

@@ -43,7 +43,10 @@ func combine(w wrapped, o optional) imapserver.Session {
 			fmt.Fprint(&out, "return w\n")
 			continue
 		}
-		fmt.Fprintf(&out, "return struct {\nwrapped\n%s\n}{w, %s}\n", strings.Join(names, "\n"), strings.Join(values, ", "))
+		fmt.Fprintf(
+			&out, "return struct {\nwrapped\n%s\n}{w, %s}\n", strings.Join(names, "\n"),
+			strings.Join(values, ", "),
+		)
 	}
 	fmt.Fprint(&out, "}\npanic(\"unreachable\")\n}\n")
 

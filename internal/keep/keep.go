@@ -1,8 +1,10 @@
-// Package keep gives a wrapped IMAP session exactly the optional interfaces of the session it wraps.
+// Package keep gives a wrapped IMAP session exactly the optional interfaces of the session it
+// wraps.
 //
-// A struct that embeds [imapserver.Session] hides [imapserver.SessionNamespace], [imapserver.SessionMove],
-// [imapserver.SessionSASL], [imapserver.SessionUnauthenticate] and [imapserver.SessionAppendLimit] of what it embeds. The server asks
-// for them by type assertion: a missing one makes it panic or leaves a command out, and one too many changes what it advertises.
+// A struct that embeds [imapserver.Session] hides [imapserver.SessionNamespace],
+// [imapserver.SessionMove], [imapserver.SessionSASL], [imapserver.SessionUnauthenticate] and
+// [imapserver.SessionAppendLimit] of what it embeds. The server asks for them by type assertion: a
+// missing one makes it panic or leaves a command out, and one too many changes what it advertises.
 package keep
 
 import (
@@ -13,8 +15,8 @@ import (
 
 //go:generate go run generate.go
 
-// The method sets of the optional interfaces, without the Session that each of imapserver's has inside: two of those in one struct
-// are ambiguous.
+// The method sets of the optional interfaces, without the Session that each of imapserver's has
+// inside: two of those in one struct are ambiguous.
 type (
 	namespace interface {
 		Namespace() (*imap.NamespaceData, error)
@@ -34,13 +36,15 @@ type (
 	}
 )
 
-// Optional returns a session with the methods of outer and exactly the optional interfaces of inner: one that both have is outer's,
-// one that only inner has is inner's, and one that only outer has is hidden. Outer is the wrapper of inner.
+// Optional returns a session with the methods of outer and exactly the optional interfaces of
+// inner: one that both have is outer's, one that only inner has is inner's, and one that only outer
+// has is hidden. Outer is the wrapper of inner.
 func Optional(outer, inner imapserver.Session) imapserver.Session {
 	return combine(wrapped{Session: outer, inner: inner}, choose(outer, inner))
 }
 
-// Backend returns the session at the bottom of any number of wrappers that [Optional] made, or session itself.
+// Backend returns the session at the bottom of any number of wrappers that [Optional] made, or
+// session itself.
 func Backend(session imapserver.Session) imapserver.Session {
 	for {
 		wrapper, ok := session.(layered)
@@ -64,7 +68,8 @@ type layered interface {
 
 func (w wrapped) layers() (outer, inner imapserver.Session) { return w.Session, w.inner }
 
-// optional holds for each optional interface the session that answers for it, nil where there is none.
+// optional holds for each optional interface the session that answers for it, nil where there is
+// none.
 type optional struct {
 	namespace
 	move
@@ -94,8 +99,9 @@ func pick[T any](outer, inner imapserver.Session) T {
 	return inner.(T)
 }
 
-// As returns the outermost T among session and the sessions it wraps. It looks at those wrapped with [Optional] only, so T must be something
-// that every wrapper implements that overrides what T stands for: then what lies below such a wrapper is never reached around it.
+// As returns the outermost T among session and the sessions it wraps. It looks at those wrapped
+// with [Optional] only, so T must be something that every wrapper implements that overrides what T
+// stands for: then what lies below such a wrapper is never reached around it.
 func As[T any](session imapserver.Session) (T, bool) {
 	for {
 		if t, ok := session.(T); ok {

@@ -1,8 +1,8 @@
 // Package memconn is a buffered, full-duplex connection in memory.
 //
-// Unlike [net.Pipe] it has room for bytes that nobody has read yet, as a socket has, so that a client can pipeline commands and a
-// server can write a response in several pieces without a goroutine switch for each. It uses nothing that [testing/synctest] cannot
-// wait for.
+// Unlike [net.Pipe] it has room for bytes that nobody has read yet, as a socket has, so that a
+// client can pipeline commands and a server can write a response in several pieces without a
+// goroutine switch for each. It uses nothing that [testing/synctest] cannot wait for.
 package memconn
 
 import (
@@ -16,7 +16,8 @@ import (
 // bufferSize is how many unread bytes one direction holds before a Write blocks.
 const bufferSize = 64 << 10
 
-// Conn is one end of a connection made by [Pipe]. Its methods may be called from several goroutines at once.
+// Conn is one end of a connection made by [Pipe]. Its methods may be called from several goroutines
+// at once.
 type Conn struct {
 	in, out       *stream
 	local, remote net.Addr
@@ -24,13 +25,15 @@ type Conn struct {
 
 var _ net.Conn = (*Conn)(nil)
 
-// Pipe returns the two ends of a new connection. The first has the address a and the second the address b.
+// Pipe returns the two ends of a new connection. The first has the address a and the second the
+// address b.
 func Pipe(a, b net.Addr) (*Conn, *Conn) {
 	ab, ba := newStream(), newStream()
 	return &Conn{in: ba, out: ab, local: a, remote: b}, &Conn{in: ab, out: ba, local: b, remote: a}
 }
 
-// Read reads what the other end wrote. After the other end was closed it returns what is left, then [io.EOF].
+// Read reads what the other end wrote. After the other end was closed it returns what is left, then
+// [io.EOF].
 func (c *Conn) Read(p []byte) (int, error) { return c.in.read(p) }
 
 // Write hands p to the other end, and blocks while that has too many bytes unread.
@@ -43,7 +46,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWrite tells the other end that nothing more will be written, as [net.TCPConn.CloseWrite] does.
+// CloseWrite tells the other end that nothing more will be written, as [net.TCPConn.CloseWrite]
+// does.
 func (c *Conn) CloseWrite() error {
 	c.out.closeWrite()
 	return nil
@@ -61,13 +65,15 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline makes reads fail with [os.ErrDeadlineExceeded] from t on. The zero time means never.
+// SetReadDeadline makes reads fail with [os.ErrDeadlineExceeded] from t on. The zero time means
+// never.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.setDeadline(&c.in.readDeadline, t)
 	return nil
 }
 
-// SetWriteDeadline makes writes fail with [os.ErrDeadlineExceeded] from t on. The zero time means never.
+// SetWriteDeadline makes writes fail with [os.ErrDeadlineExceeded] from t on. The zero time means
+// never.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.out.setDeadline(&c.out.writeDeadline, t)
 	return nil
@@ -137,7 +143,8 @@ func (s *stream) write(p []byte) (int, error) {
 	}
 }
 
-// appendLocked adds p to what is unread, in the memory that was read already if there is enough of it.
+// appendLocked adds p to what is unread, in the memory that was read already if there is enough of
+// it.
 func (s *stream) appendLocked(p []byte) {
 	if len(s.unread)+len(p) > cap(s.unread) {
 		if need := len(s.unread) + len(p); need > len(s.buf) {

@@ -16,8 +16,9 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// store is a session that has its answers ready and takes no lock, so that what is measured is the server and what stands before it. A
-// real backend has more to do, and its share of each command is not made slower by anything.
+// store is a session that has its answers ready and takes no lock, so that what is measured is the
+// server and what stands before it. A real backend has more to do, and its share of each command is
+// not made slower by anything.
 type store struct {
 	imaptest.Stub
 	mailboxes []imap.ListData
@@ -30,7 +31,9 @@ func newStore() *store {
 		folder := fmt.Sprintf("Folder %d", parent)
 		s.mailboxes = append(s.mailboxes, imap.ListData{Mailbox: folder, Delim: '/'})
 		for child := range 99 {
-			s.mailboxes = append(s.mailboxes, imap.ListData{Mailbox: fmt.Sprintf("%s/%d", folder, child), Delim: '/'})
+			s.mailboxes = append(
+				s.mailboxes, imap.ListData{Mailbox: fmt.Sprintf("%s/%d", folder, child), Delim: '/'},
+			)
 		}
 	}
 	return s
@@ -41,7 +44,9 @@ func (s *store) newSession(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 }
 
 // List lists ten mailboxes to one pattern, and all to the others.
-func (s *store) List(w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions) error {
+func (s *store) List(
+	w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
+) error {
 	mailboxes := s.mailboxes
 	if patterns[0] == "Folder 0*" {
 		mailboxes = mailboxes[:10]
@@ -55,7 +60,9 @@ func (s *store) List(w *imapserver.ListWriter, _ string, patterns []string, _ *i
 }
 
 // Fetch sends the flags of each message of the range, or the first one's body.
-func (s *store) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions) error {
+func (s *store) Fetch(
+	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	r := numSet.(imap.SeqSet)[0]
 	for num := r.Start; num <= r.Stop; num++ {
 		m := w.CreateMessage(num)
@@ -78,23 +85,32 @@ func (s *store) Fetch(w *imapserver.FetchWriter, numSet imap.NumSet, options *im
 	return nil
 }
 
-func (s *store) Search(kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions) (*imap.SearchData, error) {
+func (s *store) Search(
+	kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
+) (*imap.SearchData, error) {
 	if kind == imapserver.NumKindUID {
 		return &imap.SearchData{All: imap.UIDSetNum(1, 3, 5, 7, 9)}, nil
 	}
 	return &imap.SearchData{All: imap.SeqSetNum(1, 3, 5, 7, 9)}, nil
 }
 
-func (s *store) Append(_ string, r imap.LiteralReader, _ *imap.AppendOptions) (*imap.AppendData, error) {
+func (s *store) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
 	_, err := io.Copy(io.Discard, r)
 	return &imap.AppendData{UIDValidity: 1, UID: 1}, err
 }
 
 func (s *store) Copy(imap.NumSet, string) (*imap.CopyData, error) {
-	return &imap.CopyData{UIDValidity: 1, SourceUIDs: imap.UIDSetNum(1), DestUIDs: imap.UIDSetNum(1)}, nil
+	return &imap.CopyData{
+		UIDValidity: 1,
+		SourceUIDs:  imap.UIDSetNum(1),
+		DestUIDs:    imap.UIDSetNum(1),
+	}, nil
 }
 
-// whole puts all four packages around next, with options by which each stands in the way of every command, and none holds anything back.
+// whole puts all four packages around next, with options by which each stands in the way of every
+// command, and none holds anything back.
 func whole(next stack.NewSessionFunc) stack.NewSessionFunc {
 	options := limits.DefaultOptions()
 	for _, limit := range []*int{

@@ -25,8 +25,8 @@ func serve(tb testing.TB, newSession stack.NewSessionFunc) string {
 	return listener.Addr().String()
 }
 
-// client sends commands that are ready, and reads no more of an answer than it must: what the client costs is the same on both sides, and
-// hides what the server does.
+// client sends commands that are ready, and reads no more of an answer than it must: what the
+// client costs is the same on both sides, and hides what the server does.
 type client struct {
 	tb   testing.TB
 	conn net.Conn

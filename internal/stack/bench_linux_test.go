@@ -36,7 +36,8 @@ func newSide(tb testing.TB, newSession stack.NewSessionFunc) *side {
 // took is what a command takes: by the clock, and of the processors, server and client together.
 type took struct{ time, cpu time.Duration }
 
-// run lets n clients at once do what the command says, count times together, and returns what each took.
+// run lets n clients at once do what the command says, count times together, and returns what each
+// took.
 func (s *side) run(n, count int, command func(user int, c *client)) took {
 	var all sync.WaitGroup
 	each := max(1, count/n)
@@ -53,30 +54,29 @@ func (s *side) run(n, count int, command func(user int, c *client)) took {
 	return took{time.Since(start) / done, (cpuTime(s.tb) - used) / done}
 }
 
-// BenchmarkStack runs each command against a bare server, one with the whole stack, and another bare one, in turns of some milliseconds. It
-// reports the medians of the times and of the ratios of each turn by the clock, and the ratio of all CPU time, which other processes of
-// the machine disturb less. The ratio of the two bare servers is what the machine makes of no difference.
+// BenchmarkStack runs each command against a bare server, one with the whole stack, and another
+// bare one, in turns of some milliseconds. It reports the medians of the times and of the ratios of
+// each turn by the clock, and the ratio of all CPU time, which other processes of the machine
+// disturb less. The ratio of the two bare servers is what the machine makes of no difference.
 //
 //	go test -run '^$' -bench '^BenchmarkStack$' -benchtime 10s ./internal/stack
 func BenchmarkStack(b *testing.B) {
 	backend := newStore()
-	sides := []*side{newSide(b, backend.newSession), newSide(b, whole(backend.newSession)), newSide(b, backend.newSession)}
+	sides := []*side{
+		newSide(b, backend.newSession), newSide(b, whole(backend.newSession)),
+		newSide(b, backend.newSession),
+	}
 
 	message := strings.Repeat("A line of a message.\r\n", 4000/22)
 	for _, row := range []struct {
 		name, command string
 		count         int // commands in a turn
 	}{
-		{"NOOP", "NOOP", 100},
-		{"LIST-10", `LIST "" "Folder 0*"`, 40},
-		{"LIST-10000", `LIST "" *`, 1},
-		{"FETCH-flags-of-1000", "FETCH 1:1000 FLAGS", 1},
-		{"FETCH-10-MiB", "FETCH 1:1 BODY[]", 1},
-		{"SEARCH", "SEARCH UNSEEN", 100},
-		{"UID-SEARCH", "UID SEARCH UNSEEN", 100},
+		{"NOOP", "NOOP", 100}, {"LIST-10", `LIST "" "Folder 0*"`, 40}, {"LIST-10000", `LIST "" *`, 1},
+		{"FETCH-flags-of-1000", "FETCH 1:1000 FLAGS", 1}, {"FETCH-10-MiB", "FETCH 1:1 BODY[]", 1},
+		{"SEARCH", "SEARCH UNSEEN", 100}, {"UID-SEARCH", "UID SEARCH UNSEEN", 100},
 		{"APPEND", fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(message), message), 50},
-		{"COPY", "COPY 1 Archive", 100},
-		{"login-and-logout", "", 10},
+		{"COPY", "COPY 1 Archive", 100}, {"login-and-logout", "", 10},
 	} {
 		for _, n := range []int{1, connections} {
 			b.Run(fmt.Sprintf("%s/connections=%d", row.name, n), func(b *testing.B) {

@@ -8,8 +8,9 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// BenchmarkMemory reports what a session takes that is logged in, has a mailbox selected and does nothing: with the bare server, where
-// that is the connection, its buffers and its goroutine, and how much more with the whole stack, and again with the bare server.
+// BenchmarkMemory reports what a session takes that is logged in, has a mailbox selected and does
+// nothing: with the bare server, where that is the connection, its buffers and its goroutine, and
+// how much more with the whole stack, and again with the bare server.
 //
 //	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x ./internal/stack
 func BenchmarkMemory(b *testing.B) {
@@ -24,7 +25,8 @@ func BenchmarkMemory(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// sessionMemory returns how many bytes of heap and of goroutines' stacks one of many sessions takes.
+// sessionMemory returns how many bytes of heap and of goroutines' stacks one of many sessions
+// takes.
 func sessionMemory(b *testing.B, newSession stack.NewSessionFunc) float64 {
 	const sessions = 2000
 	address := serve(b, newSession)

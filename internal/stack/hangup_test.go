@@ -32,7 +32,8 @@ func (s slow) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) er
 	return nil
 }
 
-// Behind a server without IDLE, limits finds the socket of a client that hangs up while its FETCH waits.
+// Behind a server without IDLE, limits finds the socket of a client that hangs up while its FETCH
+// waits.
 func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -71,9 +72,11 @@ func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 				OnEvent: func(e limits.Event) { left <- e },
 			})
 			server := idle.NewServer(&imapserver.Options{
-				NewSession: limiter.Wrap(idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return slow{running: running, finish: finish}, nil, nil
-				}, &idle.Options{Mode: idle.Off})),
+				NewSession: limiter.Wrap(
+					idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+						return slow{running: running, finish: finish}, nil, nil
+					}, &idle.Options{Mode: idle.Off}),
+				),
 				TLSConfig:    imaptest.ServerTLS(),
 				InsecureAuth: true,
 				Logger:       log.New(io.Discard, "", 0),

@@ -44,7 +44,11 @@ func (f *full) AuthenticateMechanisms() []string { return []string{"X-NAME", "X-
 
 func (f *full) Authenticate(mech string) (sasl.Server, error) {
 	if mech != "X-NAME" {
-		return nil, &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "Not this one"}
+		return nil, &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeCannot,
+			Text: "Not this one",
+		}
 	}
 	return &byName{session: f}, nil
 }
@@ -57,7 +61,8 @@ func (f *full) Unauthenticate() error {
 
 func (f *full) AppendLimit() uint32 { return 5000 }
 
-// Move is not that of imapmemserver, which tells of each EXPUNGE twice, and stops in the middle of a line when it finds nothing to move.
+// Move is not that of imapmemserver, which tells of each EXPUNGE twice, and stops in the middle of
+// a line when it finds nothing to move.
 func (f *full) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	data, err := f.Copy(numSet, dest)
 	if err != nil || len(data.SourceUIDs) == 0 {
@@ -66,7 +71,11 @@ func (f *full) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) e
 	if err := w.WriteCopyData(data); err != nil {
 		return err
 	}
-	deleted := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
+	deleted := &imap.StoreFlags{
+		Op:     imap.StoreFlagsAdd,
+		Silent: true,
+		Flags:  []imap.Flag{imap.FlagDeleted},
+	}
 	if err := f.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
 		return err
 	}
@@ -105,17 +114,23 @@ func (s *said) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// converse serves one connection to a backend with the optional interfaces in the set, through the stack. It returns all bytes that the
-// server has said until it closed the connection, and the first line of its log.
-func converse(t *testing.T, name string, set imaptest.Optional, caps imap.CapSet, client func(*imaptest.Conn)) (dialogue, logged string) {
+// converse serves one connection to a backend with the optional interfaces in the set, through the
+// stack. It returns all bytes that the server has said until it closed the connection, and the
+// first line of its log.
+func converse(
+	t *testing.T, name string, set imaptest.Optional, caps imap.CapSet, client func(*imaptest.Conn),
+) (dialogue, logged string) {
 	memory := imapmemserver.New()
 	memory.AddUser(imaptest.User("karen", "Archive"))
 	closed := 0
 	var logs bytes.Buffer
 	options := &imapserver.Options{
-		NewSession: stack.Wrap(name, func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return imaptest.Restrict(newFull(memory, &closed), set), nil, nil
-		}),
+		NewSession: stack.Wrap(
+			name,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return imaptest.Restrict(newFull(memory, &closed), set), nil, nil
+			},
+		),
 		InsecureAuth: true,
 		Caps:         caps,
 		Logger:       log.New(&logs, "", 0),

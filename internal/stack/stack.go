@@ -1,5 +1,6 @@
-// Package stack has the stacks of packages that the tests of all four together run: each package alone in each of its modes, all of them
-// without options, with their defaults, and with everything on.
+// Package stack has the stacks of packages that the tests of all four together run: each package
+// alone in each of its modes, all of them without options, with their defaults, and with everything
+// on.
 package stack
 
 import (
@@ -52,14 +53,17 @@ func copies(next NewSessionFunc, policy copymeta.Policy) NewSessionFunc {
 	return copymeta.Wrap(next, &copymeta.Options{InternalDate: policy, Flags: policy, Move: true})
 }
 
-func all(next NewSessionFunc, options *limits.Options, mode idle.Mode, policy copymeta.Policy) NewSessionFunc {
+func all(
+	next NewSessionFunc, options *limits.Options, mode idle.Mode, policy copymeta.Policy,
+) NewSessionFunc {
 	next = copies(next, policy)
 	next = vfolders.Wrap(next, nil)
 	next = idle.Wrap(next, &idle.Options{Mode: mode})
 	return limits.New(options).Wrap(next)
 }
 
-// Names returns the names of all stacks, in alphabetical order. "bare" is the one without any package.
+// Names returns the names of all stacks, in alphabetical order. "bare" is the one without any
+// package.
 func Names() []string { return slices.Sorted(maps.Keys(stacks)) }
 
 // Wrap puts the stack of that name around the sessions of next. It panics if there is none.
