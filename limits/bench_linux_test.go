@@ -32,7 +32,7 @@ func BenchmarkWaiting(b *testing.B) {
 	defer conn.Close()
 
 	for b.Loop() {
-		limiter := New(&Options{MaxFetches: 1, FetchTimeout: time.Hour})
+		limiter := New(&Options{MaxFetches: 1, FetchQueueTimeout: time.Hour})
 		c := &client{limiter: limiter, turn: "user", socket: socketOf(conn)}
 		c.limits.Store(limiter.settings.Load().everybody)
 		held, _ := limiter.fetches.acquire(c)

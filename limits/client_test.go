@@ -21,7 +21,7 @@ func TestLimitsForGivesAClientItsOwnLimits(t *testing.T) {
 		var mu sync.Mutex
 		asked := make(map[limits.Client]bool)
 		options := &limits.Options{
-			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 1, MaxLoginsPerIP: 2, MaxFetchesPerUser: 1, FetchTimeout: 40 * time.Second,
+			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 1, MaxLoginsPerIP: 2, MaxFetchesPerUser: 1, FetchQueueTimeout: 40 * time.Second,
 			LimitsFor: func(c limits.Client) limits.ClientLimits {
 				mu.Lock()
 				asked[limits.Client{User: c.User, Addr: c.Addr, TLS: c.TLS}] = true
@@ -135,11 +135,11 @@ func TestDryRunRefusesNothing(t *testing.T) {
 		limitsHit := make(map[string]int)
 		options := &limits.Options{
 			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 2, MaxLoginsPerIP: 4, MaxFailedLogins: 1,
-			MaxFetches: 1, FetchTimeout: 40 * time.Second, MaxSearches: 1, SearchTimeout: 30 * time.Second, MaxWaiting: 3,
+			MaxFetches: 1, FetchQueueTimeout: 40 * time.Second, MaxSearches: 1, SearchQueueTimeout: 30 * time.Second, MaxWaiting: 3,
 			MaxListWildcards: 1, MaxSearchTerms: 1, MaxSearchDepth: 1, MaxAppendSize: 1, LoginTimeout: time.Second, ShareSearches: true,
 			DryRun: true,
 			OnEvent: func(e limits.Event) {
-				if e.Kind == limits.Failed {
+				if e.Kind == limits.EventFailed {
 					return // that is the backend's word
 				}
 				assert.True(t, e.DryRun)
@@ -249,7 +249,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("bob").Cmd(cmd.line)))
 		s.commandsInUse(cmd.stats(1, 3))
 		first, second := <-told, <-told
-		assert.Equal(t, limits.Refused, first.Kind)
+		assert.Equal(t, limits.EventRefused, first.Kind)
 		assert.Equal(t, "MaxWaitingPerUser", first.Limit)
 		assert.Equal(t, "MaxWaiting", second.Limit)
 		assert.Equal(t, cmd.timeout, second.RetryAfter)
@@ -262,7 +262,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 
 func TestEventsGoByTheirNames(t *testing.T) {
 	var names []string
-	for kind := limits.EventKind(-1); kind <= limits.Failed+1; kind++ {
+	for kind := limits.EventKind(-1); kind <= limits.EventFailed+1; kind++ {
 		names = append(names, kind.String())
 	}
 	assert.Equal(

@@ -73,8 +73,8 @@ func TestACommandThatTakesTooLongIsStopped(t *testing.T) {
 					b := &backend{}
 					var events []limits.Event
 					s := serveSessions(t, b, stoppableBackend(b, nil, shorten, wrapped), &limits.Options{
-						MaxFetches: 1, MaxFetchTime: time.Minute,
-						MaxSearches: 1, MaxSearchTime: 2 * time.Minute, ShareSearches: true,
+						MaxFetches: 1, FetchRunTimeout: time.Minute,
+						MaxSearches: 1, SearchRunTimeout: 2 * time.Minute, ShareSearches: true,
 						OnEvent: func(e limits.Event) { events = append(events, e) },
 					})
 					c := s.selected("karen")
@@ -91,9 +91,9 @@ func TestACommandThatTakesTooLongIsStopped(t *testing.T) {
 						assert.Equal(t, 2*time.Minute, took)
 					}
 					require.Len(t, events, 3)
-					assert.Equal(t, limits.TimedOut, events[0].Kind)
-					assert.Equal(t, "MaxFetchTime", events[0].Limit)
-					assert.Equal(t, "MaxSearchTime", events[1].Limit)
+					assert.Equal(t, limits.EventTimedOut, events[0].Kind)
+					assert.Equal(t, "FetchRunTimeout", events[0].Limit)
+					assert.Equal(t, "SearchRunTimeout", events[1].Limit)
 					s.commandsInUse(limits.Stats{})
 				}
 			})
@@ -144,7 +144,7 @@ func TestACommandIsStoppedWhenItsClientHangsUp(t *testing.T) {
 			c.Send(command)
 			<-running
 			c.Close()
-			assert.Equal(t, limits.Left, (<-events).Kind)
+			assert.Equal(t, limits.EventLeft, (<-events).Kind)
 		})
 	}
 }
@@ -179,10 +179,10 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 	}
 	conns[0].Close() // the one that runs it
 	conns[1].Close()
-	assert.Equal(t, limits.Left, (<-events).Kind, "the one that had joined")
+	assert.Equal(t, limits.EventLeft, (<-events).Kind, "the one that had joined")
 	assert.Equal(t, 1, limiter.Stats().Searches)
 	conns[2].Close()
-	assert.Equal(t, limits.Left, (<-events).Kind)
+	assert.Equal(t, limits.EventLeft, (<-events).Kind)
 	for limiter.Stats().Searches > 0 {
 		runtime.Gosched()
 	}
@@ -215,7 +215,7 @@ func TestNobodyIsStoppedUnderDryRunOrInAnExemptNetwork(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &backend{}
 				var events []limits.Event
-				test.options.MaxFetchTime = time.Minute
+				test.options.FetchRunTimeout = time.Minute
 				test.options.OnEvent = func(e limits.Event) { events = append(events, e) }
 				s := serveSessions(
 					t,
@@ -229,7 +229,7 @@ func TestNobodyIsStoppedUnderDryRunOrInAnExemptNetwork(t *testing.T) {
 				require.Len(t, events, test.told)
 				for _, e := range events {
 					assert.True(t, e.DryRun)
-					assert.Equal(t, "MaxFetchTime", e.Limit)
+					assert.Equal(t, "FetchRunTimeout", e.Limit)
 				}
 			})
 		})

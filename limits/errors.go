@@ -11,19 +11,19 @@ var (
 	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged
 	// in.
 	ErrTooManyIPLogins = limit(imap.StatusResponseTypeNo, "Too many connections from this address!")
-	// ErrTooManyFetches refuses a FETCH that has waited for FetchTimeout, or finds the queue full:
+	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or finds the queue full:
 	// MaxWaiting, MaxWaitingPerUser.
 	ErrTooManyFetches = limit(imap.StatusResponseTypeNo, "Too many current FETCHes active")
-	// ErrTooManySearches refuses a SEARCH that has waited for SearchTimeout, or finds the queue
+	// ErrTooManySearches refuses a SEARCH that has waited for SearchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManySearches = limit(
 		imap.StatusResponseTypeNo, "Too many concurrent searches - try again later",
 	)
 
-	// ErrFetchTime ends a FETCH that has run for MaxFetchTime.
-	ErrFetchTime = limit(imap.StatusResponseTypeNo, "FETCH took too long")
-	// ErrSearchTime ends a SEARCH that has run for MaxSearchTime.
-	ErrSearchTime = limit(imap.StatusResponseTypeNo, "SEARCH took too long")
+	// ErrFetchRunTimeout ends a FETCH that has run for FetchRunTimeout.
+	ErrFetchRunTimeout = limit(imap.StatusResponseTypeNo, "FETCH took too long")
+	// ErrSearchRunTimeout ends a SEARCH that has run for SearchRunTimeout.
+	ErrSearchRunTimeout = limit(imap.StatusResponseTypeNo, "SEARCH took too long")
 	// ErrListWildcards refuses a LIST or LSUB with a pattern of more than MaxListWildcards
 	// wildcards.
 	ErrListWildcards = limit(imap.StatusResponseTypeNo, "Too many wildcards in a mailbox pattern")

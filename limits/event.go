@@ -11,30 +11,30 @@ import (
 type EventKind int
 
 const (
-	Refused  EventKind = iota + 1 // it was over a limit, or the Limiter is closed
-	TimedOut                      // it was refused after it had waited, or stopped after it had run, for as long as it may
-	Left                          // its client hung up while it waited or ran
-	Admitted                      // it runs or has run, after it had to wait
-	Joined                        // it has waited for the answer to an identical SEARCH, and got it without running
-	Evicted                       // its session made room for a newer login of the user
-	Stalled                       // its client took nothing of what was sent, and the connection was closed
-	Failed                        // the backend has found its credentials wrong, see Options.MaxFailedLogins
+	EventRefused  EventKind = iota + 1 // it was over a limit, or the Limiter is closed
+	EventTimedOut                      // it was refused after it had waited, or stopped after it had run, for as long as it may
+	EventLeft                          // its client hung up while it waited or ran
+	EventAdmitted                      // it runs or has run, after it had to wait
+	EventJoined                        // it has waited for the answer to an identical SEARCH, and got it without running
+	EventEvicted                       // its session made room for a newer login of the user
+	EventStalled                       // its client took nothing of what was sent, and the connection was closed
+	EventFailed                        // the backend has found its credentials wrong, see Options.MaxFailedLogins
 )
 
 // String returns the name in lower case: refused, timed out, left, admitted, joined, evicted,
 // stalled or failed.
 func (k EventKind) String() string {
 	names := [...]string{
-		Refused:  "refused",
-		TimedOut: "timed out",
-		Left:     "left",
-		Admitted: "admitted",
-		Joined:   "joined",
-		Evicted:  "evicted",
-		Stalled:  "stalled",
-		Failed:   "failed",
+		EventRefused:  "refused",
+		EventTimedOut: "timed out",
+		EventLeft:     "left",
+		EventAdmitted: "admitted",
+		EventJoined:   "joined",
+		EventEvicted:  "evicted",
+		EventStalled:  "stalled",
+		EventFailed:   "failed",
 	}
-	if k < Refused || int(k) >= len(names) {
+	if k < EventRefused || int(k) >= len(names) {
 		return "unknown"
 	}
 	return names[k]
@@ -87,49 +87,49 @@ func (c *client) refuses(event Event, refusal *imap.Error) bool {
 func (c *client) tellRefusal(event Event, refusal *imap.Error) {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	if event.Kind == 0 {
-		event.Kind = Refused
+		event.Kind = EventRefused
 	}
 	limit := func(kind EventKind, name string, max int64) {
 		event.Kind, event.Limit, event.Max = kind, name, max
 	}
 	switch refusal {
 	case ErrTooManyConnections:
-		limit(Refused, "MaxConnections", int64(settings.MaxConnections))
+		limit(EventRefused, "MaxConnections", int64(settings.MaxConnections))
 	case ErrTooManyIPConnections:
-		limit(Refused, "MaxConnectionsPerIP", int64(limits.MaxConnectionsPerIP))
+		limit(EventRefused, "MaxConnectionsPerIP", int64(limits.MaxConnectionsPerIP))
 	case ErrTooManyUserLogins:
-		limit(Refused, "MaxLoginsPerUser", int64(limits.MaxLoginsPerUser))
+		limit(EventRefused, "MaxLoginsPerUser", int64(limits.MaxLoginsPerUser))
 		if event.Waited >= loginTimeout {
-			event.Kind = TimedOut
+			event.Kind = EventTimedOut
 		}
 	case ErrTooManyIPLogins:
-		limit(Refused, "MaxLoginsPerIP", int64(limits.MaxLoginsPerIP))
+		limit(EventRefused, "MaxLoginsPerIP", int64(limits.MaxLoginsPerIP))
 	case errWrongCredentials:
-		event.Kind = Failed
+		event.Kind = EventFailed
 	case errTooManyFailedLogins:
-		limit(Refused, "MaxFailedLogins", int64(limits.MaxFailedLogins))
+		limit(EventRefused, "MaxFailedLogins", int64(limits.MaxFailedLogins))
 	case ErrTooManyFetches:
-		c.tellOfQueue(&event, &c.limiter.fetches, "MaxFetches", settings.FetchTimeout)
+		c.tellOfQueue(&event, &c.limiter.fetches, "MaxFetches", settings.FetchQueueTimeout)
 	case ErrTooManySearches:
-		c.tellOfQueue(&event, &c.limiter.searches, "MaxSearches", settings.SearchTimeout)
-	case ErrFetchTime:
-		limit(TimedOut, "MaxFetchTime", int64(settings.MaxFetchTime))
-	case ErrSearchTime:
-		limit(TimedOut, "MaxSearchTime", int64(settings.MaxSearchTime))
+		c.tellOfQueue(&event, &c.limiter.searches, "MaxSearches", settings.SearchQueueTimeout)
+	case ErrFetchRunTimeout:
+		limit(EventTimedOut, "FetchRunTimeout", int64(settings.FetchRunTimeout))
+	case ErrSearchRunTimeout:
+		limit(EventTimedOut, "SearchRunTimeout", int64(settings.SearchRunTimeout))
 	case ErrListWildcards:
-		limit(Refused, "MaxListWildcards", int64(settings.MaxListWildcards))
+		limit(EventRefused, "MaxListWildcards", int64(settings.MaxListWildcards))
 	case ErrSearchTerms:
-		limit(Refused, "MaxSearchTerms", int64(settings.MaxSearchTerms))
+		limit(EventRefused, "MaxSearchTerms", int64(settings.MaxSearchTerms))
 	case ErrSearchDepth:
-		limit(Refused, "MaxSearchDepth", int64(settings.MaxSearchDepth))
+		limit(EventRefused, "MaxSearchDepth", int64(settings.MaxSearchDepth))
 	case ErrAppendSize:
-		limit(Refused, "MaxAppendSize", settings.MaxAppendSize)
+		limit(EventRefused, "MaxAppendSize", settings.MaxAppendSize)
 	case errLoginTimeout:
-		limit(TimedOut, "LoginTimeout", int64(settings.LoginTimeout))
+		limit(EventTimedOut, "LoginTimeout", int64(settings.LoginTimeout))
 	case errStalled:
-		limit(Stalled, "StallTimeout", int64(settings.StallTimeout))
+		limit(EventStalled, "StallTimeout", int64(settings.StallTimeout))
 	case errClientGone:
-		event.Kind = Left
+		event.Kind = EventLeft
 	}
 	c.limiter.refusals.add(refusal)
 	c.tell(event)
@@ -140,7 +140,7 @@ func (c *client) tellRefusal(event Event, refusal *imap.Error) {
 func (c *client) tellOfQueue(event *Event, g *gate, name string, timeout time.Duration) {
 	event.RetryAfter = timeout
 	if event.Waited > 0 {
-		event.Kind = TimedOut
+		event.Kind = EventTimedOut
 		event.Limit, event.Max = g.blockingLimit(c, name)
 		return
 	}

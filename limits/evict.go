@@ -46,7 +46,7 @@ func (l *logins) roomToMakeLocked(c *client, user string) int {
 func (s *session) evict() {
 	s.tell(
 		Event{
-			Kind:  Evicted,
+			Kind:  EventEvicted,
 			User:  s.identity.Load().user,
 			Limit: "MaxLoginsPerUser",
 			Max:   int64(s.limits.Load().MaxLoginsPerUser),

@@ -14,14 +14,14 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// FetchContext is a session whose FETCH can be stopped. A backend's session that has this method
+// ContextFetcher is a session whose FETCH can be stopped. A backend's session that has this method
 // gets the FETCHes through it instead of Fetch, through all wrappers of this module; one of your
 // own in between must have it too. The context ends when the client has hung up, after
-// [Options.MaxFetchTime], and at [Limiter.Close]; FetchContext should then return soon, with any
+// [Options.FetchRunTimeout], and at [Limiter.Close]; FetchContext should then return soon, with any
 // error: the client is told why, and never that the FETCH is complete. It must return between two
 // messages: the client takes the answer for the rest of one that has begun, and go-imap waits for
 // ever for a message that was not closed.
-type FetchContext interface {
+type ContextFetcher interface {
 	FetchContext(
 		ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 	) error
@@ -61,7 +61,7 @@ func (s *session) runFetch(
 		err = s.Session.Fetch(w, numSet, options)
 		return err, err
 	}
-	start, limit := time.Now(), timeLimit{s.limiter.settings.Load().MaxFetchTime, ErrFetchTime}
+	start, limit := time.Now(), timeLimit{s.limiter.settings.Load().FetchRunTimeout, ErrFetchRunTimeout}
 	ctx, end := s.commandContext(limit, nil)
 	defer end()
 	err = keep.Fetch(ctx, s.Session, w, numSet, options)
@@ -100,7 +100,7 @@ func (s *session) enter(slot *slot, g *gate, command string) (refusal *imap.Erro
 			return refusal
 		}
 	case slot.waited > 0:
-		s.tell(Event{Kind: Admitted, Command: command, User: s.user, Waited: slot.waited})
+		s.tell(Event{Kind: EventAdmitted, Command: command, User: s.user, Waited: slot.waited})
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (s *session) sharedSearch(
 ) (*imap.SearchData, error) {
 	f := &s.limiter.flights
 	for {
-		event := Event{Kind: Admitted, Command: commandSearch, User: s.user}
+		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
 		g, runs, refusal := f.join(key, s)
 		if refusal == nil && !runs {
 			var waited bool
@@ -92,7 +92,7 @@ func (s *session) sharedSearch(
 			return s.searchAlone(imapserver.NumKindUID, criteria, options)
 		}
 		if refusal != nil {
-			event.Kind = Refused
+			event.Kind = EventRefused
 			s.tellRefusal(event, refusal)
 			return nil, refusal
 		}
@@ -100,7 +100,7 @@ func (s *session) sharedSearch(
 			f.run(key, g, s, criteria, options)
 		}
 		if !runs {
-			event.Kind = Joined
+			event.Kind = EventJoined
 		}
 		if event.Waited > 0 {
 			s.tell(event)

@@ -81,7 +81,7 @@ func serveFinder(t testing.TB, f *finder, options *limits.Options) *server {
 // sharing are options under which three SEARCHes of a user may run at once, and equal ones are
 // shared.
 func sharing() *limits.Options {
-	return &limits.Options{MaxSearchesPerUser: 3, SearchTimeout: 30 * time.Second, ShareSearches: true}
+	return &limits.Options{MaxSearchesPerUser: 3, SearchQueueTimeout: 30 * time.Second, ShareSearches: true}
 }
 
 func TestFiftyRepeatsOfASearchCostTwo(t *testing.T) {
@@ -116,7 +116,7 @@ func TestARepeatedSearchNeverRunsMoreThanOnceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 310 * time.Second}
 		options := sharing()
-		options.SearchTimeout = 0
+		options.SearchQueueTimeout = 0
 		s := serveFinder(t, f, options)
 		for range 60 {
 			c := s.selected("karen")
@@ -452,7 +452,7 @@ func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 		runtime.Gosched()
 	}
 	leads.Close()
-	assert.Equal(t, limits.Left, (<-left).Kind)
+	assert.Equal(t, limits.EventLeft, (<-left).Kind)
 	finish <- struct{}{}
 	<-running
 	finish <- struct{}{}
@@ -466,7 +466,7 @@ func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 100 * time.Second}
 		options := sharing()
-		options.MaxSearches, options.MaxSearchesPerUser, options.SearchTimeout = 1, 1, 95*time.Second
+		options.MaxSearches, options.MaxSearchesPerUser, options.SearchQueueTimeout = 1, 1, 95*time.Second
 		s := serveFinder(t, f, options)
 		s.selected("bob").Send("x SEARCH SEEN")
 		synctest.Wait()
@@ -651,7 +651,7 @@ func TestEventsOfSharedSearches(t *testing.T) {
 	}
 	assert.Equal(t, noSearches, imaptest.Last(dial().Cmd("x UID SEARCH FLAGGED")))
 	event := <-events
-	assert.Equal(t, limits.Refused, event.Kind)
+	assert.Equal(t, limits.EventRefused, event.Kind)
 	assert.Equal(t, "MaxWaiting", event.Limit)
 	close(finish)
 }

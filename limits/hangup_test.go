@@ -112,7 +112,7 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 			}}
 			left := make(chan limits.Event, 10)
 			limiter := limits.New(&limits.Options{
-				MaxFetches: 1, FetchTimeout: time.Hour,
+				MaxFetches: 1, FetchQueueTimeout: time.Hour,
 				OnEvent: func(e limits.Event) { left <- e },
 			})
 			address := listenTCP(t, test.wrap, limiter.Wrap(b.NewSession))
@@ -130,7 +130,7 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 			test.hangUp(tcp, second)
 
 			event := <-left
-			assert.Equal(t, limits.Left, event.Kind)
+			assert.Equal(t, limits.EventLeft, event.Kind)
 			assert.Equal(t, "FETCH", event.Command)
 			close(finish)
 			assert.True(t, imaptest.IsOK(first.Answer("x")))
@@ -169,7 +169,7 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	<-checking
 	dial().Close()
 	event := <-left
-	assert.Equal(t, limits.Left, event.Kind)
+	assert.Equal(t, limits.EventLeft, event.Kind)
 	assert.Equal(t, "LOGIN", event.Command)
 	assert.Less(t, event.Waited, 30*time.Second)
 	close(finish)
@@ -213,7 +213,7 @@ func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 		runtime.Gosched()
 	}
 	server.Close()
-	assert.Equal(t, limits.Left, (<-left).Kind)
+	assert.Equal(t, limits.EventLeft, (<-left).Kind)
 	close(finish)
 	assert.EqualValues(t, 1, b.searches.Load())
 }

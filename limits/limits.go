@@ -118,8 +118,8 @@ func (l *Limiter) SetOptions(options *Options) error {
 		l.stalls.watch(l)
 	}
 	l.logins.review()
-	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxWaiting, o.FetchTimeout})
-	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxWaiting, o.SearchTimeout})
+	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxWaiting, o.FetchQueueTimeout})
+	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxWaiting, o.SearchQueueTimeout})
 	return nil
 }
 

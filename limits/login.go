@@ -62,7 +62,7 @@ func (s *session) authenticate(
 		}
 	}()
 	if attempt.waited > 0 {
-		s.tell(Event{Kind: Admitted, Command: command, User: user, Waited: attempt.waited})
+		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: attempt.waited})
 		s.renewDeadlines()
 	}
 	done, err := step()

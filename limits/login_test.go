@@ -278,7 +278,7 @@ func TestAWaitingLoginTimesOut(t *testing.T) {
 		stuck := s.dial("192.0.2.1")
 		stuck.Send("a LOGIN karen pass")
 		synctest.Wait()
-		s.inUse(limits.Stats{Connections: 1, Logins: 1})
+		s.inUse(limits.Stats{Connections: 1, LoginChecks: 1})
 
 		took := elapsed(func() {
 			_, answer := s.login("192.0.2.1", "karen")
@@ -286,7 +286,7 @@ func TestAWaitingLoginTimesOut(t *testing.T) {
 		})
 		assert.Equal(t, 30*time.Second, took)
 		require.Len(t, events, 1)
-		assert.Equal(t, limits.TimedOut, events[0].Kind)
+		assert.Equal(t, limits.EventTimedOut, events[0].Kind)
 		assert.Equal(t, 30*time.Second, events[0].Waited)
 		assert.EqualValues(t, 1, s.checks.Load())
 
@@ -335,7 +335,7 @@ func TestEveryWrongPasswordIsReported(t *testing.T) {
 		}
 		s.login("192.0.2.1", "karen")
 		want := limits.Event{
-			Kind:    limits.Failed,
+			Kind:    limits.EventFailed,
 			Command: "LOGIN",
 			User:    "karen",
 			Addr:    netip.MustParseAddr("203.0.113.9"),

@@ -41,17 +41,17 @@ type Options struct {
 	MaxFetches int
 	// MaxFetchesPerUser is how many of them may run for one user.
 	MaxFetchesPerUser int
-	// FetchTimeout is the longest that a FETCH waits for both slots, and then gets
+	// FetchQueueTimeout is the longest that a FETCH waits for both slots, and then gets
 	// [ErrTooManyFetches].
-	FetchTimeout time.Duration
+	FetchQueueTimeout time.Duration
 
 	// MaxSearches is how many SEARCH and UID SEARCH commands may run at once.
 	MaxSearches int
 	// MaxSearchesPerUser is how many of them may run for one user.
 	MaxSearchesPerUser int
-	// SearchTimeout is the longest that a SEARCH waits for both slots, and then gets
+	// SearchQueueTimeout is the longest that a SEARCH waits for both slots, and then gets
 	// [ErrTooManySearches].
-	SearchTimeout time.Duration
+	SearchQueueTimeout time.Duration
 
 	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One
 	// more is refused at once, with [ErrTooManyFetches] or [ErrTooManySearches].
@@ -81,12 +81,12 @@ type Options struct {
 	// response.
 	ProgressInterval time.Duration
 
-	// MaxFetchTime is how long a FETCH may run with a backend that has [FetchContext]; then it gets
-	// [ErrFetchTime]. Other backends cannot be stopped.
-	MaxFetchTime time.Duration
-	// MaxSearchTime is how long a SEARCH may run with a backend that has [SearchContext]; then it
-	// gets [ErrSearchTime].
-	MaxSearchTime time.Duration
+	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it gets
+	// [ErrFetchRunTimeout]. Other backends cannot be stopped.
+	FetchRunTimeout time.Duration
+	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then it
+	// gets [ErrSearchRunTimeout].
+	SearchRunTimeout time.Duration
 	// StallTimeout is how long a FETCH keeps its slot when its client takes nothing of what is
 	// sent; then the connection is closed. Only Linux tells, and only of TCP connections whose
 	// socket can be found; elsewhere the server's own write timeout of five minutes stands.
@@ -175,10 +175,10 @@ func DefaultOptions() *Options {
 		MaxFailedLogins:     3,
 		MaxFetches:          50,
 		MaxFetchesPerUser:   10,
-		FetchTimeout:        40 * time.Second,
+		FetchQueueTimeout:   40 * time.Second,
 		MaxSearches:         20,
 		MaxSearchesPerUser:  3,
-		SearchTimeout:       30 * time.Second,
+		SearchQueueTimeout:  30 * time.Second,
 		ShareSearches:       true,
 		ProgressInterval:    10 * time.Second,
 		StallTimeout:        30 * time.Second,
@@ -214,9 +214,9 @@ func (o *Options) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"FetchTimeout", o.FetchTimeout}, {"SearchTimeout", o.SearchTimeout},
-		{"ProgressInterval", o.ProgressInterval}, {"MaxFetchTime", o.MaxFetchTime},
-		{"MaxSearchTime", o.MaxSearchTime}, {"StallTimeout", o.StallTimeout},
+		{"FetchQueueTimeout", o.FetchQueueTimeout}, {"SearchQueueTimeout", o.SearchQueueTimeout},
+		{"ProgressInterval", o.ProgressInterval}, {"FetchRunTimeout", o.FetchRunTimeout},
+		{"SearchRunTimeout", o.SearchRunTimeout}, {"StallTimeout", o.StallTimeout},
 		{"LoginTimeout", o.LoginTimeout}, {"EvictIdle", o.EvictIdle},
 	} {
 		if field.value < 0 {

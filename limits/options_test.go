@@ -79,9 +79,9 @@ func TestSetOptionsChangesTheLimitsOfConnectionsAndLogins(t *testing.T) {
 		answers := make(chan map[string]int, 1)
 		go func() { answers <- s.storm(9, "192.0.2.1", "karen", "pass") }()
 		synctest.Wait()
-		assert.Equal(t, 1, s.limiter.Stats().Logins)
+		assert.Equal(t, 1, s.limiter.Stats().LoginChecks)
 		s.limiter.SetOptions(&limits.Options{MaxLoginsPerUser: 10, MaxConnections: 100})
-		assert.Equal(t, 9, s.limiter.Stats().Logins)
+		assert.Equal(t, 9, s.limiter.Stats().LoginChecks)
 		assert.Equal(t, map[string]int{"OK": 9}, <-answers)
 
 		// Down: nobody is thrown out, and nobody gets in.

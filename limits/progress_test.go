@@ -42,7 +42,7 @@ func TestTheWaitIsNotSilent(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &backend{fetch: newWork(35 * time.Second).do}
 				server, limiter := progressServer(
-					t, b, &limits.Options{MaxFetches: 1, FetchTimeout: 40 * time.Second},
+					t, b, &limits.Options{MaxFetches: 1, FetchQueueTimeout: 40 * time.Second},
 				)
 				open := func() *imaptest.Conn {
 					c := server.Dial()
@@ -154,7 +154,7 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 		b := &backend{fetch: newWork(35 * time.Second).do}
 		var events []limits.Event
 		server, limiter := progressServer(t, b, &limits.Options{
-			MaxFetches: 1, FetchTimeout: 40 * time.Second,
+			MaxFetches: 1, FetchQueueTimeout: 40 * time.Second,
 			OnEvent: func(e limits.Event) { events = append(events, e) },
 		})
 		first, second := server.Login("karen", "pass"), server.Login("karen", "pass")
@@ -171,7 +171,7 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 			limiter.Stats(),
 		)
 		assert.Len(t, events, 1)
-		assert.Equal(t, limits.Left, events[0].Kind)
+		assert.Equal(t, limits.EventLeft, events[0].Kind)
 		assert.Equal(t, 10*time.Second, events[0].Waited)
 	})
 }

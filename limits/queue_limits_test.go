@@ -100,7 +100,7 @@ func TestDryRunReportsACommandThatTookAsLongAsItMayWait(t *testing.T) {
 		assert.True(t, imaptest.IsOK(s.from("192.0.2.1", cmd).Answer("x")))
 		require.Len(t, events, 1)
 		assert.Equal(t, cmd.timeout, events[0].Waited)
-		assert.Equal(t, limits.TimedOut, events[0].Kind)
+		assert.Equal(t, limits.EventTimedOut, events[0].Kind)
 	})
 }
 
@@ -108,7 +108,7 @@ func TestDryRunReportsACommandThatTookAsLongAsItMayWait(t *testing.T) {
 // however full that is by then.
 func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := &limits.Options{MaxSearches: 1, SearchTimeout: time.Minute, ShareSearches: true}
+		options := &limits.Options{MaxSearches: 1, SearchQueueTimeout: time.Minute, ShareSearches: true}
 		s := serveFinder(t, &finder{took: 10 * time.Second}, options)
 		s.selected("karen").Send("x UID SEARCH SEEN")
 		synctest.Wait()

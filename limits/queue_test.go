@@ -69,7 +69,7 @@ var commands = map[string]command{
 			return &limits.Options{
 				MaxFetches:        max,
 				MaxFetchesPerUser: perUser,
-				FetchTimeout:      40 * time.Second,
+				FetchQueueTimeout: 40 * time.Second,
 			}
 		},
 		func(do func(string) error) *backend { return &backend{fetch: do} },
@@ -83,7 +83,7 @@ var commands = map[string]command{
 			return &limits.Options{
 				MaxFetches:        max,
 				MaxFetchesPerUser: perUser,
-				FetchTimeout:      40 * time.Second,
+				FetchQueueTimeout: 40 * time.Second,
 			}
 		},
 		func(do func(string) error) *backend { return &backend{fetch: do} },
@@ -97,7 +97,7 @@ var commands = map[string]command{
 			return &limits.Options{
 				MaxSearches:        max,
 				MaxSearchesPerUser: perUser,
-				SearchTimeout:      30 * time.Second,
+				SearchQueueTimeout: 30 * time.Second,
 			}
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
@@ -111,7 +111,7 @@ var commands = map[string]command{
 			return &limits.Options{
 				MaxSearches:        max,
 				MaxSearchesPerUser: perUser,
-				SearchTimeout:      30 * time.Second,
+				SearchQueueTimeout: 30 * time.Second,
 			}
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
@@ -177,7 +177,7 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			assert.Equal(t, cmd.timeout, took)
 			s.commandsInUse(cmd.stats(1, 0))
 			require.Len(t, events, 1)
-			assert.Equal(t, limits.TimedOut, events[0].Kind)
+			assert.Equal(t, limits.EventTimedOut, events[0].Kind)
 			assert.Equal(t, "karen", events[0].User)
 			assert.Equal(t, "192.0.2.1", events[0].Addr.String())
 			assert.Equal(t, cmd.timeout, events[0].Waited)
@@ -354,13 +354,13 @@ func TestSetOptionsChangesTheTimeoutOfThoseWhoWait(t *testing.T) {
 		time.Sleep(5 * time.Second)
 
 		options := cmd.options(1, 0)
-		options.FetchTimeout, options.SearchTimeout = 7*time.Second, 7*time.Second
+		options.FetchQueueTimeout, options.SearchQueueTimeout = 7*time.Second, 7*time.Second
 		require.NoError(t, s.limiter.SetOptions(options))
 		took := elapsed(func() { assert.Equal(t, "x "+cmd.refusal, waits.Line()) })
 		assert.Equal(t, 2*time.Second, took, "seven seconds from its arrival")
 
 		// Without a timeout it waits for as long as it takes.
-		options.FetchTimeout, options.SearchTimeout = 0, 0
+		options.FetchQueueTimeout, options.SearchQueueTimeout = 0, 0
 		require.NoError(t, s.limiter.SetOptions(options))
 		waits.Send(cmd.line)
 		took = elapsed(func() { assert.True(t, imaptest.IsOK(waits.Answer("x"))) })

@@ -403,7 +403,7 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 			}
 			c.Line()
 			synctest.Wait()
-			assert.Equal(t, 1, s.limiter.Stats().Logins)
+			assert.Equal(t, 1, s.limiter.Stats().LoginChecks)
 			leave(c)
 			took := elapsed(func() {
 				other := s.dial("192.0.2.1")
@@ -414,6 +414,6 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 			assert.LessOrEqual(t, took, 2*time.Second)
 		}
 		time.Sleep(2 * time.Second)
-		assert.Zero(t, s.limiter.Stats().Logins)
+		assert.Zero(t, s.limiter.Stats().LoginChecks)
 	})
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// SearchContext is a session whose SEARCH can be stopped. A backend's session that has this method
-// gets the SEARCHes through it instead of Search, through wrappers as with [FetchContext]. The
+// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this method
+// gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher]. The
 // context ends when every client that would get the answer has hung up, after
-// [Options.MaxSearchTime], and at [Limiter.Close]; SearchContext should then return soon, with any
+// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with any
 // error: the client is told why, and never gets a shortened result.
-type SearchContext interface {
+type ContextSearcher interface {
 	SearchContext(
 		ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
 		options *imap.SearchOptions,
@@ -67,7 +67,7 @@ func (s *session) runSearch(
 	if g != nil {
 		gone = func() bool { return s.limiter.flights.everybodyGone(g) }
 	}
-	start, limit := time.Now(), timeLimit{settings.MaxSearchTime, ErrSearchTime}
+	start, limit := time.Now(), timeLimit{settings.SearchRunTimeout, ErrSearchRunTimeout}
 	ctx, end := s.commandContext(limit, gone)
 	defer end()
 	data, err := keep.Search(ctx, s.Session, kind, criteria, options)

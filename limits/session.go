@@ -86,8 +86,8 @@ func (l *Limiter) newSession(
 	if err != nil {
 		return nil, nil, err
 	}
-	_, s.stopsFetch = keep.Backend(inner).(FetchContext)
-	_, s.stopsSearch = keep.Backend(inner).(SearchContext)
+	_, s.stopsFetch = keep.Backend(inner).(ContextFetcher)
+	_, s.stopsSearch = keep.Backend(inner).(ContextSearcher)
 	admitted = true
 	return keep.Optional(s, inner), greeting, nil
 }

@@ -35,7 +35,7 @@ func (w *stalls) look(l *Limiter) {
 		fetching = fetching || fetches
 		if stalled &&
 			s.refuses(
-				Event{Kind: Stalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout},
+				Event{Kind: EventStalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout},
 				errStalled,
 			) {
 			go s.conn.NetConn().Close() // under TLS it may wait to say goodbye

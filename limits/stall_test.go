@@ -82,7 +82,7 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 		MaxFetches: 1, StallTimeout: 300 * time.Millisecond, OnEvent: func(e limits.Event) { events <- e },
 	})
 	event := <-events
-	assert.Equal(t, limits.Stalled, event.Kind)
+	assert.Equal(t, limits.EventStalled, event.Kind)
 	assert.Equal(t, "FETCH", event.Command)
 	assert.Equal(t, "karen", event.User)
 	assert.Equal(t, "StallTimeout", event.Limit)
@@ -115,12 +115,12 @@ func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 // The answer to a FETCH that was stopped is the limiter's, but what counts is why the backend gave
 // up. That is all there is to tell by where a connection around the socket does not pass an empty
 // Write on.
-func TestAClientThatDiesAfterMaxFetchTimeLeavesNothing(t *testing.T) {
+func TestAClientThatDiesAfterFetchRunTimeoutLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
 	}
 	t.Parallel()
-	limiter := limits.New(&limits.Options{MaxFetchTime: time.Millisecond})
+	limiter := limits.New(&limits.Options{FetchRunTimeout: time.Millisecond})
 	address := listenTCP(
 		t,
 		func(l net.Listener) net.Listener { return muteListener{l} },
@@ -141,7 +141,7 @@ func TestAClientThatDiesAfterMaxFetchTimeLeavesNothing(t *testing.T) {
 	for limiter.Stats().Connections > 0 {
 		runtime.Gosched()
 	}
-	assert.Equal(t, limits.Stats{Refused: limits.Refusals{FetchTime: 1}}, limiter.Stats())
+	assert.Equal(t, limits.Stats{Refused: limits.Refusals{FetchRunTimeout: 1}}, limiter.Stats())
 }
 
 // deafFetch does not listen to its context.
@@ -260,7 +260,7 @@ func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
 			StallTimeout: 200 * time.Millisecond, DryRun: dryRun, OnEvent: func(e limits.Event) { events <- e },
 		}))
 		event := <-events
-		assert.Equal(t, limits.Stalled, event.Kind)
+		assert.Equal(t, limits.EventStalled, event.Kind)
 		assert.Equal(t, dryRun, event.DryRun)
 		if dryRun {
 			assert.Equal(t, 1, limiter.Stats().Fetches)

@@ -11,7 +11,7 @@ type Stats struct {
 	// What is in use now.
 	Connections     int // connections, logged in or not
 	Sessions        int // sessions that are logged in
-	Logins          int // logins whose password is being checked
+	LoginChecks     int // logins whose password is being checked
 	LoginsWaiting   int // logins that wait for the outcome of others
 	Fetches         int // FETCHes that run
 	FetchesWaiting  int // FETCHes in the queue
@@ -26,19 +26,19 @@ type Stats struct {
 // Refusals counts refusals by the limit that was reached: a field without a comment by the one of
 // [Options] with Max before its name.
 type Refusals struct {
-	Connections, ConnectionsPerIP uint64
-	LoginsPerUser, LoginsPerIP    uint64
-	WrongCredentials              uint64 // logins that the backend has turned down, whether a limit was reached or not
-	FailedLogins                  uint64 // connections that were ended for their failed logins
-	LoginTimeout                  uint64 // connections that were closed because nobody logged in
-	Fetches, Searches             uint64 // commands that waited in vain, or found the queue full
-	FetchTime, SearchTime         uint64 // commands that were stopped because they ran too long
-	Stalled                       uint64 // connections that were closed because their client took nothing
-	ListWildcards                 uint64
-	SearchTerms, SearchDepth      uint64
-	AppendSize                    uint64
-	Left                          uint64 // commands and logins whose client hung up
-	Closed                        uint64 // what came, or waited, when the Limiter was closed
+	Connections, ConnectionsPerIP     uint64
+	LoginsPerUser, LoginsPerIP        uint64
+	WrongCredentials                  uint64 // logins that the backend has turned down, whether a limit was reached or not
+	FailedLogins                      uint64 // connections that were ended for their failed logins
+	LoginTimeout                      uint64 // connections that were closed because nobody logged in
+	Fetches, Searches                 uint64 // commands that waited in vain, or found the queue full
+	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
+	Stalled                           uint64 // connections that were closed because their client took nothing
+	ListWildcards                     uint64
+	SearchTerms, SearchDepth          uint64
+	AppendSize                        uint64
+	Left                              uint64 // commands and logins whose client hung up
+	Closed                            uint64 // what came, or waited, when the Limiter was closed
 }
 
 // Stats returns the counts of now. Each is right by itself, but they are not taken at the same
@@ -46,7 +46,7 @@ type Refusals struct {
 func (l *Limiter) Stats() Stats {
 	var s Stats
 	s.Connections = l.connections.count()
-	s.Sessions, s.Logins, s.LoginsWaiting = l.logins.counts()
+	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.counts()
 	s.Fetches, s.FetchesWaiting = l.fetches.counts()
 	s.Searches, s.SearchesWaiting = l.searches.counts()
 	s.SearchesJoined = l.flights.joinedCount()
@@ -88,10 +88,10 @@ func (r *refusals) of(refusal *imap.Error) *uint64 {
 		return &r.total.Fetches
 	case ErrTooManySearches:
 		return &r.total.Searches
-	case ErrFetchTime:
-		return &r.total.FetchTime
-	case ErrSearchTime:
-		return &r.total.SearchTime
+	case ErrFetchRunTimeout:
+		return &r.total.FetchRunTimeout
+	case ErrSearchRunTimeout:
+		return &r.total.SearchRunTimeout
 	case errStalled:
 		return &r.total.Stalled
 	case ErrListWildcards:

@@ -144,7 +144,7 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 			kinds = append(kinds, e.Kind)
 		}
 		assert.Equal(
-			t, []limits.EventKind{limits.Refused, limits.Failed, limits.Evicted, limits.Refused}, kinds,
+			t, []limits.EventKind{limits.EventRefused, limits.EventFailed, limits.EventEvicted, limits.EventRefused}, kinds,
 		)
 
 		s.Server.Close()
@@ -269,7 +269,7 @@ func TestGhostsMakeRoom(t *testing.T) {
 	login("karen")
 	_, _, answer := login("karen")
 	assert.Equal(t, noUserLogins, answer)
-	assert.Equal(t, limits.Refused, (<-events).Kind)
+	assert.Equal(t, limits.EventRefused, (<-events).Kind)
 
 	socket.Close()
 	for {
@@ -280,7 +280,7 @@ func TestGhostsMakeRoom(t *testing.T) {
 		<-events
 	}
 	assert.Contains(t, answer, "OK")
-	assert.Equal(t, limits.Evicted, (<-events).Kind)
+	assert.Equal(t, limits.EventEvicted, (<-events).Kind)
 	assert.Equal(t, 2, limiter.Stats().Sessions)
 	assert.Equal(
 		t, 1, limiter.Stats().Searches, "what the backend does for the ghost still has its slot",

@@ -13,11 +13,11 @@ from server import TRANSPORTS, Account, Server
 COLUMNS = {
     "too many logins": (["-max-logins-per-user", "1"], None),
     "too many connections": (["-max-connections-per-ip", "1"], None),
-    "the queue of FETCH was too long": (["-max-fetches-per-user", "1", "-fetch-timeout", "300ms"], "FETCH 1 UID"),
-    "the queue of SEARCH was too long": (["-max-searches-per-user", "1", "-search-timeout", "300ms"], "SEARCH ALL"),
+    "the queue of FETCH was too long": (["-max-fetches-per-user", "1", "-fetch-queue-timeout", "300ms"], "FETCH 1 UID"),
+    "the queue of SEARCH was too long": (["-max-searches-per-user", "1", "-search-queue-timeout", "300ms"], "SEARCH ALL"),
 }
 SLOW = ["-delay", "1m"]
-PROGRESS = ["-progress-interval", "100ms", "-fetch-timeout", "1s"]
+PROGRESS = ["-progress-interval", "100ms", "-fetch-queue-timeout", "1s"]
 
 
 def table(readme):

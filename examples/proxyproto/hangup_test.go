@@ -86,7 +86,7 @@ func TestAHangUpIsSeenBelowTheProxyProtocol(t *testing.T) {
 
 			select {
 			case left := <-events:
-				assert.Equal(t, limits.Left, left.Kind)
+				assert.Equal(t, limits.EventLeft, left.Kind)
 				assert.Equal(t, "203.0.113.8", left.Addr.String())
 			case <-time.After(patience):
 				t.Error("nobody has seen it")

@@ -40,8 +40,8 @@ type delayed struct {
 }
 
 var (
-	_ limits.FetchContext  = (*delayed)(nil)
-	_ limits.SearchContext = (*delayed)(nil)
+	_ limits.ContextFetcher  = (*delayed)(nil)
+	_ limits.ContextSearcher = (*delayed)(nil)
 )
 
 func (s *delayed) Login(username, password string) error {

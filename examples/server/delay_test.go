@@ -56,7 +56,7 @@ func TestADelayedCommandCanBeStopped(t *testing.T) {
 			c := serveStack(
 				t,
 				append(
-					args, "-delay", "5s", "-max-search-time", "1s", "-max-fetch-time", "2s",
+					args, "-delay", "5s", "-search-run-timeout", "1s", "-fetch-run-timeout", "2s",
 				)...).Login("karen", "pass")
 			c.Cmd("a SELECT INBOX")
 			start := time.Now()

@@ -45,7 +45,7 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 		"`number` of FETCH commands of one user that run at once"+noLimit,
 	)
 	durationFlag(
-		flags, &o.FetchTimeout, "fetch-timeout", "longest `time` a FETCH waits in the queue"+noLimit,
+		flags, &o.FetchQueueTimeout, "fetch-queue-timeout", "longest `time` a FETCH waits in the queue"+noLimit,
 	)
 	numberFlag(
 		flags, &o.MaxSearches, "max-searches", "`number` of SEARCH commands that run at once"+noLimit,
@@ -55,7 +55,7 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 		"`number` of SEARCH commands of one user that run at once"+noLimit,
 	)
 	durationFlag(
-		flags, &o.SearchTimeout, "search-timeout", "longest `time` a SEARCH waits in the queue"+noLimit,
+		flags, &o.SearchQueueTimeout, "search-queue-timeout", "longest `time` a SEARCH waits in the queue"+noLimit,
 	)
 	numberFlag(flags, &o.MaxWaiting, "max-waiting", "`number` of commands in each queue"+noLimit)
 	numberFlag(
@@ -73,8 +73,8 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 		flags, &o.ProgressInterval, "progress-interval",
 		"`time` between words of progress to a client that waits (0: none)",
 	)
-	durationFlag(flags, &o.MaxFetchTime, "max-fetch-time", "longest `time` a FETCH runs"+noLimit)
-	durationFlag(flags, &o.MaxSearchTime, "max-search-time", "longest `time` a SEARCH runs"+noLimit)
+	durationFlag(flags, &o.FetchRunTimeout, "fetch-run-timeout", "longest `time` a FETCH runs"+noLimit)
+	durationFlag(flags, &o.SearchRunTimeout, "search-run-timeout", "longest `time` a SEARCH runs"+noLimit)
 	durationFlag(
 		flags, &o.StallTimeout, "stall-timeout",
 		"`time` after which a client that reads nothing of a FETCH is closed (0: never)",
@@ -181,7 +181,7 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 		}
 		level := slog.LevelWarn
 		switch event.Kind {
-		case limits.Admitted, limits.Joined, limits.Left:
+		case limits.EventAdmitted, limits.EventJoined, limits.EventLeft:
 			level = slog.LevelInfo
 		}
 		logger.LogAttrs(context.Background(), level, event.Kind.String(), attrs...)

@@ -33,7 +33,7 @@ func TestARefusalIsInTheLog(t *testing.T) {
 		"level=WARN msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s\n",
 	)
 
-	s = startServer(t, "-max-searches", "1", "-search-timeout", "100ms", "-delay", "1s")
+	s = startServer(t, "-max-searches", "1", "-search-queue-timeout", "100ms", "-delay", "1s")
 	first, second := s.selected("karen"), s.selected("bob")
 	first.Send("a SEARCH ALL")
 	second.Send("a SEARCH ALL")

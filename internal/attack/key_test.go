@@ -88,7 +88,7 @@ func TestPasswordGuessingByKeysThatCountApart(t *testing.T) {
 			c.Send(fmt.Sprintf("a LOGIN {%d+}\r\n%s guess", len(name), name))
 		}
 		synctest.Wait()
-		assert.Equal(t, 1, s.limiter.Stats().Logins)
+		assert.Equal(t, 1, s.limiter.Stats().LoginChecks)
 		assert.Equal(t, 4, s.limiter.Stats().LoginsWaiting)
 	})
 }

@@ -66,8 +66,8 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 
 func noTimeout(*limits.Options) time.Duration             { return 0 }
 func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
-func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchTimeout }
-func searchTimeout(options *limits.Options) time.Duration { return options.SearchTimeout }
+func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
+func searchTimeout(options *limits.Options) time.Duration { return options.SearchQueueTimeout }
 func question(v *visit, criteria *imap.SearchCriteria) string {
 	return fmt.Sprint(v.user, v.name, *criteria)
 }

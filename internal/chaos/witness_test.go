@@ -244,11 +244,11 @@ func (w *witness) idling(user string) (leave func()) {
 
 func (w *witness) onEvent(e limits.Event) {
 	switch e.Kind {
-	case limits.Admitted:
+	case limits.EventAdmitted:
 		w.waited.Add(1)
-	case limits.Joined:
+	case limits.EventJoined:
 		w.joined.Add(1)
-	case limits.TimedOut:
+	case limits.EventTimedOut:
 		w.timedOut.Add(1)
 	default:
 		w.refused.Add(1)

@@ -7,16 +7,16 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// FetchContext and SearchContext are what a backend can offer whose commands can be stopped;
+// ContextFetcher and ContextSearcher are what a backend can offer whose commands can be stopped;
 // package limits documents them. Every wrapper that overrides Fetch or Search has the method too,
 // and passes the context on.
 type (
-	FetchContext interface {
+	ContextFetcher interface {
 		FetchContext(
 			ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 		) error
 	}
-	SearchContext interface {
+	ContextSearcher interface {
 		SearchContext(
 			ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
 			options *imap.SearchOptions,
@@ -29,7 +29,7 @@ func Fetch(
 	ctx context.Context, session imapserver.Session, w *imapserver.FetchWriter, numSet imap.NumSet,
 	options *imap.FetchOptions,
 ) error {
-	if inner, ok := As[FetchContext](session); ok {
+	if inner, ok := As[ContextFetcher](session); ok {
 		return inner.FetchContext(ctx, w, numSet, options)
 	}
 	return session.Fetch(w, numSet, options)
@@ -40,7 +40,7 @@ func Search(
 	ctx context.Context, session imapserver.Session, kind imapserver.NumKind,
 	criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	if inner, ok := As[SearchContext](session); ok {
+	if inner, ok := As[ContextSearcher](session); ok {
 		return inner.SearchContext(ctx, kind, criteria, options)
 	}
 	return session.Search(kind, criteria, options)

@@ -68,7 +68,7 @@ func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 			running, finish := make(chan struct{}), make(chan struct{})
 			left := make(chan limits.Event, 10)
 			limiter := limits.New(&limits.Options{
-				MaxFetches: 1, FetchTimeout: time.Hour,
+				MaxFetches: 1, FetchQueueTimeout: time.Hour,
 				OnEvent: func(e limits.Event) { left <- e },
 			})
 			server := idle.NewServer(&imapserver.Options{
@@ -95,7 +95,7 @@ func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 			<-running
 			second.Send("c FETCH 1 FLAGS", "d NOOP")
 			second.Close()
-			assert.Equal(t, limits.Left, (<-left).Kind)
+			assert.Equal(t, limits.EventLeft, (<-left).Kind)
 			close(finish)
 			assert.True(t, imaptest.IsOK(first.Answer("c")))
 		})
