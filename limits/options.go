@@ -118,6 +118,13 @@ type Options struct {
 	// [imapserver.SessionAppendLimit] can refuse it before it is sent.
 	MaxAppendSize int64
 
+	// MaxLoginBytes is how many bytes a connection may send before it has logged in, whatever they
+	// are. One more, and it is ended with a BYE. Only imapgate.Server sees the bytes.
+	MaxLoginBytes int64
+	// MaxCommandBytes is how many bytes a command may have after login, with its literals, the
+	// message of an APPEND aside. A larger one gets a NO. Only imapgate.Server sees the bytes.
+	MaxCommandBytes int64
+
 	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service
 	// account, say, or none for a webmail host. It returns client.Limits for everybody else. It is
 	// called when a connection comes (without a user), for each login (with the name that the
@@ -165,7 +172,8 @@ type Options struct {
 // 300 from one address, and a minute to log in; 20 logins of one user, 100 from one address, 3
 // failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and closed after 30
 // s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to
-// 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern.
+// 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern; 64 KiB before a login,
+// and 1 MiB in a command.
 func DefaultOptions() *Options {
 	return &Options{
 		MaxConnections:      10_000,
@@ -186,6 +194,8 @@ func DefaultOptions() *Options {
 		MaxListWildcards:    3,
 		MaxSearchTerms:      256,
 		MaxSearchDepth:      30,
+		MaxLoginBytes:       64 << 10,
+		MaxCommandBytes:     1 << 20,
 	}
 }
 
@@ -205,6 +215,7 @@ func (o *Options) Validate() error {
 		{"MaxWaitingPerUser", int64(o.MaxWaitingPerUser)},
 		{"MaxListWildcards", int64(o.MaxListWildcards)}, {"MaxSearchTerms", int64(o.MaxSearchTerms)},
 		{"MaxSearchDepth", int64(o.MaxSearchDepth)}, {"MaxAppendSize", o.MaxAppendSize},
+		{"MaxLoginBytes", o.MaxLoginBytes}, {"MaxCommandBytes", o.MaxCommandBytes},
 	} {
 		if field.value < 0 {
 			return fmt.Errorf("limits: %s is %d: it must be 0 (no limit) or more", field.name, field.value)

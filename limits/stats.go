@@ -37,6 +37,7 @@ type Refusals struct {
 	ListWildcards                     uint64
 	SearchTerms, SearchDepth          uint64
 	AppendSize                        uint64
+	LoginBytes, CommandBytes          uint64
 	Left                              uint64 // commands and logins whose client hung up
 	Closed                            uint64 // what came, or waited, when the Limiter was closed
 }

@@ -10,19 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
-	"github.com/imapgate/imapgate/limits"
 )
 
-// serveStack serves the packages around the backend in memory, for tests of time.
+// serveStack serves in memory, for tests of time.
 func serveStack(t *testing.T, args ...string) *imaptest.Server {
 	s, err := parse(args)
 	require.NoError(t, err)
 	logger := slog.New(slog.DiscardHandler)
 	backend, err := newBackend(s, logger)
 	require.NoError(t, err)
-	limiter := limits.New(s.limiterOptions(logger))
-	t.Cleanup(func() { limiter.Close() })
-	return imaptest.Serve(t, stack(s, backend, limiter, logger))
+	server, err := newServer(s, backend, nil, true, logger)
+	require.NoError(t, err)
+	return imaptest.Run(t, server)
 }
 
 func TestDelays(t *testing.T) {

@@ -99,6 +99,12 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 		flags, &o.MaxAppendSize, "max-append-size",
 		"`number` of bytes of the largest message that APPEND takes"+noLimit,
 	)
+	numberFlag(
+		flags, &o.MaxLoginBytes, "max-login-bytes", "`bytes` that a client may send before it has logged in (0: no limit)",
+	)
+	numberFlag(
+		flags, &o.MaxCommandBytes, "max-command-bytes", "`bytes` of a command, messages aside (0: no limit)",
+	)
 	listFlag(
 		flags, &o.Exempt, "exempt",
 		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; may be given again",

@@ -16,10 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/imapgate/imapgate/copymeta"
-	"github.com/imapgate/imapgate/idle"
-	"github.com/imapgate/imapgate/limits"
 )
 
 const (
@@ -63,8 +59,7 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	if err != nil {
 		return err
 	}
-	limiter := limits.New(s.limiterOptions(logger))
-	services, err := listen(s, backend, limiter, logger)
+	services, server, err := listen(s, backend, logger)
 	if err != nil {
 		return err
 	}
@@ -75,20 +70,6 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	case <-ctx.Done():
 		logger.Info("stopping")
 	}
-	stop(limiter, services)
+	stop(server, services)
 	return err
-}
-
-// stack returns the packages around the backend, from the inside out.
-func stack(
-	s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger,
-) limits.NewSessionFunc {
-	copies := s.copies
-	copies.Logger = printer{logger, "copymeta"}
-	newSession := backend.sessions(copies.Logger)
-	newSession = s.delays.wrap(newSession)
-	newSession = copymeta.Wrap(newSession, &copies)
-	newSession = s.virtualFolders.wrap(newSession)
-	newSession = idle.Wrap(newSession, &s.idle)
-	return limiter.Wrap(newSession) // outermost: it refuses before any other work is done
 }

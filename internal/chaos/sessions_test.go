@@ -103,6 +103,14 @@ func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.Select
 func (s *outside) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
+	return s.FetchContext(context.Background(), w, numSet, options)
+}
+
+// FetchContext is there because imapgate.Server has a limiter of its own around this session, which
+// would look for one below the witness's.
+func (s *outside) FetchContext(
+	_ context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	a := s.witness.arrive(fetchTimeout)
 	s.command = a
 	defer func() { s.command = nil }()
@@ -118,6 +126,13 @@ func (s *outside) Fetch(
 
 func (s *outside) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	return s.SearchContext(context.Background(), kind, criteria, options)
+}
+
+func (s *outside) SearchContext(
+	_ context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
 	a, answered := s.witness.ask(question(s.visit, criteria), searchTimeout)
 	defer answered()

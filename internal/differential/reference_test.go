@@ -16,6 +16,7 @@ type promise struct {
 	copies   copies
 	virtual  virtualMode
 	limited  bool // by the defaults
+	guarded  bool // commands before login are answered by the guard
 	hideIdle bool
 }
 
@@ -25,7 +26,9 @@ var promises = map[string]promise{
 	"vfolders-noselect": {virtual: noSelect},
 	"copymeta-preserve": {copies: preserved},
 	"copymeta-reset":    {copies: reset},
-	"idle-off":          {hideIdle: true},
+	"idle-off":          {hideIdle: true, guarded: true},
+	"server":            {limited: true, guarded: true},
+	"server-everything": {virtual: selectable, limited: true, copies: preserved, guarded: true},
 	"zero":              {virtual: selectable},
 	"defaults":          {virtual: selectable, limited: true},
 	"everything":        {virtual: selectable, limited: true, copies: preserved},

@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"strings"
@@ -8,7 +8,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
@@ -63,7 +62,7 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 	options := quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true})
 	bare, hidden := imaptest.Listen(), imaptest.Listen()
 	start(t, imapserver.New(options), bare)
-	start(t, idle.NewServer(options), hidden)
+	start(t, newServer(options), hidden)
 	input := strings.Join([]string{
 		"a LOGIN u p", "b LIST \"\" *", "c CREATE x", "d DELETE x", "e SELECT x", "f FETCH 1 (BODY[])",
 		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}", "x IDLE\r\n* {3 (MESSAGES)",

@@ -1,4 +1,4 @@
-package idle
+package wire
 
 import (
 	"errors"
@@ -7,50 +7,21 @@ import (
 	"sync"
 )
 
-// command is what the two filters have to know of the command that the server works on.
-type command int
-
-const (
-	otherCommand command = iota
-	idleCommand
-	appendCommand
-	loginCommand
-	authenticateCommand
-	unauthenticateCommand
-	startTLSCommand
-)
-
-// commands has the names in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
-// takes even "ıdle" for IDLE.
-var commands = map[string]command{
-	"IDLE":           idleCommand,
-	"APPEND":         appendCommand,
-	"LOGIN":          loginCommand,
-	"AUTHENTICATE":   authenticateCommand,
-	"UNAUTHENTICATE": unauthenticateCommand,
-	"STARTTLS":       startTLSCommand,
-}
-
-// What goes out after the tag instead of the server's own answer.
-const (
-	answerUnknown     = "BAD Unknown command"
-	answerCannot      = "NO [CANNOT] IDLE is switched off on this server"
-	answerPrivacy     = "NO [PRIVACYREQUIRED] TLS is required to authenticate"
-	answerBeginTLS    = "OK Begin TLS negotiation now"
-	answerStartTLSBad = "BAD STARTTLS not available"
-)
-
 // dialogue is what is known of a connection from both directions. The server works on one command
 // at a time and writes its answer before it reads on, so what it has written when it reads again
 // tells what it takes the next byte for.
 type dialogue struct {
-	listener *listener
+	listener  *listener
+	hidesIdle bool
 
 	mu            sync.Mutex
 	command       command
+	running       bool   // from its name to its answer
 	answer        string // replaces that of the server, if not empty
-	answered      bool   // a tagged line was written since the last read
-	challenged    bool   // a continuation request was
+	readOnly      bool   // READ-WRITE is to become READ-ONLY
+	after         []func()
+	answered      bool // a tagged line was written since the last read
+	challenged    bool // a continuation request was
 	encrypted     bool
 	authenticated bool
 	upgrade       bool // TLS begins when the line is out
@@ -69,21 +40,52 @@ func (d *dialogue) next() (answered, challenged bool) {
 	return answered, challenged
 }
 
-// begin takes the name of the command that goes to the server next, and tells whether it must be
-// answered with BAD.
-func (d *dialogue) begin(name string) (refused bool) {
+// begin takes the name of the command that goes to the server next, and says what becomes of it.
+// The command has no arguments if it is bare.
+func (d *dialogue) begin(name string, bare bool) verdict {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.command, d.answer = commands[strings.ToUpper(name)], ""
+	name = strings.ToUpper(name)
+	d.command, d.answer, d.running = commands[name], "", true
 	switch {
-	case d.command == idleCommand && (d.rev2Only || d.rev2Enabled):
-		d.answer = answerCannot
-	case d.command == idleCommand:
+	case d.command == idleCommand && d.hidesIdle:
 		d.answer = answerUnknown
-	case d.command == authenticateCommand && !d.authenticated && d.refusesLoginLocked():
+		if d.rev2Only || d.rev2Enabled {
+			d.answer = answerCannot
+		}
+		return refusedLine
+	case d.authenticated:
+		return passes
+	case d.command == authenticateCommand && d.refusesLoginLocked():
 		d.answer = answerPrivacy // at once, so that no password is asked for in clear
+		return refusedLine
+	case beforeLogin[name]:
+		return passes
 	}
-	return d.answer != ""
+	d.command = otherCommand
+	return d.tooEarlyLocked(name, bare)
+}
+
+// tooEarlyLocked answers a command that is none before login.
+func (d *dialogue) tooEarlyLocked(name string, bare bool) verdict {
+	switch state := states[name]; {
+	case name == "CHECK" && bare:
+		d.answer = "OK CHECK completed" // to go-imap it is NOOP
+	case name == "CHECK":
+		d.answer = "BAD [CLIENTBUG] Syntax error: expected CRLF"
+	case state == "":
+		return unknown
+	default:
+		d.answer = "BAD [CLIENTBUG] This command is only valid in the " + state + " state"
+	}
+	return refusedCommand
+}
+
+// replace has the client read another answer to the command that runs.
+func (d *dialogue) replace(answer string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = answer
 }
 
 // failed notes that the server could not read on. What it says to a STARTTLS now is about that.
@@ -102,9 +104,10 @@ func (d *dialogue) current() command {
 	return d.command
 }
 
-// refusesLoginLocked tells whether the client must use TLS first. It is called under mu.
+// refusesLoginLocked tells whether the client must use TLS first.
 func (d *dialogue) refusesLoginLocked() bool {
-	return d.listener.terminates && !d.encrypted && !d.listener.insecureAuth
+	config := &d.listener.guard.config
+	return config.Terminates && !d.encrypted && !config.InsecureAuth
 }
 
 // allowsLogin tells whether the client may log in.
@@ -112,6 +115,12 @@ func (d *dialogue) allowsLogin() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.refusesLoginLocked()
+}
+
+func (d *dialogue) loggedIn() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.authenticated
 }
 
 // silent tells whether the server has said nothing yet.
@@ -128,8 +137,8 @@ func (d *dialogue) spoken() error {
 	defer d.mu.Unlock()
 	first := !d.greeted
 	d.greeted = true
-	if d.err != nil &&
-		first { // what comes after the greeting may be of a client's making, and ends its connection only
+	if d.err != nil && first {
+		// What comes after the greeting may be of a client's making, and ends its connection only.
 		d.listener.fail(d.err)
 	}
 	return d.err
@@ -145,6 +154,40 @@ func (d *dialogue) upgraded() bool {
 	return upgraded
 }
 
+// callAfter keeps f until the answer to the command that runs is out; ok is false if none runs.
+func (d *dialogue) callAfter(f func()) (ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running {
+		d.after = append(d.after, f)
+	}
+	return d.running
+}
+
+// takeAfter returns what is to be called now that an answer is out.
+func (d *dialogue) takeAfter() []func() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := d.after
+	d.after = nil
+	return after
+}
+
+func (d *dialogue) setReadOnly() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readOnly = true
+}
+
+// takeReadOnly tells whether a READ-WRITE is to become a READ-ONLY.
+func (d *dialogue) takeReadOnly() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	readOnly := d.readOnly
+	d.readOnly = false
+	return readOnly
+}
+
 // greeting notes the status of the greeting, or of any other untagged response.
 func (d *dialogue) greeting(status string) {
 	d.mu.Lock()
@@ -154,19 +197,24 @@ func (d *dialogue) greeting(status string) {
 	}
 }
 
-// errIdling ends a connection on which the filter has lost track of the client's commands. The
+// errIdling ends a connection on which the guard has lost track of the client's commands. The
 // session is not asked: go-imap does so after the line that cannot be written.
-var errIdling = errors.New("idle: IDLE came through to the server")
+var errIdling = errors.New("imapgate: IDLE came through to the server")
 
-// challenge notes a continuation request, by its first word. go-imap has this one for IDLE, and no
-// base64 looks like it.
-func (d *dialogue) challenge(word string) {
+// challenge notes a continuation request, by its first word, and returns the word that the client
+// gets. go-imap has "idling" for IDLE, and no base64 looks like it; and "=" for an empty challenge,
+// which should be nothing (RFC 9051 section 6.2.2).
+func (d *dialogue) challenge(word string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.challenged = true
-	if word == "idling" {
+	switch {
+	case word == "idling" && d.hidesIdle:
 		d.err = errIdling
+	case word == "=" && d.command == authenticateCommand:
+		return ""
 	}
+	return word
 }
 
 // finish notes the status of a tagged response, and returns what to send instead of it, if that is
@@ -175,20 +223,24 @@ func (d *dialogue) finish(status string) (instead string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	command, answer, ok := d.command, d.answer, status == "OK"
-	d.command, d.answer, d.answered = otherCommand, "", true
+	d.command, d.answer, d.answered, d.running = otherCommand, "", true, false
+	config := &d.listener.guard.config
 	switch {
-	case command == startTLSCommand && ok && !d.listener.terminates:
+	case !ok:
+		d.readOnly = false
+	case command == startTLSCommand && !config.Terminates:
 		d.err = errServerTLS
-	case command == startTLSCommand && status == "NO" && d.listener.startTLS != nil:
+	case command == loginCommand || command == authenticateCommand:
+		d.authenticated = true
+	case command == unauthenticateCommand:
+		d.authenticated, d.rev2Enabled = false, false
+	}
+	if command == startTLSCommand && status == "NO" && config.StartTLS != nil {
 		if d.encrypted || d.authenticated {
 			return answerStartTLSBad
 		}
 		d.upgrade = true
 		return answerBeginTLS
-	case (command == loginCommand || command == authenticateCommand) && ok:
-		d.authenticated = true
-	case command == unauthenticateCommand && ok:
-		d.authenticated, d.rev2Enabled = false, false
 	}
 	return answer
 }
@@ -206,9 +258,12 @@ func (d *dialogue) enabled(caps []string) {
 func (d *dialogue) capabilities(caps []string) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.rev2Only = slices.Contains(caps, "IMAP4rev2") && !slices.Contains(caps, "IMAP4rev1")
-	caps = slices.DeleteFunc(caps, func(c string) bool { return strings.EqualFold(c, "IDLE") })
-	if !d.listener.terminates {
+	config := &d.listener.guard.config
+	if d.hidesIdle {
+		d.rev2Only = slices.Contains(caps, "IMAP4rev2") && !slices.Contains(caps, "IMAP4rev1")
+		caps = slices.DeleteFunc(caps, func(c string) bool { return strings.EqualFold(c, "IDLE") })
+	}
+	if !config.Terminates {
 		switch {
 		case slices.Contains(caps, "STARTTLS"):
 			d.err = errServerTLS
@@ -222,7 +277,7 @@ func (d *dialogue) capabilities(caps []string) []string {
 	}
 	// In clear the server runs with InsecureAuth. Say what it would have said without.
 	isAuth := func(c string) bool { return strings.HasPrefix(c, "AUTH=") }
-	if d.listener.startTLS != nil {
+	if config.StartTLS != nil {
 		at := slices.IndexFunc(caps, isAuth)
 		if at < 0 {
 			at = len(caps)

@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"crypto/tls"
@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/memconn"
 )
@@ -73,7 +72,7 @@ func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 				}
 				for _, script := range scripts {
 					theirs := converse(t, imapserver.New(options), transport, script)
-					ours := converse(t, idle.NewServer(options), transport, script)
+					ours := converse(t, newServer(options), transport, script)
 					for i := range theirs {
 						theirs[i] = strings.ReplaceAll(theirs[i], " IDLE", "")
 					}
@@ -123,7 +122,7 @@ func converse(t *testing.T, s server, transport string, lines []string) []string
 func TestNoLoginInClear(t *testing.T) {
 	for _, session := range []imapserver.Session{noIdle{t: t}, mechanisms{names: []string{"PLAIN"}}} {
 		ln := imaptest.Listen()
-		start(t, idle.NewServer(quiet(imapserver.Options{
+		start(t, newServer(quiet(imapserver.Options{
 			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return session, nil, nil },
 			TLSConfig:  imaptest.ServerTLS(),
 		})), ln)
@@ -149,7 +148,7 @@ func TestNoLoginInClear(t *testing.T) {
 func TestNothingSentBeforeSTARTTLSIsTakenAsSentAfterIt(t *testing.T) {
 	r := &recorder{noIdle: noIdle{t: t}}
 	ln := imaptest.Listen()
-	start(t, idle.NewServer(quiet(imapserver.Options{
+	start(t, newServer(quiet(imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil },
 		TLSConfig:  imaptest.ServerTLS(),
 	})), ln)
@@ -209,7 +208,7 @@ func TestAHandshakeThatBeginsEarly(t *testing.T) {
 	}
 	start(
 		t,
-		idle.NewServer(
+		newServer(
 			quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()}),
 		),
 		ln,
@@ -245,13 +244,13 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 		send    string
 		want    string
 	}{
-		{"a server with STARTTLS", withTLS, idle.NewListener, nil, "", "offers STARTTLS above the listener"},
-		{"one that shows it late", preAuth, idle.NewListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""}, // ends its connection only
+		{"a server with STARTTLS", withTLS, newListener, nil, "", "offers STARTTLS above the listener"},
+		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""}, // ends its connection only
 		{"a server that does not see TLS", imapserver.Options{NewSession: stub(t)}, func(ln net.Listener) net.Listener {
-			return idle.NewListener(tls.NewListener(ln, imaptest.ServerTLS()))
+			return newListener(tls.NewListener(ln, imaptest.ServerTLS()))
 		}, func(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }, "", "does not see that the listener is encrypted"},
 		{"below TLS", plainOptions, func(ln net.Listener) net.Listener {
-			return tls.NewListener(idle.NewListener(ln), imaptest.ServerTLS())
+			return tls.NewListener(newListener(ln), imaptest.ServerTLS())
 		}, func(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }, "", "below TLS"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -274,14 +273,14 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 		})
 	}
 	assert.ErrorContains(
-		t, idle.NewServer(&plainOptions).Serve(idle.NewListener(imaptest.Listen())), "below NewListener",
+		t, newServer(&plainOptions).Serve(newListener(imaptest.Listen())), "below NewListener",
 	)
 }
 
 func TestNewListenerOnATLSListener(t *testing.T) {
 	ln := imaptest.Listen()
 	start(t, imapserver.New(quiet(imapserver.Options{NewSession: stub(t), InsecureAuth: true})),
-		idle.NewListener(tls.NewListener(ln, imaptest.ServerTLS())))
+		newListener(tls.NewListener(ln, imaptest.ServerTLS())))
 	conn, err := ln.Dial()
 	require.NoError(t, err)
 	c := imaptest.NewConn(t, tls.Client(conn, imaptest.ClientTLS()))
@@ -298,7 +297,7 @@ func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
 			ln := imaptest.Listen()
 			start(
 				t,
-				idle.NewServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})),
+				newServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})),
 				ln,
 			)
 			c := dial(t, ln)
@@ -309,11 +308,11 @@ func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
 	}
 }
 
-// A client that is told to begin TLS and does not is cut off, as by go-imap.
+// A client that is told to begin TLS and does not is cut off, sooner than by go-imap.
 func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
 	for name, s := range map[string]func(*imapserver.Options) server{
 		"go-imap": func(o *imapserver.Options) server { return imapserver.New(o) },
-		"idle":    func(o *imapserver.Options) server { return idle.NewServer(o) },
+		"ours":    func(o *imapserver.Options) server { return newServer(o) },
 	} {
 		for _, sent := range []string{"", "\x16", "\x16\x03\x01\x02\x00\x01", "b LOGIN u p\r\n"} {
 			synctest.Test(t, func(t *testing.T) {
@@ -325,7 +324,7 @@ func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
 				begin := time.Now()
 				io.WriteString(c.Conn, sent)
 				c.Rest()
-				want := 30 * time.Second
+				want := map[string]time.Duration{"go-imap": 30 * time.Second, "ours": 10 * time.Second}[name]
 				if sent == "b LOGIN u p\r\n" {
 					want = 0
 				}
@@ -341,7 +340,7 @@ type endless struct{ net.Conn }
 func (e endless) NetConn() net.Conn { return e }
 
 func TestAConnectionThatHasItselfBelowCountsAsClear(t *testing.T) {
-	conn, err := idle.NewListener(once{conn: endless{&script{}}}).Accept()
+	conn, err := newListener(once{conn: endless{&script{}}}).Accept()
 	require.NoError(t, err)
 	assert.IsType(t, endless{}, conn.(interface{ NetConn() net.Conn }).NetConn())
 }

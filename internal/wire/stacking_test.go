@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"crypto/tls"
@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
@@ -23,17 +22,17 @@ func TestEveryStacking(t *testing.T) {
 		refused  = "LOGINDISABLED"
 		offered  = "STARTTLS LOGINDISABLED"
 		offers   = "STARTTLS, logs in"
-		aboveTLS = "idle: the server offers STARTTLS above the listener"
-		unseen   = "idle: the server does not see that the listener is encrypted"
-		below    = "idle: the listener is below TLS"
-		twice    = "idle: Server.Serve needs the listener below NewListener"
+		aboveTLS = "imapgate: the server offers STARTTLS above the listener"
+		unseen   = "imapgate: the server does not see that the listener is encrypted"
+		below    = "imapgate: the listener is below TLS"
+		twice    = "imapgate: Serve needs the listener below NewListener"
 	)
 	goIMAP := func(o *imapserver.Options) server { return imapserver.New(o) }
-	ours := func(o *imapserver.Options) server { return idle.NewServer(o) }
+	ours := func(o *imapserver.Options) server { return newServer(o) }
 	plain := func(ln net.Listener) net.Listener { return ln }
 	overTLS := func(ln net.Listener) net.Listener { return tls.NewListener(ln, imaptest.ServerTLS()) }
-	filterOverTLS := func(ln net.Listener) net.Listener { return idle.NewListener(overTLS(ln)) }
-	tlsOverFilter := func(ln net.Listener) net.Listener { return overTLS(idle.NewListener(ln)) }
+	filterOverTLS := func(ln net.Listener) net.Listener { return newListener(overTLS(ln)) }
+	tlsOverFilter := func(ln net.Listener) net.Listener { return overTLS(newListener(ln)) }
 	for _, test := range []struct {
 		name      string
 		server    func(*imapserver.Options) server
@@ -43,10 +42,10 @@ func TestEveryStacking(t *testing.T) {
 	}{
 		{"NewServer", ours, plain, false, [4]string{refused, in, offered, offers}},
 		{"NewServer, TLS", ours, overTLS, true, [4]string{in, in, in, in}},
-		{"NewServer, NewListener", ours, idle.NewListener, false, [4]string{twice, twice, twice, twice}},
+		{"NewServer, NewListener", ours, newListener, false, [4]string{twice, twice, twice, twice}},
 		{"NewServer, NewListener, TLS", ours, filterOverTLS, true, [4]string{twice, twice, twice, twice}},
 		{"NewServer, TLS, NewListener", ours, tlsOverFilter, true, [4]string{below, below, below, below}},
-		{"New, NewListener", goIMAP, idle.NewListener, false, [4]string{refused, in, aboveTLS, aboveTLS}},
+		{"New, NewListener", goIMAP, newListener, false, [4]string{refused, in, aboveTLS, aboveTLS}},
 		{"New, NewListener, TLS", goIMAP, filterOverTLS, true, [4]string{unseen, in, aboveTLS, aboveTLS}},
 		{"New, TLS, NewListener", goIMAP, tlsOverFilter, true, [4]string{below, below, below, below}},
 	} {

@@ -1,4 +1,4 @@
-package idle
+package wire
 
 import "bytes"
 
@@ -9,8 +9,9 @@ const maxLiteral = 1 << 60
 // or a space before either, which go-imap accepts too (RFC 9051 section 4.3, RFC 7888). It is fed
 // all bytes of the line, but none of a quoted string.
 type announcement struct {
-	state announcementState
-	size  int64
+	state   announcementState
+	size    int64
+	nonSync bool // the client does not wait before it sends it
 }
 
 type announcementState int
@@ -29,11 +30,11 @@ const (
 func (a *announcement) feed(b byte) {
 	switch {
 	case b == '{':
-		a.state, a.size = literalOpen, 0
+		a.state, a.size, a.nonSync = literalOpen, 0, false
 	case b >= '0' && b <= '9' && (a.state == literalOpen || a.state == literalDigits):
 		a.state, a.size = literalDigits, min(a.size*10+int64(b-'0'), maxLiteral)
 	case (b == '+' || b == '-') && a.state == literalDigits:
-		a.state = literalSign
+		a.state, a.nonSync = literalSign, b == '+'
 	case b == '}' && (a.state == literalDigits || a.state == literalSign):
 		a.state = literalClosed
 	case b == ' ' && a.state == literalClosed:

@@ -1,4 +1,4 @@
-package idle
+package wire
 
 import (
 	"bytes"
@@ -31,8 +31,15 @@ type responses struct {
 	untagged bool
 	enabled  bool // the list is that of an ENABLED response
 	inCode   bool // the list ends at a bracket
+	tagged   bool // the line is the answer to a command
+	finished bool // such a line is complete; of the connection
 	spec     announcement
 	literal  int64 // bytes left of it
+}
+
+// betweenLines tells whether a whole response may be written now.
+func (r *responses) betweenLines() bool {
+	return r.state == inFirstWord && len(r.first) == 0 && r.literal == 0
 }
 
 // take appends what the client gets of in to out, up to a literal or to the end, and returns how
@@ -65,7 +72,9 @@ func (r *responses) take(out, in []byte) ([]byte, int) {
 			}
 			continue
 		}
-		*r = responses{dialogue: r.dialogue, first: r.first[:0], held: r.held[:0]}
+		*r = responses{
+			dialogue: r.dialogue, finished: r.finished || r.tagged, first: r.first[:0], held: r.held[:0],
+		}
 	}
 	return out, len(in)
 }
@@ -101,7 +110,7 @@ func (r *responses) byte(out []byte, b byte) []byte {
 			r.held = append(r.held, b)
 			return out
 		}
-		out = append(out, r.held...)
+		out = r.code(out)
 		r.state = inText
 		if b == ' ' && strings.EqualFold(string(r.held), "CAPABILITY") {
 			r.state, r.inCode = inList, true
@@ -120,6 +129,14 @@ func (r *responses) byte(out []byte, b byte) []byte {
 		return r.replaced(out, b)
 	}
 	return append(out, b)
+}
+
+// code appends the name of a response code.
+func (r *responses) code(out []byte) []byte {
+	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.takeReadOnly() {
+		return append(out, "READ-ONLY"...)
+	}
+	return append(out, r.held...)
 }
 
 // replaced lets only the end of a line through.
@@ -151,8 +168,9 @@ func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 		}
 	case string(r.first) == "+" && !isStatus: // a client may choose this tag, and go-imap accepts it
 		r.state = inText
-		r.dialogue.challenge(word)
+		word = r.dialogue.challenge(word)
 	default:
+		r.tagged = true
 		if instead := r.dialogue.finish(strings.ToUpper(word)); instead != "" {
 			r.state = inReplaced
 			return append(out, instead...)

@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/wire"
 )
 
 // server is either go-imap's or ours.
@@ -81,17 +81,17 @@ func (s noIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
 	return nil
 }
 
-func stub(t testing.TB) idle.NewSessionFunc {
+func stub(t testing.TB) wire.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return noIdle{t: t}, nil, nil
 	}
 }
 
 // off starts a server without IDLE where clients may log in on a connection in clear.
-func off(t testing.TB, newSession idle.NewSessionFunc) *imaptest.Listener {
+func off(t testing.TB, newSession wire.NewSessionFunc) *imaptest.Listener {
 	ln := imaptest.Listen()
 	start(
-		t, idle.NewServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln,
+		t, newServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln,
 	)
 	return ln
 }
@@ -100,7 +100,7 @@ func TestIdleIsNotOnTheWire(t *testing.T) {
 	memory := imaptest.Memory(imaptest.User("karen"))
 	ln := imaptest.Listen()
 	server := imapserver.New(quiet(imapserver.Options{NewSession: memory, InsecureAuth: true}))
-	start(t, server, idle.NewListener(ln))
+	start(t, server, newListener(ln))
 	for name, c := range map[string]*imaptest.Conn{"NewServer": dial(t, off(t, memory)), "NewListener": dial(t, ln)} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(
@@ -232,11 +232,11 @@ func TestAuthenticateExchangesPassUntouched(t *testing.T) {
 	c.Line()
 	c.Send("a AUTHENTICATE PLAIN", "b IDLE", "c IDLE")
 	assert.Equal(
-		t, []string{"+ =", "a BAD Malformed SASL response", "c BAD Unknown command"},
+		t, []string{"+ ", "a BAD Malformed SASL response", "c BAD Unknown command"},
 		[]string{c.Line(), c.Line(), c.Line()},
 	)
 	c.Send("d AUTHENTICATE PLAIN", "*")
-	assert.Equal(t, []string{"+ =", "d BAD AUTHENTICATE cancelled"}, c.Answer("d"))
+	assert.Equal(t, []string{"+ ", "d BAD AUTHENTICATE cancelled"}, c.Answer("d"))
 	c.Send(
 		"e AUTHENTICATE PLAIN", strings.Repeat("A", 5000),
 	) // go-imap gives up in the middle of the line
@@ -325,7 +325,7 @@ func TestIMAP4rev2(t *testing.T) {
 		ln := imaptest.Listen()
 		start(
 			t,
-			idle.NewServer(quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true, Caps: set})),
+			newServer(quiet(imapserver.Options{NewSession: newSession, InsecureAuth: true, Caps: set})),
 			ln,
 		)
 		c := dial(t, ln)
@@ -382,7 +382,7 @@ func TestNetConnLeadsToTheSocket(t *testing.T) {
 	plain, secure := imaptest.Listen(), imaptest.Listen()
 	start(
 		t,
-		idle.NewServer(
+		newServer(
 			quiet(imapserver.Options{NewSession: newSession, TLSConfig: imaptest.ServerTLS()}),
 		),
 		plain,
@@ -406,7 +406,7 @@ func TestNetConnLeadsToTheSocket(t *testing.T) {
 func TestAnEmptyWriteTellsThatTheConnectionIsClosed(t *testing.T) {
 	listener := imaptest.Listen()
 	go listener.Dial()
-	conn, err := idle.NewListener(listener).Accept()
+	conn, err := newListener(listener).Accept()
 	require.NoError(t, err)
 	n, err := conn.Write(nil)
 	assert.Zero(t, n)

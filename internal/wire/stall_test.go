@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"io"

@@ -1,4 +1,4 @@
-package idle_test
+package wire_test
 
 import (
 	"bufio"
@@ -13,7 +13,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
@@ -60,7 +59,7 @@ func BenchmarkFetch(b *testing.B) {
 				b.Run(fmt.Sprintf("size=%d/TLS=%v/%s", size, secure, side), func(b *testing.B) {
 					var s server = imapserver.New(options)
 					if side == "with" {
-						s = idle.NewServer(options)
+						s = newServer(options)
 					}
 					ln, err := net.Listen("tcp", "127.0.0.1:0")
 					require.NoError(b, err)
