@@ -217,7 +217,7 @@ func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 			r.name = append(r.name, b)
 			return out, false
 		}
-		if r.state == inName && b == ' ' && strings.EqualFold(string(r.name), "UID") {
+		if r.state == inName && b == ' ' && strings.ToUpper(string(r.name)) == "UID" {
 			r.name = append(r.name, b)
 			r.uid, r.state = len(r.name), inSubName
 			return out, false
