@@ -59,8 +59,8 @@ func (d *dialogue) begin(name string, bare bool) verdict {
 	case d.command == authenticateCommand && d.refusesLoginLocked():
 		d.answer = answerPrivacy // at once, so that no password is asked for in clear
 		return refusedLine
-	case beforeLogin[name]:
-		return passes
+	case beforeLogin[name], name == "", name == "UID ":
+		return passes // go-imap ends the connection when there is no name, before it reads on
 	}
 	d.command = otherCommand
 	return d.tooEarlyLocked(name, bare)

@@ -2,9 +2,13 @@ package wire_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +18,10 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/wire"
 )
 
 // A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for
@@ -58,27 +64,90 @@ const (
 	failedAppend
 	ownSASL
 	loginDisabled
+	smallLimits
+	idleOn
+	overSTARTTLS
+	kinds
 )
 
-// watched is a session that says when Idle was called.
+// watched is a session that keeps what it was called with, and whether Idle was.
 type watched struct {
 	imaptest.Stub
-	idled *atomic.Bool
+	calls *calls
 	kind  byte
 }
 
+type calls struct {
+	idled atomic.Bool
+	mu    sync.Mutex
+	list  []string
+}
+
+func (w watched) called(what string, args ...any) {
+	w.calls.mu.Lock()
+	defer w.calls.mu.Unlock()
+	text := fmt.Sprintf("%s %#v", what, args)
+	w.calls.list = append(w.calls.list, anyIdle.ReplaceAllString(text, "${1}x"))
+}
+
 func (w watched) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
-	w.idled.Store(true)
+	w.calls.idled.Store(true)
 	return nil
+}
+
+func (w watched) Login(username, password string) error {
+	w.called("LOGIN", username, password)
+	return nil
+}
+
+func (w watched) Create(name string, _ *imap.CreateOptions) error {
+	w.called("CREATE", name)
+	return nil
+}
+
+func (w watched) Delete(name string) error {
+	w.called("DELETE", name)
+	return nil
+}
+
+func (w watched) Rename(name, newName string, _ *imap.RenameOptions) error {
+	w.called("RENAME", name, newName)
+	return nil
+}
+
+func (w watched) Subscribe(name string) error {
+	w.called("SUBSCRIBE", name)
+	return nil
+}
+
+func (w watched) List(
+	_ *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions,
+) error {
+	w.called("LIST", ref, patterns)
+	return nil
+}
+
+func (w watched) Search(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	w.called("SEARCH", kind, *criteria)
+	return w.Stub.Search(kind, criteria, options)
+}
+
+func (w watched) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
+	w.called("COPY", numSet.String(), dest)
+	return nil, nil
 }
 
 func (w watched) Append(
 	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
 ) (*imap.AppendData, error) {
+	message, err := io.ReadAll(r)
+	w.called("APPEND", mailbox, string(message))
 	if w.kind&failedAppend != 0 {
 		return nil, errors.New("no room")
 	}
-	return w.Stub.Append(mailbox, r, options)
+	return nil, err
 }
 
 // asking is a session with a SASL mechanism that asks twice.
@@ -109,9 +178,12 @@ var (
 	itsLetter = regexp.MustCompile(`got "[EeXx]"`) // of a syntax error
 )
 
-// FuzzAgainstGoIMAP says the same to a server without IDLE and, with a command in its place of
-// which go-imap has never heard, to go-imap. The first never idles, and they say the same until
-// go-imap ends the connection over that command.
+// FuzzAgainstGoIMAP says the same to a guarded server without IDLE and, with a command in its place
+// of which go-imap has never heard, to go-imap. The first never idles, and they say the same until
+// go-imap ends the connection over that command, or the guard refuses one over its size. Whatever is
+// refused, the backend is called with nothing that go-imap would not have called it with.
+//
+//	go test -run '^$' -fuzz '^FuzzAgainstGoIMAP$' -fuzztime 10m ./internal/wire
 func FuzzAgainstGoIMAP(f *testing.F) {
 	for _, input := range []string{
 		"0 LOGIN u p\r\na CREATE {5000+}\r\nx\r\nb IDLE\r\nDONE\r\n",
@@ -124,9 +196,15 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		"0 LOGIN u p\r\na NOOP \xf5" + strings.Repeat("x", 32) + "b IDLE\r\n", "0 LOGIN u p\r\na APPEND x {3+}\r\nabc\xf5" + strings.Repeat("x", 18) + "b IDLE\r\n",
 		"0 LOGIN u p\r\na CREATE \"\xf5" + strings.Repeat("x", 32) + "b IDLE\r\nc IDLE\r\n", "0 LOGIN u \xfb\r\na CREATE \xfa\r\nb CREATE \xfcx\r\nc CREATE \xfd",
 		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\nd APPEND x UTF8 (~\xfe)\r\n",
+		"0 LOGIN u p\r\na SELECT x\r\nb SEARCH OR OR NOT ALL ALL NOT (NOT ALL)\r\nc UID SEARCH OR ALL OR ALL OR ALL ALL\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 103) + "\"\r\nb CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
+		"0 LOGIN u p\r\na RENAME x {90+}\r\n" + strings.Repeat("x", 90) + "\r\nb LIST \"\" (x {80+}\r\n" + strings.Repeat("x", 80) + ")\r\nc NOOP\r\n",
+		"a LIST \"\" {8+}\r\nb NOOP\r\n\r\nb UID SEARCH x\r\nc CHECK\r\nd CHECK x\r\ne CREATE x\r\nf ID NIL\r\n",
+		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\nc APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
+		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
 		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n", "a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
 	} {
-		for kind := range byte(16) {
+		for kind := range byte(kinds) {
 			f.Add(kind, []byte(input))
 		}
 	}
@@ -135,48 +213,109 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			return
 		}
 		input = expand(input)
-		var theirs, ours atomic.Bool
-		options := func(idled *atomic.Bool) *imapserver.Options {
+		var theirs, ours calls
+		options := func(calls *calls) *imapserver.Options {
 			o := strict(t, imapserver.Options{
 				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return watched{idled: idled, kind: kind}.session(), nil, nil
+					return watched{calls: calls, kind: kind}.session(), nil, nil
 				},
 				InsecureAuth: kind&loginDisabled == 0,
 			})
+			if kind&overSTARTTLS != 0 {
+				o.TLSConfig = imaptest.ServerTLS()
+			}
 			if kind&literalPlus != 0 {
 				o.Caps = imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapLiteralPlus: {}}
 			}
 			return o
 		}
-		bare, hidden := imaptest.Listen(), imaptest.Listen()
-		bareServer, hiddenServer := imapserver.New(options(&theirs)), newServer(options(&ours))
+		config := wire.Config{HideIdle: func() bool { return kind&idleOn == 0 }}
+		if kind&smallLimits != 0 {
+			config.Limits = func(net.Conn) wire.Limits {
+				return wire.Limits{LoginBytes: 200, CommandBytes: 120, SearchDepth: 3}
+			}
+		}
+		bare, guarded := imaptest.Listen(), imaptest.Listen()
+		bareServer := imapserver.New(options(&theirs))
+		guardedServer := guardedServer(options(&ours), config)
 		var wg sync.WaitGroup
 		wg.Go(func() { bareServer.Serve(bare) })
-		wg.Go(func() { hiddenServer.Serve(hidden) })
+		wg.Go(func() { guardedServer.Serve(guarded) })
 		defer func() {
 			bare.Close()
-			hidden.Close()
+			guarded.Close()
 			wg.Wait()
 		}()
-		got := exchange(t, hidden, string(input))
-		assert.False(t, ours.Load(), "Idle was called")
-		assert.NotContains(t, got, "+ idling")
-		if !comparable(string(input)) ||
-			kind&loginDisabled != 0 && strings.Contains(strings.ToUpper(string(input)), "AUTHENTICATE") {
+		talk := exchange
+		if kind&overSTARTTLS != 0 {
+			talk = exchangeOverTLS
+		}
+		got := talk(t, guarded, string(input))
+		if kind&idleOn == 0 {
+			assert.False(t, ours.idled.Load(), "Idle was called")
+			assert.NotContains(t, got, "+ idling")
+		}
+		if !comparable(string(input), kind&idleOn != 0) || kind&loginDisabled != 0 &&
+			kind&overSTARTTLS == 0 && strings.Contains(strings.ToUpper(string(input)), "AUTHENTICATE") {
 			return // in clear it is refused even if it is wrong
 		}
-		want := exchange(t, bare, anyIdle.ReplaceAllString(string(input), "${1}x"))
-		want = strings.ReplaceAll(want, "ENABLE IDLE UTF8", "ENABLE UTF8")
+		hidden := string(input)
+		if kind&idleOn == 0 {
+			hidden = anyIdle.ReplaceAllString(hidden, "${1}x")
+		}
+		want := talk(t, bare, hidden)
+		assertSubsequence(t, theirs.list, ours.list)
+		if len(input) > 50000 {
+			return // go-imap takes the end of a line that is too long for another command
+		}
+		if kind&idleOn == 0 {
+			want = strings.ReplaceAll(want, "ENABLE IDLE UTF8", "ENABLE UTF8")
+		}
 		want = strings.ReplaceAll(want, "+ =\r\n", "+ \r\n")
-		got = anyIdle.ReplaceAllString(got, "${1}x")
+		want, got = anyIdle.ReplaceAllString(want, "${1}x"), anyIdle.ReplaceAllString(got, "${1}x")
 		assertSame(t, itsLetter.ReplaceAllString(want, "got it"), itsLetter.ReplaceAllString(got, "got it"),
 			bytes.ContainsAny(input, "{\""))
 	})
 }
 
+// assertSubsequence fails if something in part is not in whole, in the same order.
+func assertSubsequence(t *testing.T, whole, part []string) {
+	rest := whole
+	for _, call := range part {
+		at := slices.Index(rest, call)
+		if at < 0 {
+			assert.Fail(t, "the guard has made a command up", "%s\nis not in order in\n%s",
+				strings.Join(part, "\n"), strings.Join(whole, "\n"))
+			return
+		}
+		rest = rest[at+1:]
+	}
+}
+
+// exchangeOverTLS is exchange after STARTTLS.
+func exchangeOverTLS(t testing.TB, ln *imaptest.Listener, input string) string {
+	conn, err := ln.Dial()
+	require.NoError(t, err)
+	defer conn.Close()
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	require.True(t, imaptest.IsOK(c.Cmd("s STARTTLS")))
+	secure := tls.Client(conn, imaptest.ClientTLS())
+	var output bytes.Buffer
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(&output, secure)
+	}()
+	io.WriteString(secure, input)
+	secure.CloseWrite()
+	<-done
+	return output.String()
+}
+
 var (
 	tooEarly  = regexp.MustCompile(`^(\S+) BAD \[CLIENTBUG\] This command is only valid in the \S+ state$`)
-	mistake   = regexp.MustCompile(`^(\S+) BAD `)
+	mistake   = regexp.MustCompile(`^(\S+) (?:BAD|NO) `)
 	overLimit = regexp.MustCompile(`^\S+ (?:NO|BYE) \[LIMIT\]`)
 )
 
@@ -210,13 +349,17 @@ func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 }
 
 // comparable tells whether go-imap says the same to this with and without IDLE in it.
-func comparable(input string) bool {
+func comparable(input string, idleOn bool) bool {
 	upper := strings.ToUpper(input)
 	hasIdle := strings.Contains(upper, "IDLE")
 	encoded := strings.Contains(upper, "AUTHENTICATE") ||
 		strings.Contains(upper, "&") // means something else with another letter in it
 	switch {
-	case strings.Contains(upper, "DONE"), strings.Contains(noCR(upper), "\x1a"):
+	case strings.Contains(noCR(upper), "\x1a"):
+		return false
+	case idleOn:
+		return true
+	case strings.Contains(upper, "DONE"):
 		return false
 	case hasIdle && (encoded || len(input) > 50000): // what is refused is longer than IDLE
 		return false
