@@ -89,7 +89,7 @@ func (o *Options) hidesIdle() bool {
 // and MaxSearchDepth of [limits.Options]. What go-imap says passes unchanged, but for IDLE where it
 // is hidden, and an empty SASL challenge.
 //
-// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and sessions refuse
+// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard refuses
 // logins on connections that are not encrypted, as Options.Server says. A backend that looks for a
 // [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
 // [imapserver.Conn.NetConn] returns.
@@ -134,7 +134,7 @@ func NewServer(options *Options) (*Server, error) {
 	}))
 	inner := options.Server
 	inner.TLSConfig, inner.InsecureAuth = nil, true
-	inner.NewSession = wire.Private(s.limiter.Wrap(s.newSession))
+	inner.NewSession = s.limiter.Wrap(s.newSession)
 	s.server = imapserver.New(&inner)
 	return s, nil
 }
@@ -224,15 +224,36 @@ const lastWords = time.Second
 // takes a context, still have a second to be answered; and it returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
-	err := s.guard.Drain(ctx, byeText)
+	err := s.drain(ctx)
 	if err != nil {
 		s.limiter.Close()
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 		defer cancel()
-		s.guard.Drain(last, byeText)
+		s.drain(last)
 	}
 	return errors.Join(err, s.Close())
 }
+
+// drain waits for the end of the connections, and of their sessions.
+func (s *Server) drain(ctx context.Context) error {
+	if err := s.guard.Drain(ctx, byeText); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(closeInterval)
+	defer ticker.Stop()
+	for s.limiter.Stats().Connections > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// closeInterval is how often drain looks whether the last sessions are closed. Their connections
+// are, so that there is little left to wait for.
+const closeInterval = 10 * time.Millisecond
 
 // byeText is what ErrClosed of limits says.
 var byeText = fmt.Sprintf("[%s] %s", limits.ErrClosed.Code, limits.ErrClosed.Text)

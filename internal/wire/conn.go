@@ -19,8 +19,6 @@ const directLiteral = 16 << 10
 type conn struct {
 	guard     *Guard
 	release   func() // may be called again
-	closed    bool   // guarded by guard.mu
-	session   bool   // guarded by guard.mu: there is one that has not been closed
 	dialogue  dialogue
 	requests  requests
 	responses responses
@@ -33,9 +31,10 @@ type conn struct {
 	broken  error      // what every further Read returns
 	heard   bool       // the client has sent something
 	sent    int64      // bytes before the login
+	limits  Limits     // of the next command
 
-	writing sync.Mutex // guards responses and after
-	after   []func()   // to be called after the answer
+	writing sync.Mutex // guards responses and what follows
+	greeted bool       // the server has said something
 
 	transport sync.Mutex // guards what follows
 	inner     net.Conn
@@ -65,13 +64,43 @@ func newConn(inner net.Conn, listener *listener) *conn {
 var scratch = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // Read returns at most one line or literal at a time, so that the answer of the server to it is
-// known when it reads again.
-func (c *conn) Read(p []byte) (int, error) {
-	c.reading.Lock()
-	defer c.reading.Unlock()
+// known when it reads again. It waits for the client in as few calls as possible: the stack of a
+// connection that does nothing is most of what that takes.
+func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	n, err = c.begin(p)
+	for n == 0 && err == nil {
+		in := c.unread[:min(len(c.unread), len(p))]
+		if len(in) == 0 {
+			in = p
+			if left := c.requests.literal; left > 0 {
+				in = in[:min(int64(len(p)), left)]
+			}
+			var ahead *ahead
+			if ahead, err = c.beforeReading(); err != nil {
+				return 0, err
+			}
+			if ahead != nil {
+				n, err = c.readAheadOf(ahead, in)
+			} else {
+				n, err = c.NetConn().Read(in)
+			}
+			if n, err = c.afterReading(in, n, err); err != nil {
+				return 0, err
+			}
+			in = in[:n]
+		}
+		n, err = c.handOn(p, in)
+	}
+	return n, err
+}
+
+// begin returns what there is for the server without another look at what the client sends.
+func (c *conn) begin(p []byte) (int, error) {
 	if c.broken != nil {
 		return 0, c.broken
 	}
@@ -84,33 +113,50 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.requests.betweenCommands() && c.life.isDraining() {
 		return 0, c.bye(c.life.text)
 	}
-	for {
-		n, err := c.next(p)
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
+	return 0, nil
 }
 
-// next reads once at most, and returns what of it the server may have, which can be nothing.
-func (c *conn) next(p []byte) (int, error) {
-	in := p
-	if len(c.unread) > 0 {
-		in = c.unread[:min(len(c.unread), len(p))]
-	} else {
-		if left := c.requests.literal; left > 0 {
-			in = in[:min(int64(len(p)), left)]
-		}
-		n, err := c.fill(in)
-		if n == 0 || err != nil {
-			return 0, err
-		}
-		in = in[:n]
+// beforeReading returns where to read from, if something was read ahead.
+func (c *conn) beforeReading() (*ahead, error) {
+	if err := c.err; err != nil {
+		c.err = nil
+		return nil, c.failed(err)
 	}
-	if c.requests.passesLiteral() {
+	if err := c.secure(); err != nil {
+		return nil, c.failed(err)
+	}
+	ahead, ok := c.life.enter(c.requests.mayEnd())
+	if !ok {
+		return nil, c.bye(c.life.text)
+	}
+	return ahead, nil
+}
+
+// afterReading says what becomes of what was read.
+func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
+	if !c.life.leave() {
+		c.broken = net.ErrClosed // somebody else has said goodbye
+		return 0, c.broken
+	}
+	if n == 0 {
+		return 0, c.failed(err)
+	}
+	c.err = err
+	return n, c.checkStacking(in[:n])
+}
+
+// handOn copies to p what of the input the server may have, which can be nothing.
+func (c *conn) handOn(p, in []byte) (int, error) {
+	switch {
+	case len(in) == 0:
+		return 0, nil
+	case c.requests.betweenCommands():
+		c.limits = c.guard.limits(c) // here, and not where they are used, far up the stack
+	case c.requests.passesLiteral():
 		return c.passLiteral(p, in)
 	}
 	before := c.beforeLogin()
+	c.requests.loggedIn = !before
 	buf := scratch.Get().(*[8 << 10]byte)
 	out, used := c.requests.take(buf[:0], in)
 	c.keep(in, used)
@@ -166,7 +212,7 @@ func (c *conn) beforeLogin() bool {
 func (c *conn) countLogin(n int) bool {
 	before := c.sent
 	c.sent += int64(n)
-	most := c.guard.limits(c.NetConn()).LoginBytes
+	most := c.limits.LoginBytes
 	if most == 0 || c.sent <= most || before > most {
 		return true // or it was allowed once, by a dry run
 	}
@@ -178,20 +224,6 @@ func (c *conn) bye(text string) error {
 	c.goodbye(text)
 	c.broken = net.ErrClosed
 	return c.broken
-}
-
-// fill reads from the client.
-func (c *conn) fill(p []byte) (int, error) {
-	if err := c.err; err != nil {
-		c.err = nil
-		return 0, c.failed(err)
-	}
-	n, err := c.receive(p)
-	if n == 0 {
-		return 0, c.failed(err)
-	}
-	c.err = err
-	return n, c.checkStacking(p[:n])
 }
 
 // failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
@@ -206,29 +238,6 @@ func (c *conn) failed(err error) error {
 		c.broken = err
 	}
 	return err
-}
-
-// receive reads from the client, or takes what was read ahead.
-func (c *conn) receive(p []byte) (int, error) {
-	if err := c.secure(); err != nil {
-		return 0, err
-	}
-	ahead, ok := c.life.enter(c.requests.mayEnd())
-	if !ok {
-		return 0, c.bye(c.life.text)
-	}
-	var n int
-	var err error
-	if ahead != nil {
-		n, err = c.readAheadOf(ahead, p)
-	} else {
-		n, err = c.NetConn().Read(p)
-	}
-	if !c.life.leave() {
-		c.broken = net.ErrClosed // somebody else has said goodbye
-		return 0, c.broken
-	}
-	return n, err
 }
 
 // Write passes on what the server says, and begins TLS when it has agreed to that.
@@ -264,14 +273,20 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		rest = rest[n:]
 	}
-	if err := c.dialogue.spoken(); err != nil {
-		return 0, err
+	if !c.greeted || c.dialogue.alarm.Load() {
+		c.greeted = true
+		if err := c.dialogue.spoken(); err != nil {
+			return 0, err
+		}
 	}
 	if err := c.write(out); err != nil {
 		return 0, err
 	}
-	c.upgrade()
-	c.callAfter()
+	if c.responses.finished {
+		c.responses.finished = false
+		c.upgrade()
+		c.callAfter()
+	}
 	return len(p), nil
 }
 
@@ -293,10 +308,6 @@ func (c *conn) AfterAnswer(f func()) {
 
 // callAfter calls what waits for the end of the answer. It is called under writing.
 func (c *conn) callAfter() {
-	if !c.responses.finished {
-		return
-	}
-	c.responses.finished = false
 	for _, f := range c.dialogue.takeAfter() {
 		go f()
 	}
@@ -309,7 +320,7 @@ func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnly() }
 func (c *conn) Close() error {
 	c.life.end()
 	defer c.release()
-	defer c.guard.remove(c, true)
+	defer c.guard.remove(c)
 	return c.NetConn().Close()
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // dialogue is what is known of a connection from both directions. The server works on one command
@@ -29,6 +30,8 @@ type dialogue struct {
 	rev2Enabled   bool
 	greeted       bool  // the server has said something
 	err           error // why the server must not go on
+
+	alarm atomic.Bool // err is set
 }
 
 // next tells the reader what the server has written since it last asked.
@@ -40,13 +43,20 @@ func (d *dialogue) next() (answered, challenged bool) {
 	return answered, challenged
 }
 
-// begin takes the name of the command that goes to the server next, and says what becomes of it.
-// The command has no arguments if it is bare.
-func (d *dialogue) begin(name string, bare bool) verdict {
+// begin takes the name of the command that goes to the server next, and says which that is, if
+// anybody is logged in, and what becomes of it. The command has no arguments if it is bare.
+func (d *dialogue) begin(name string, bare bool) (command, verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = strings.ToUpper(name)
 	d.command, d.answer, d.running = commands[name], "", true
+	if v := d.judgeLocked(name, bare); v != passes || !d.authenticated {
+		return otherCommand, v
+	}
+	return d.command, passes
+}
+
+func (d *dialogue) judgeLocked(name string, bare bool) verdict {
 	switch {
 	case d.command == idleCommand && d.hidesIdle:
 		d.answer = answerUnknown
@@ -56,9 +66,9 @@ func (d *dialogue) begin(name string, bare bool) verdict {
 		return refusedLine
 	case d.authenticated:
 		return passes
-	case d.command == authenticateCommand && d.refusesLoginLocked():
+	case (d.command == loginCommand || d.command == authenticateCommand) && d.refusesLoginLocked():
 		d.answer = answerPrivacy // at once, so that no password is asked for in clear
-		return refusedLine
+		return refusedCommand
 	case beforeLogin[name], name == "", name == "UID ":
 		return passes // go-imap ends the connection when there is no name, before it reads on
 	}
@@ -110,13 +120,6 @@ func (d *dialogue) refusesLoginLocked() bool {
 	return config.Terminates && !d.encrypted && !config.InsecureAuth
 }
 
-// allowsLogin tells whether the client may log in.
-func (d *dialogue) allowsLogin() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return !d.refusesLoginLocked()
-}
-
 func (d *dialogue) loggedIn() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,6 +131,11 @@ func (d *dialogue) silent() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.greeted
+}
+
+func (d *dialogue) failLocked(err error) {
+	d.err = err
+	d.alarm.Store(true)
 }
 
 // spoken notes that the server has said something, and returns an error if that showed that it is
@@ -210,7 +218,7 @@ func (d *dialogue) challenge(word string) string {
 	d.challenged = true
 	switch {
 	case word == "idling" && d.hidesIdle:
-		d.err = errIdling
+		d.failLocked(errIdling)
 	case word == "=" && d.command == authenticateCommand:
 		return ""
 	}
@@ -229,7 +237,7 @@ func (d *dialogue) finish(status string) (instead string) {
 	case !ok:
 		d.readOnly = false
 	case command == startTLSCommand && !config.Terminates:
-		d.err = errServerTLS
+		d.failLocked(errServerTLS)
 	case command == loginCommand || command == authenticateCommand:
 		d.authenticated = true
 	case command == unauthenticateCommand:
@@ -266,9 +274,9 @@ func (d *dialogue) capabilities(caps []string) []string {
 	if !config.Terminates {
 		switch {
 		case slices.Contains(caps, "STARTTLS"):
-			d.err = errServerTLS
+			d.failLocked(errServerTLS)
 		case d.encrypted && slices.Contains(caps, "LOGINDISABLED"):
-			d.err = errLoginDisabled
+			d.failLocked(errLoginDisabled)
 		}
 		return caps
 	}

@@ -98,13 +98,10 @@ func (g *Guard) add(c *conn) (ok bool) {
 	return true
 }
 
-// remove notes that the connection was closed, or else its session, and forgets it when both are.
-func (g *Guard) remove(c *conn, closed bool) {
+func (g *Guard) remove(c *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c.closed = c.closed || closed
-	c.session = c.session && closed
-	if _, ok := g.conns[c]; !ok || !c.closed || c.session {
+	if _, ok := g.conns[c]; !ok {
 		return
 	}
 	delete(g.conns, c)
@@ -114,13 +111,6 @@ func (g *Guard) remove(c *conn, closed bool) {
 	if g.draining && len(g.conns) == 0 {
 		close(g.empty)
 	}
-}
-
-// begin notes that the connection has a session.
-func (g *Guard) begin(c *conn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c.session = true
 }
 
 func (g *Guard) all() []*conn {
@@ -134,7 +124,7 @@ func (g *Guard) all() []*conn {
 }
 
 // Drain ends the connections: those that no command runs on at once, the others after its answer.
-// All read a BYE with the text. It returns when the last one is gone, or with the error of ctx when
+// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx when
 // that is done first. The listeners must be closed before; what they have accepted is closed.
 func (g *Guard) Drain(ctx context.Context, text string) error {
 	g.mu.Lock()

@@ -70,6 +70,7 @@ type requests struct {
 	literal   int64 // bytes left of it
 	swallows  bool  // what is dropped has literals
 	overlong  bool  // the tag is
+	loggedIn  bool  // when the command began
 	most      Limits
 	nesting   *nesting // of a SEARCH
 }
@@ -90,7 +91,8 @@ func (r *requests) resume() {
 
 func (r *requests) reset() {
 	*r = requests{
-		dialogue: r.dialogue, conn: r.conn, cr: r.cr, tag: r.tag[:0], name: r.name[:0],
+		dialogue: r.dialogue, conn: r.conn, loggedIn: r.loggedIn,
+		cr: r.cr, tag: r.tag[:0], name: r.name[:0],
 	}
 }
 
@@ -138,7 +140,14 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		r.literal -= int64(n)
 		return out, n
 	}
-	for i, b := range in {
+	for i := 0; i < len(in); i++ {
+		if n := r.ordinary(in[i:]); n > 0 {
+			out = append(out, in[i:i+n]...)
+			if i += n; i == len(in) {
+				break
+			}
+		}
+		b := in[i]
 		var stop bool
 		switch r.state {
 		case inDropped:
@@ -158,6 +167,26 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		}
 	}
 	return out, len(in)
+}
+
+// ordinary passes over what means nothing in the arguments of a command, and returns how much that
+// is.
+func (r *requests) ordinary(in []byte) int {
+	if r.state != inArguments || r.quoted || r.cr || r.spec.state != noLiteral || r.nesting != nil {
+		return 0
+	}
+	most := maxText - len("\r") - len(spoiler) - 1 - r.text
+	if limit := r.most.CommandBytes; limit > 0 {
+		most = min(most, int(limit-r.literals)-1-r.text)
+	}
+	in = in[:max(0, min(len(in), most))]
+	n := 0
+	for n < len(in) && in[n] != '\n' && in[n] != '\r' && in[n] != '"' && in[n] != '{' {
+		n++
+	}
+	r.arguments += n
+	r.text += n
+	return n
 }
 
 // skip notes that n bytes of the literal were passed on.
@@ -259,7 +288,8 @@ func (r *requests) takeTag(b byte) {
 func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	r.state = inArguments
 	bare := b == '\n' || b == '\r'
-	switch r.dialogue.begin(string(r.name), bare) {
+	command, verdict := r.dialogue.begin(string(r.name), bare)
+	switch verdict {
 	case passes:
 	case unknown:
 		return r.refuse(out, unknownCommand, b)
@@ -269,11 +299,11 @@ func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	default:
 		return r.refuse(out, refusal, b)
 	}
-	if r.dialogue.loggedIn() {
-		r.most = r.conn.guard.limits(r.conn)
-		if r.dialogue.current() == searchCommand {
-			r.nesting = newNesting(r.most.SearchDepth)
-		}
+	if r.loggedIn {
+		r.most = r.conn.limits
+	}
+	if command == searchCommand {
+		r.nesting = newNesting(r.most.SearchDepth)
 	}
 	r.text += len(r.name)
 	return append(out, r.name...), false

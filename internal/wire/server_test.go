@@ -26,7 +26,6 @@ func guardedServer(options *imapserver.Options, config wire.Config) *guarded {
 	config.InsecureAuth = options.InsecureAuth
 	inner := *options
 	inner.TLSConfig, inner.InsecureAuth = nil, true
-	inner.NewSession = wire.Private(options.NewSession)
 	return &guarded{imapserver.New(&inner), wire.New(config)}
 }
 

@@ -111,8 +111,9 @@ func (p *prefixed) NetConn() net.Conn { return p.Conn }
 // there is TLS, and below that the socket.
 func (c *conn) NetConn() net.Conn {
 	c.transport.Lock()
-	defer c.transport.Unlock()
-	return c.inner
+	inner := c.inner
+	c.transport.Unlock()
+	return inner
 }
 
 // pendingHandshake returns the TLS connection that is accepted and has not been used yet.

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
-	"github.com/imapgate/imapgate/internal/wire"
 )
 
 // server is either go-imap's or ours.
@@ -81,14 +80,14 @@ func (s noIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
 	return nil
 }
 
-func stub(t testing.TB) wire.NewSessionFunc {
+func stub(t testing.TB) imaptest.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return noIdle{t: t}, nil, nil
 	}
 }
 
 // off starts a server without IDLE where clients may log in on a connection in clear.
-func off(t testing.TB, newSession wire.NewSessionFunc) *imaptest.Listener {
+func off(t testing.TB, newSession imaptest.NewSessionFunc) *imaptest.Listener {
 	ln := imaptest.Listen()
 	start(
 		t, newServer(strict(t, imapserver.Options{NewSession: newSession, InsecureAuth: true})), ln,
