@@ -89,9 +89,9 @@ func (o *Options) hidesIdle() bool {
 // and MaxSearchDepth of [limits.Options]. What go-imap says passes unchanged, but for IDLE where it
 // is hidden, and an empty SASL challenge.
 //
-// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard refuses
-// logins on connections that are not encrypted, as Options.Server says. A backend that looks for a
-// [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
+// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard
+// refuses logins on connections that are not encrypted, as Options.Server says. A backend that
+// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
 // [imapserver.Conn.NetConn] returns.
 type Server struct {
 	options  imapserver.Options

@@ -1,9 +1,10 @@
 // Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by
 // polling it, or not at all.
 //
-// [Wrap] works on sessions, which is enough for [On] and [Poll]. go-imap advertises IDLE and answers
-// "+ idling" before it asks the session, so a session alone cannot make it disappear. Where it must,
-// use [github.com/imapgate/imapgate.Server], or NewListener there, which take it off the wire too.
+// [Wrap] works on sessions, which is enough for [On] and [Poll]. go-imap advertises IDLE and
+// answers "+ idling" before it asks the session, so a session alone cannot make IDLE disappear. To
+// make it disappear use [github.com/imapgate/imapgate.Server], or NewListener of that package,
+// which take it off the wire too.
 package idle
 
 import (

@@ -324,6 +324,24 @@ func TestALargeCommand(t *testing.T) {
 	})
 }
 
+// Each of many commands in one piece has its size, also behind one that was refused.
+func TestLargeCommandsInOnePiece(t *testing.T) {
+	overEach(t, func(t *testing.T, transport string) {
+		options := limits.DefaultOptions()
+		options.MaxCommandBytes = 100
+		g := newGate(t, options)
+		c := g.login(transport)
+		large := " CREATE " + strings.Repeat("x", 200)
+		c.Send("a"+large, "b"+large, "c NOOP", "d"+large, "e CREATE x")
+		for _, want := range []string{
+			"a NO [LIMIT] The command is too large", "b NO [LIMIT] The command is too large",
+			"c OK NOOP completed", "d NO [LIMIT] The command is too large", "e OK CREATE completed",
+		} {
+			assert.Equal(t, want, c.Line())
+		}
+	})
+}
+
 // PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an empty
 // challenge for base64, and gives up.
 func TestAnEmptyChallengeIsEmpty(t *testing.T) {
