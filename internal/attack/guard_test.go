@@ -339,6 +339,8 @@ func TestLargeCommandsInOnePiece(t *testing.T) {
 		} {
 			assert.Equal(t, want, c.Line())
 		}
+		c.Send("f CREATE {99}") // it is not asked for the literal
+		assert.Equal(t, "f NO [LIMIT] The command is too large", c.Line())
 	})
 }
 

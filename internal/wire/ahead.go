@@ -86,7 +86,7 @@ func (c *conn) readAhead(a *ahead) {
 		most = maxAheadLogin
 	}
 	inner := c.NetConn()
-	buf := make([]byte, 4096)
+	buf := make([]byte, 16<<10)
 	for {
 		n, err := inner.Read(buf)
 		if a.add(buf[:n], err) {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/wire"
 )
 
 // server is either go-imap's or ours.
@@ -413,4 +414,31 @@ func TestAnEmptyWriteTellsThatTheConnectionIsClosed(t *testing.T) {
 	conn.Close()
 	_, err = conn.Write(nil)
 	assert.ErrorIs(t, err, net.ErrClosed)
+}
+
+// What is sent before a login counts anew after UNAUTHENTICATE, and what is sent in between does
+// not.
+func TestLoginBytesAfterUNAUTHENTICATE(t *testing.T) {
+	ln := imaptest.Listen()
+	options := quiet(imapserver.Options{
+		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return mechanisms{names: []string{"PLAIN"}}, nil, nil
+		},
+		InsecureAuth: true,
+	})
+	start(t, guardedServer(options, wire.Config{Limits: func(net.Conn) wire.Limits {
+		return wire.Limits{LoginBytes: 100}
+	}}), ln)
+	c := dial(t, ln)
+	c.Line()
+	for range 5 {
+		for range 7 {
+			assert.True(t, imaptest.IsOK(c.Cmd("a NOOP")))
+		}
+		assert.True(t, imaptest.IsOK(c.Cmd("b LOGIN u p")))
+		assert.True(t, imaptest.IsOK(c.Cmd("c CREATE "+strings.Repeat("x", 200))))
+		assert.True(t, imaptest.IsOK(c.Cmd("d UNAUTHENTICATE")))
+	}
+	c.Send("e NOOP " + strings.Repeat("x", 100))
+	assert.Equal(t, []string{"* BYE [LIMIT] Too much was sent without a login"}, c.Rest())
 }
