@@ -112,7 +112,7 @@ func TestMaxAppendSize(t *testing.T) {
 		assert.True(t, imaptest.IsOK(c.Answer("x")))
 		// Nothing of a message that is refused runs as a command.
 		c.Send("x APPEND INBOX {1001+}", strings.Repeat("y LOGOUT\r\n", 100)+"z", "n NOOP")
-		assert.Equal(t, "x NO [LIMIT] The message is too large", c.Line())
+		assert.Equal(t, "x NO [TOOBIG] The message is too large", c.Line())
 		assert.Equal(t, "n OK NOOP completed", c.Line())
 	})
 }
@@ -133,7 +133,7 @@ func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
 			t, &backend{},
 			&limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}},
 		)
-		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [LIMIT] The message is too large"} {
+		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [TOOBIG] The message is too large"} {
 			c, _ := s.login(address, "karen")
 			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)
 		}

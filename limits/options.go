@@ -167,60 +167,20 @@ type Options struct {
 // s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to
 // 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern.
 func DefaultOptions() *Options {
-	return &Options{
-		MaxConnections:      10_000,
-		MaxConnectionsPerIP: 300,
-		MaxLoginsPerUser:    20,
-		MaxLoginsPerIP:      100,
-		MaxFailedLogins:     3,
-		MaxFetches:          50,
-		MaxFetchesPerUser:   10,
-		FetchQueueTimeout:   40 * time.Second,
-		MaxSearches:         20,
-		MaxSearchesPerUser:  3,
-		SearchQueueTimeout:  30 * time.Second,
-		ShareSearches:       true,
-		ProgressInterval:    10 * time.Second,
-		StallTimeout:        30 * time.Second,
-		LoginTimeout:        time.Minute,
-		MaxListWildcards:    3,
-		MaxSearchTerms:      256,
-		MaxSearchDepth:      30,
+	var o Options
+	for _, l := range declared {
+		l.field(&o).SetInt(l.initial)
 	}
+	o.ShareSearches = true
+	return &o
 }
 
 // Validate returns an error that names the field and its value if a number or a duration is
 // negative, a network of Exempt is not valid, or JoinRunning is set without ShareSearches.
 func (o *Options) Validate() error {
-	for _, field := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxConnections", int64(o.MaxConnections)},
-		{"MaxConnectionsPerIP", int64(o.MaxConnectionsPerIP)},
-		{"MaxLoginsPerUser", int64(o.MaxLoginsPerUser)}, {"MaxLoginsPerIP", int64(o.MaxLoginsPerIP)},
-		{"MaxFailedLogins", int64(o.MaxFailedLogins)}, {"MaxFetches", int64(o.MaxFetches)},
-		{"MaxFetchesPerUser", int64(o.MaxFetchesPerUser)}, {"MaxSearches", int64(o.MaxSearches)},
-		{"MaxSearchesPerUser", int64(o.MaxSearchesPerUser)}, {"MaxWaiting", int64(o.MaxWaiting)},
-		{"MaxWaitingPerUser", int64(o.MaxWaitingPerUser)},
-		{"MaxListWildcards", int64(o.MaxListWildcards)}, {"MaxSearchTerms", int64(o.MaxSearchTerms)},
-		{"MaxSearchDepth", int64(o.MaxSearchDepth)}, {"MaxAppendSize", o.MaxAppendSize},
-	} {
-		if field.value < 0 {
-			return fmt.Errorf("limits: %s is %d: it must be 0 (no limit) or more", field.name, field.value)
-		}
-	}
-	for _, field := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"FetchQueueTimeout", o.FetchQueueTimeout}, {"SearchQueueTimeout", o.SearchQueueTimeout},
-		{"ProgressInterval", o.ProgressInterval}, {"FetchRunTimeout", o.FetchRunTimeout},
-		{"SearchRunTimeout", o.SearchRunTimeout}, {"StallTimeout", o.StallTimeout},
-		{"LoginTimeout", o.LoginTimeout}, {"EvictIdle", o.EvictIdle},
-	} {
-		if field.value < 0 {
-			return fmt.Errorf("limits: %s is %v: it must be 0 (no limit) or more", field.name, field.value)
+	for _, l := range declared {
+		if err := l.validate("", l.field(o).Int()); err != nil {
+			return err
 		}
 	}
 	for i, network := range o.Exempt {

@@ -167,7 +167,7 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 		second.Close()
 		time.Sleep(15 * time.Second)
 		assert.Equal(
-			t, limits.Stats{Connections: 1, Sessions: 1, Fetches: 1, Refused: limits.Refusals{Left: 1}},
+			t, limits.Stats{Connections: 1, Sessions: 1, Fetches: 1, Total: limits.Totals{Left: 1}},
 			limiter.Stats(),
 		)
 		assert.Len(t, events, 1)

@@ -13,8 +13,8 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 
 // Idle notes that the client is in IDLE, and returns when it is so no more.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	s.activity.idle(1)
-	defer s.activity.idle(-1)
+	s.activity.addIdle(1)
+	defer s.activity.addIdle(-1)
 	err := s.Session.Idle(w, stop)
 	<-stop // to the client IDLE goes on when the backend has had enough
 	return err

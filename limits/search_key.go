@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/fold"
 )
@@ -16,6 +17,44 @@ const recent = imap.Flag("\\Recent")
 
 // maxSharedDepth bounds what it costs to compare SEARCHes: each level writes anew what is below it.
 const maxSharedDepth = 30
+
+// mailbox is the state of a mailbox in which a UID means the same message (RFC 9051 section
+// 2.3.1.1).
+type mailbox struct {
+	name        string
+	uidValidity uint32
+}
+
+// flightKey is what SEARCHes must have in common to get the same answer. The account is not the key
+// that the user is counted by, which can stand for several accounts.
+type flightKey struct {
+	account account
+	mailbox mailbox
+	options imap.SearchOptions
+	search  string
+}
+
+// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends, which
+// may choose the store by where the client came in. The name is that of LOGIN, or the one that
+// Options.Username gives; what a client claims in a SASL exchange proves too little.
+type account struct {
+	backend    uint64
+	name       string
+	localAddr  string
+	serverName string // of TLS
+}
+
+// flightKey returns what the SEARCH must have in common with others to get the same answer; ok is
+// false if its answer is this session's only.
+func (s *session) flightKey(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (key flightKey, ok bool) {
+	if kind != imapserver.NumKindUID || s.account.name == "" || s.mailbox.name == "" {
+		return flightKey{}, false
+	}
+	search, ok := searchKey(criteria, options)
+	return flightKey{s.account, s.mailbox, *options, search}, ok
+}
 
 // searchKey returns a string that is the same for all UID SEARCHes that look for the same, however
 // they were written: in whatever order and case of what has no order or case, with whatever

@@ -1,4 +1,4 @@
-package limits
+package socket
 
 import "golang.org/x/sys/unix"
 
@@ -20,4 +20,15 @@ func sentBytes(fd uintptr) (confirmed uint64, more, ok bool) {
 		return 0, false, false
 	}
 	return info.Bytes_acked, info.Unacked > 0 || info.Notsent_bytes > 0, true
+}
+
+// writtenBytes adds what was confirmed to what waits in the socket, asked in that order: what is
+// confirmed in between is not counted for the moment, rather than twice.
+func writtenBytes(fd uintptr) (written uint64, ok bool) {
+	confirmed, _, ok := sentBytes(fd)
+	if !ok {
+		return 0, false
+	}
+	waiting, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	return confirmed + uint64(waiting), err == nil
 }
