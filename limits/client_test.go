@@ -266,7 +266,8 @@ func TestEventsGoByTheirNames(t *testing.T) {
 		names = append(names, kind.String())
 	}
 	assert.Equal(
-		t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,failed,unknown",
+		t, "EventKind(-1),EventKind(0),refused,timed out,left,admitted,joined,evicted,stalled,failed,"+
+			"EventKind(9)",
 		strings.Join(names, ","),
 	)
 }

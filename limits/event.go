@@ -21,25 +21,6 @@ const (
 	EventFailed                        // the backend has found its credentials wrong, see Options.MaxFailedLogins
 )
 
-// String returns the name in lower case: refused, timed out, left, admitted, joined, evicted,
-// stalled or failed.
-func (k EventKind) String() string {
-	names := [...]string{
-		EventRefused:  "refused",
-		EventTimedOut: "timed out",
-		EventLeft:     "left",
-		EventAdmitted: "admitted",
-		EventJoined:   "joined",
-		EventEvicted:  "evicted",
-		EventStalled:  "stalled",
-		EventFailed:   "failed",
-	}
-	if k < EventRefused || int(k) >= len(names) {
-		return "unknown"
-	}
-	return names[k]
-}
-
 // An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a
 // client: escape them where they are shown.
 type Event struct {
