@@ -271,7 +271,8 @@ func TestEventsGoByTheirNames(t *testing.T) {
 		names = append(names, kind.String())
 	}
 	assert.Equal(
-		t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,failed,disconnected,unknown",
+		t, "EventKind(-1),EventKind(0),refused,timed out,left,admitted,joined,evicted,stalled,failed,"+
+			"disconnected,EventKind(10)",
 		strings.Join(names, ","),
 	)
 }

@@ -20,20 +20,6 @@ const (
 	EventDisconnected                      // its session was ended by Limiter.Disconnect
 )
 
-var eventNames = [...]string{
-	EventRefused: "refused", EventTimedOut: "timed out", EventLeft: "left",
-	EventAdmitted: "admitted", EventJoined: "joined", EventEvicted: "evicted",
-	EventStalled: "stalled", EventFailed: "failed", EventDisconnected: "disconnected",
-}
-
-// String returns the name in lower case, such as "timed out".
-func (k EventKind) String() string {
-	if k < EventRefused || int(k) >= len(eventNames) {
-		return "unknown"
-	}
-	return eventNames[k]
-}
-
 // An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a
 // client: escape them where they are shown.
 type Event struct {

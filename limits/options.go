@@ -123,7 +123,7 @@ type Options struct {
 	// called when a connection comes (without a user), for each login (with the name that the
 	// client claims, and without one again when the login has failed) and by SetOptions, from many
 	// goroutines at once.
-	LimitsFor func(client Client) ClientLimits
+	LimitsFor func(client Client) ClientLimits `toml:"-"`
 	// Exempt are networks whose clients are never refused or disconnected, and never wait. What
 	// they use still counts against the limits of the others.
 	Exempt []netip.Prefix
@@ -142,23 +142,23 @@ type Options struct {
 	// there, or give Username, or a client could count each apart. The name comes from the client
 	// and can be up to 50 KB long; "" means that the user is not known. It is called from many
 	// goroutines at once.
-	UserKey func(name string) string
+	UserKey func(name string) string `toml:"-"`
 	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address
 	// itself, or the /64 of an IPv6 address. The address is never IPv4-in-IPv6 and has no zone. The
 	// zero Prefix means that this address has no limit, as one that is not an IP address never has.
 	// It is called from many goroutines at once.
-	IPKey func(addr netip.Addr) netip.Prefix
+	IPKey func(addr netip.Addr) netip.Prefix `toml:"-"`
 	// Username returns the user who is logged in to a session, for a backend that knows better than
 	// the client's own words: see the package comment. It is called after each login and for each
 	// PREAUTH greeting, with the backend's own session, free of the wrappers of this module. ""
 	// means that the backend does not know either: then what the client said stands. If nil, it
 	// always does.
-	Username func(session imapserver.Session) string
+	Username func(session imapserver.Session) string `toml:"-"`
 
 	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else
 	// [EventKind] lists, if it is not nil. It is called from many goroutines at once, never under a
 	// lock, and should be quick: the command waits for it.
-	OnEvent func(event Event)
+	OnEvent func(event Event) `toml:"-"`
 }
 
 // DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections,
