@@ -91,7 +91,7 @@ func TestEventKindAsText(t *testing.T) {
 	kind := limits.EventLeft
 	assert.EqualError(
 		t, kind.UnmarshalText([]byte("gone")), `limits: EventKind "gone" is none of refused, `+
-			"timed out, left, admitted, joined, evicted, stalled, failed",
+			"timed out, left, admitted, joined, evicted, stalled, failed, disconnected",
 	)
 	assert.Error(t, kind.UnmarshalText(nil))
 	assert.Equal(t, limits.EventLeft, kind)
