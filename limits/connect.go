@@ -57,7 +57,8 @@ func (l *Limiter) newSession(
 
 func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	netConn := conn.NetConn()
-	s := &session{connected: time.Now(), account: account{backend: backend}}
+	s := &session{connected: time.Now()}
+	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
 	s.activity.end() // silent since it came
 	s.limiter, s.conn = l, conn

@@ -126,7 +126,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.ListWildcards },
 	}
 	maxSearchTerms = &limit{
-		option: "MaxSearchTerms", initial: 256, help: "terms of a SEARCH",
+		option: "MaxSearchTerms", initial: 2000, help: "terms of a SEARCH",
 		answer: ErrSearchTerms, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.SearchTerms },
 	}
