@@ -49,8 +49,8 @@ func (l *Limiter) newSession(
 		}
 		return nil, nil, err
 	}
-	_, s.stopsFetch = keep.Backend(inner).(ContextFetcher)
-	_, s.stopsSearch = keep.Backend(inner).(ContextSearcher)
+	_, s.stopsFetch = keep.AsContextFetcher(keep.Backend(inner))
+	_, s.stopsSearch = keep.AsContextSearcher(keep.Backend(inner))
 	admitted = true
 	return keep.Optional(s, inner), greeting, nil
 }
