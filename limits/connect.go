@@ -142,11 +142,11 @@ func (s *session) refuseConnection() {
 	}
 	s.endsBy = time.Now().Add(endTimeout)
 	l.sessions.add(s)
-	conn.SetReadDeadline(s.endsBy)
 	var look func()
 	pause := 10 * time.Millisecond
 	look = func() {
-		// Whether a connection is closed its deadline tells: it cannot be set any more.
+		// The deadline ends a handshake, and tells whether the connection is closed already: then it
+		// cannot be set any more.
 		if time.Now().Before(s.endsBy) && layers.Innermost(conn).SetReadDeadline(s.endsBy) == nil {
 			pause = min(2*pause, time.Second)
 			time.AfterFunc(min(pause, time.Until(s.endsBy)), look)
@@ -156,7 +156,7 @@ func (s *session) refuseConnection() {
 		l.sessions.remove(s)
 		release()
 	}
-	time.AfterFunc(pause, look)
+	look()
 }
 
 // Accept counts a connection before anything is read from it, for a server that asks as soon as it has

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,4 +228,49 @@ func (a *accepting) Accept() (net.Conn, error) {
 		io.WriteString(conn, "* "+text+"\r\n")
 		conn.Close()
 	}
+}
+
+// stuck is a listener whose connections take nothing of what is written to them.
+type stuck struct{ *imaptest.Listener }
+
+func (l stuck) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &stuckConn{Conn: conn, closed: make(chan struct{})}, err
+}
+
+type stuckConn struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write([]byte) (int, error) {
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestWhoTakesNotEvenTheBYEIsSoonGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := limits.New(nil)
+		limiter.Close()
+		b := &backend{}
+		server := imapserver.New(&imapserver.Options{
+			NewSession: limiter.Wrap(b.NewSession), Logger: log.New(io.Discard, "", 0),
+		})
+		listener := imaptest.Listen()
+		go server.Serve(stuck{listener})
+		t.Cleanup(func() { server.Close() })
+		conn, err := listener.Dial()
+		require.NoError(t, err)
+		start := time.Now()
+		io.Copy(io.Discard, conn)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		synctest.Wait()
+		assert.Zero(t, limiter.Stats().ConnectionsEnding)
+	})
 }
