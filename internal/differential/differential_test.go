@@ -41,24 +41,28 @@ func FuzzConversation(f *testing.F) {
 		name := names[int(choice)%len(names)]
 		p := promises[name]
 		ops := conversation(script, p.copies != untouched, p.hideIdle)
-		want := held(t, ops, p, "")
-		got := held(t, ops, p, name)
+		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc { return w.reference(p) })
+		require.Empty(t, wrong, "%s", strings.Join(want, "\n"))
+		got, wrong := held(t, ops, p, false, func(w *world) imaptest.NewSessionFunc {
+			return stack.Wrap(name, w.memory)
+		})
 		require.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "%s", name)
+		require.Empty(t, wrong, "%s", name)
 	})
 }
 
-// held holds the conversation with the stack, or with the reference that has no name.
-func held(t *testing.T, ops []op, p promise, name string) (record []string) {
+// held holds the conversation with a server, which may be the reference, of a new world. It returns
+// the record, and of what the server has said, what no client could make sense of.
+func held(
+	t *testing.T, ops []op, p promise, reference bool, sessions func(*world) imaptest.NewSessionFunc,
+) (record, wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		reference := name == ""
-		newSession := w.reference(p)
-		if !reference {
-			newSession = stack.Wrap(name, imaptest.Memory(w.users...))
-		}
 		var logged strings.Builder
 		options := &imapserver.Options{
-			NewSession: newSession, InsecureAuth: true, Caps: imaptest.MemoryCaps(), Logger: log.New(&logged, "", 0),
+			NewSession:   sessions(newWorld()),
+			InsecureAuth: true,
+			Caps:         imaptest.MemoryCaps(),
+			Logger:       log.New(&logged, "", 0),
 		}
 		talk := &talk{hideIdle: p.hideIdle, reference: reference}
 		end := serve(t, options, talk, p.hideIdle && !reference)
@@ -66,8 +70,9 @@ func held(t *testing.T, ops []op, p promise, name string) (record []string) {
 		end()
 		synctest.Wait()
 		record = append(record, fmt.Sprintf("%d panics", strings.Count(logged.String(), "panic ")))
+		wrong = talk.wrong
 	})
-	return record
+	return record, wrong
 }
 
 // serve makes the talk one with a server, which ends when the returned function has.
