@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
@@ -46,12 +49,35 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	return nil
 }
 
+// Idle looks for news every second, too: imapmemserver does not tell of what came just before it
+// listens, until more comes.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
-	if view := s.selected.Load(); view != nil {
-		return view.Idle(w, stop)
+	view := s.selected.Load()
+	if view == nil {
+		<-stop
+		return nil
 	}
-	<-stop
-	return nil
+	for {
+		if err := view.Poll(w, true); err != nil {
+			return err
+		}
+		round, end := context.WithTimeout(context.Background(), time.Second)
+		go func() {
+			defer end()
+			select {
+			case <-stop:
+			case <-round.Done():
+			}
+		}()
+		if err := view.Idle(w, round.Done()); err != nil {
+			return err
+		}
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+	}
 }
 
 // Fetch does not mark as read what is in a mailbox that is only looked at.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/stretchr/testify/assert"
@@ -105,6 +107,26 @@ func TestAMessageThatTheClientDoesNotKnowOf(t *testing.T) {
 			requireOK(t, other.Cmd("a APPEND INBOX {8+}\r\na: b\r\n\r\n"))
 			assert.Equal(t, test.want, without(news(c.Cmd("a "+test.command)), "FETCH (UID 9"), test.command)
 		}
+	})
+}
+
+// Whether the news comes before IDLE, in its first second or later.
+func TestIdleTellsAllNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveStack(t)
+		c, other := opened(t, s, "SELECT"), opened(t, s, "SELECT")
+		arrives := func() { requireOK(t, other.Cmd("a APPEND INBOX {8+}\r\na: b\r\n\r\n")) }
+		arrives()
+		c.Send("a IDLE")
+		assert.Equal(t, "+ idling", c.Line())
+		assert.Equal(t, "* 6 EXISTS", c.Line())
+		for _, want := range []string{"* 7 EXISTS", "* 8 EXISTS"} {
+			time.Sleep(700 * time.Millisecond)
+			arrives()
+			assert.Equal(t, want, c.Line())
+		}
+		c.Send("DONE")
+		assert.Equal(t, []string{"a OK IDLE completed"}, c.Answer("a"))
 	})
 }
 
