@@ -74,7 +74,8 @@ func TestNumbersOfTwoSessions(t *testing.T) {
 			news(c.Cmd("a FETCH 1:4 UID")), "asked for, and then those that got a flag",
 		)
 		assert.Equal(
-			t, []string{"1 EXPUNGE", "2 EXPUNGE", "2 EXPUNGE"}, without(news(c.Cmd("a MOVE 4 Sent")), "FETCH"),
+			t, []string{"1 EXPUNGE", "2 EXPUNGE", "2 EXPUNGE"},
+			without(news(c.Cmd("a MOVE 4 Sent")), "FETCH"),
 		)
 		assert.Equal(t, "* SEARCH 2 5", c.Cmd("a UID SEARCH ALL")[0])
 		assert.Equal(t, []string{"2 FETCH (UID 4", "2 EXPUNGE"}, news(other.Cmd("a NOOP")))
@@ -147,8 +148,8 @@ func TestNothingChangesAMailboxThatIsOnlyExamined(t *testing.T) {
 	})
 }
 
-// The documentation of the program says so. A go-imap that forgets nothing fails this test, and then
-// both can go.
+// The documentation of the program says so. When go-imap forgets nothing any more this test fails,
+// and both can go.
 func TestSizesThatSearchForgets(t *testing.T) {
 	c := opened(t, serveStack(t), "SELECT")
 	for criteria, want := range map[string]string{

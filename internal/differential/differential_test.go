@@ -41,7 +41,9 @@ func FuzzConversation(f *testing.F) {
 		name := names[int(choice)%len(names)]
 		p := promises[name]
 		ops := conversation(script, p.copies != untouched, p.hideIdle)
-		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc { return w.reference(p) })
+		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc {
+			return w.reference(p)
+		})
 		require.Empty(t, wrong, "%s", strings.Join(want, "\n"))
 		got, wrong := held(t, ops, p, false, func(w *world) imaptest.NewSessionFunc {
 			return stack.Wrap(name, w.memory)

@@ -21,8 +21,8 @@ func (w *world) memory(
 	return &memory{inner.(imapserver.SessionIMAP4rev2)}, greeting, nil
 }
 
-// Move tells of each message once, after the command. imapmemserver does so in the command too, with
-// other numbers.
+// Move leaves it to Poll to tell of each message. imapmemserver does so itself, too, with other
+// numbers.
 func (m *memory) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	return move(m, w, numSet, dest)
 }

@@ -24,7 +24,9 @@ var (
 	numbered    = regexp.MustCompile(`^\* (\d+) (EXISTS|EXPUNGE|FETCH)(?: \(UID (\d+))?`)
 	opens       = regexp.MustCompile(`^\S+ OK \[READ-(?:WRITE|ONLY)\] (?:SELECT|EXAMINE) completed`)
 	closes      = regexp.MustCompile(`^\* OK \[CLOSED\]|^\S+ OK (?:CLOSE|UNSELECT) completed`)
-	searchedAll = regexp.MustCompile(`^\d< \* (?:SEARCH|ESEARCH \(TAG "\S+"\) UID(?: ALL)?) ?(.*)\r\n$`)
+	searchedAll = regexp.MustCompile(
+		`^\d< \* (?:SEARCH|ESEARCH \(TAG "\S+"\) UID(?: ALL)?) ?(.*)\r\n$`,
+	)
 )
 
 // hear takes in a response. It returns what is wrong with it, or nothing.
@@ -104,16 +106,20 @@ func numbers(text string) []int {
 func TestAClientNoticesTheMistakesOfImapmemserver(t *testing.T) {
 	bare := func(w *world) imaptest.NewSessionFunc { return imaptest.Memory(w.users...) }
 	mended := func(w *world) imaptest.NewSessionFunc { return w.memory }
-	for script, want := range map[string]string{
-		"0 SELECT INBOX\n0 MOVE 1 Sent":                                   `"* 1 FETCH (UID 2)\r\n", when the messages are [3]`,
-		"0 SELECT INBOX\n0 UID MOVE 2:3 Sent":                             `"* 0 EXPUNGE\r\n", when the messages are [1 2 3]`,
-		"1 SELECT Sent\n0 SELECT INBOX\n0 COPY 1 Sent\n1 UID FETCH 1 UID": `"* 0 FETCH (UID 1)\r\n", when the messages are []`,
+	for _, test := range []struct{ script, response, messages string }{
+		{"0 SELECT INBOX\n0 MOVE 1 Sent", `"* 1 FETCH (UID 2)\r\n"`, "[3]"},
+		{"0 SELECT INBOX\n0 UID MOVE 2:3 Sent", `"* 0 EXPUNGE\r\n"`, "[1 2 3]"},
+		{
+			"1 SELECT Sent\n0 SELECT INBOX\n0 COPY 1 Sent\n1 UID FETCH 1 UID",
+			`"* 0 FETCH (UID 1)\r\n"`, "[]",
+		},
 	} {
-		ops := conversation([]byte(script), false, false)
+		ops := conversation([]byte(test.script), false, false)
 		_, wrong := held(t, ops, promise{}, true, bare)
-		assert.Equal(t, want, strings.Join(wrong[:min(1, len(wrong))], ""), script)
+		want := test.response + ", when the messages are " + test.messages
+		assert.Equal(t, want, strings.Join(wrong[:min(1, len(wrong))], ""), test.script)
 		_, wrong = held(t, ops, promise{}, true, mended)
-		assert.Empty(t, wrong, script)
+		assert.Empty(t, wrong, test.script)
 	}
 }
 
