@@ -24,6 +24,8 @@ type limit struct {
 	retry  *limit                   // the time after which it is worth trying again; nil if nobody can say
 	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
 	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
+
+	at int // in declared
 }
 
 // The limits, in the order of Options.
@@ -151,6 +153,24 @@ var declared = []*limit{
 	stallTimeout, loginTimeout, evictIdle,
 	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,
 }
+
+func init() {
+	for i, l := range declared {
+		l.at = i
+	}
+}
+
+// values returns the value of each declared limit, where it can be found quickly.
+func (o *Options) values() []int64 {
+	values := make([]int64, len(declared))
+	for i, l := range declared {
+		values[i] = l.field(o).Int()
+	}
+	return values
+}
+
+// value returns the value of the limit in the settings; a time is in nanoseconds.
+func (s *settings) value(l *limit) int64 { return s.values[l.at] }
 
 // What ends a command or a login, and is no setting.
 var (
