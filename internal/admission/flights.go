@@ -163,9 +163,7 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 // let in even when the queue is full.
 func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool) {
 	for g != nil {
-		limits := g.caller.KeyLimits(f.Gate)
-		limits.HasWaited = hasWaited
-		ticket := f.Gate.enter(g.turn, g.caller, limits)
+		ticket := f.Gate.enter(g.turn, g.caller, hasWaited)
 		f.mu.Lock()
 		fl := g.flight
 		next := (*group[K, V])(nil)
@@ -332,7 +330,7 @@ func (p *Part[K, V]) refuse(why Refusal) {
 	release := p.leaveLocked()
 	f.mu.Unlock()
 	if why.Reason == EqualRuns && queued {
-		why = ticket.Blocked()
+		why = ticket.blocked()
 	}
 	p.settled, p.Refusal = true, why
 	release()
