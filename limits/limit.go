@@ -182,6 +182,7 @@ var (
 		answer: errClientGone, kind: EventLeft,
 		count: func(s *Stats) *uint64 { return &s.Total.Left },
 	}
+	equalLogins = &limit{kind: EventTimedOut} // of a client that no limit applies to
 )
 
 // field returns the field of the options that the limit is.

@@ -79,7 +79,7 @@ func (q *queue) refusal(r admission.Refusal) refusal {
 	case admission.AllFull:
 		out.limit = q.all
 	case admission.EqualRuns: // for as long as it could wait
-		out.limit = q.own.retry
+		out.limit, out.value = q.own.retry, int64(r.Timeout)
 	default:
 		out.limit = q.own
 	}
@@ -96,6 +96,8 @@ func loginRefusal(r admission.Refusal) refusal {
 		return refusal{limit: clientGone}
 	case admission.NetworkFull:
 		out.limit = maxLoginsPerIP
+	case admission.EqualRuns:
+		return refusal{limit: equalLogins, answered: maxLoginsPerIP, timedOut: true}
 	default:
 		out.limit = maxLoginsPerUser
 	}

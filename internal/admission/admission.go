@@ -12,6 +12,8 @@
 // does in constant time but for a change of the limits. No callback runs while a lock is held.
 package admission
 
+import "time"
+
 // A Reason says why a caller was turned away.
 type Reason int
 
@@ -33,8 +35,9 @@ const (
 // is none.
 type Refusal struct {
 	Reason   Reason
-	Limit    int  // the value of the limit that was reached; 0 for EqualRuns, Closed and Gone
-	TimedOut bool // the caller has waited for as long as it may
+	Limit    int           // the value of the limit that was reached; 0 for EqualRuns, Closed and Gone
+	Timeout  time.Duration // of EqualRuns: how long the caller could wait
+	TimedOut bool          // the caller has waited for as long as it may
 }
 
 // Is tells whether there is a refusal.

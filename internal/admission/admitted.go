@@ -1,17 +1,15 @@
 package admission
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// loginUser is what there is of one user: sessions, and those that would make room for another one.
+// loginUser holds the sessions of one user, and those of them that make room for another one.
 type loginUser[S any] struct {
 	logins  []*Login[S]
-	evicted int // sessions that had to leave, and still run a command
+	evicted int // sessions that had to leave, and have not left yet: they may still run a command
 
-	yielding []*Login[S]   // as the last sweep found them, the first to go first
-	hungUp   int           // how many of those are of clients that have hung up
+	// What the last sweep has found: sessions whose client has hung up, and silent ones.
+	hungUp, silent candidates[S]
+
 	swept    time.Time     // when that was
 	sweeping chan struct{} // closed when the sweep is over that goes on; nil if there is none
 }
@@ -31,33 +29,30 @@ type Login[S any] struct {
 	user    string
 	at      int // in loginUser.logins
 	left    bool
-	yields  bool // it is in loginUser.yielding
 	evicted bool
+
+	candidates  *candidates[S] // those that it is one of; nil if it does not make room
+	candidateAt int            // its place among them
 }
 
-// Admit counts the session as logged in as the user, who is known to be who it says: as the attempt
-// has it, or as the caller knows better. Other sessions of the user that have to make room for it
-// are returned as evicted, and do not count any more: several after the limit has gone down. A
-// caller that forces its login in evicts nobody.
+// Admit counts the session as logged in. The user is the one whom the backend has logged in, who may
+// be another one than the attempt's. It must be called before End.
 //
-// The refusal is Closed, NetworkFull or UserFull, and then nothing is counted.
+// Sessions of the user that have to make room are returned as evicted, and do not count any more:
+// several after the limit has gone down. A caller that forces its login in evicts nobody. The refusal
+// is Closed, NetworkFull or UserFull, and then nothing is counted.
 func (a *Attempt[S]) Admit(
 	user string, session S,
 ) (in *Login[S], evicted []*Login[S], refusal Refusal) {
 	l := a.logins
-	limits := a.asker.Limits()
-	l.mu.Lock()
+	l.lock(&a.asker)
 	defer l.mu.Unlock()
-	a.asker.limits = limits
 	if refusal = l.refusalLocked(&a.asker, user); refusal.Is() {
 		return nil, nil, refusal
 	}
-	if room := l.roomLocked(&a.asker, user); room <= 0 && !limits.Force {
-		evicted = slices.Clone(l.yieldingLocked(&a.asker, user)[:1-room])
-		for _, older := range evicted {
-			older.evicted = true
-			l.users.Get(user).evicted++
-			l.leaveLocked(older)
+	if room := l.roomLocked(&a.asker, user); room <= 0 && !a.asker.limits.Force {
+		for range 1 - room {
+			evicted = append(evicted, l.evictLocked(&a.asker, user))
 		}
 	}
 	return l.admitLocked(a, user, session), evicted, Refusal{}
@@ -128,7 +123,7 @@ func (l *Logins[S]) leaveLocked(in *Login[S]) {
 		u.logins[in.at].at = in.at
 		u.logins[last] = nil
 		u.logins = u.logins[:last]
-		u.forget(in)
+		in.candidates.remove(in)
 		l.dropLocked(in.user, u)
 	}
 	if a.pair != nil {

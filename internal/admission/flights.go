@@ -43,12 +43,13 @@ type flight[K comparable, V any] struct {
 // group is work, and those who want its answer. Nobody leads while it waits: whoever is awake first
 // when the slot is granted runs it, and who leaves takes nothing along.
 type group[K comparable, V any] struct {
-	flight  *flight[K, V]
-	place   *list.Element // in flight.waiting
-	turn    string        // the gate's key, and the limits of who began it
-	caller  Caller
-	alone   bool // nobody may join it
-	members int
+	flight    *flight[K, V]
+	place     *list.Element // in flight.waiting
+	turn      string        // its key at the gate
+	caller    Caller        // whose limits it has there, also when the caller has left
+	alone     bool          // nobody may join it
+	members   int
+	ownerless bool // the caller that runs it wants the answer no more, but others may
 
 	ticket Ticket
 	stage  stage
@@ -71,7 +72,8 @@ const (
 	stageFinished              // there is an answer, or a refusal
 )
 
-// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for Leave.
+// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for Leave and
+// Abandoned.
 type Part[K comparable, V any] struct {
 	Refusal Refusal
 	Runs    bool          // the caller is the one to run the work
@@ -81,8 +83,9 @@ type Part[K comparable, V any] struct {
 	group   *group[K, V]
 	caller  Caller
 	start   time.Time
-	settled bool // there is nothing to wait for any more
-	left    bool // it is no member of the group any more
+	changed <-chan struct{} // Flights.changed, as it was when the caller last looked at its limits
+	settled bool            // there is nothing to wait for any more
+	left    bool            // it is no member of the group any more
 }
 
 // Join returns the caller's part in the work of the key. It does not block: if the part is waiting,
@@ -90,6 +93,12 @@ type Part[K comparable, V any] struct {
 func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
 	p := &Part[K, V]{flights: f, caller: caller, start: time.Now()}
 	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
+		return p
+	}
+	p.changed = f.changedLocked()
 	fl := f.keys.Get(key)
 	if fl == nil {
 		fl = &flight[K, V]{key: key}
@@ -103,20 +112,16 @@ func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing)
 	p.group.add(f, 1)
 	next := f.nextLocked(fl)
 	f.mu.Unlock()
-
-	if next != nil {
-		f.ask(next, false)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		p.settleLocked()
-	}
+	f.ask(next, false, p)
 	return p
 }
 
-// open returns the group that a caller may join, nil if there is none: the last one that waits.
+// open returns the group that a caller may join: the one that runs, or the last one that waits. It
+// returns nil if there is none. Work that nobody wants any more is being stopped.
 func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
-	if sharing == JoinRunning && fl.running != nil && !fl.running.alone {
-		return fl.running
+	running := fl.running
+	if sharing == JoinRunning && running != nil && !running.alone && running.members > 0 {
+		return running
 	}
 	if last := fl.waiting.Back(); last != nil && sharing != Alone {
 		if g := last.Value.(*group[K, V]); !g.alone {
@@ -135,8 +140,17 @@ func (f *Flights[K, V]) countBehind(g *group[K, V], n int) {
 
 // add changes how many members the group has.
 func (g *group[K, V]) add(f *Flights[K, V], n int) {
-	f.joined += max(g.members+n-1, 0) - max(g.members-1, 0)
+	f.joined -= g.joined()
 	g.members += n
+	f.joined += g.joined()
+}
+
+// joined returns how many members want the answer of another's work.
+func (g *group[K, V]) joined() int {
+	if g.ownerless {
+		return g.members
+	}
+	return max(g.members-1, 0)
 }
 
 // nextLocked returns the group that is to ask for a ticket now, nil if there is none, and forgets a
@@ -159,13 +173,11 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 	return g
 }
 
-// ask gets the group a ticket, and so on if it is refused. Work that has waited for equal work is
-// let in even when the queue is full.
-func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool) {
+// ask gets the group a ticket, or the next one if that is refused. Work that has waited for equal
+// work is not refused because the queue is full. The part, if there is one, learns the outcome.
+func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 	for g != nil {
-		limits := g.caller.KeyLimits(f.Gate)
-		limits.HasWaited = hasWaited
-		ticket := f.Gate.enter(g.turn, g.caller, limits)
+		ticket := f.Gate.enter(g.turn, g.caller, hasWaited)
 		f.mu.Lock()
 		fl := g.flight
 		next := (*group[K, V])(nil)
@@ -179,6 +191,9 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool) {
 		default:
 			g.ticket, ticket = ticket, Ticket{}
 			g.setLocked(stageQueued)
+		}
+		if p != nil {
+			p.settleLocked()
 		}
 		f.mu.Unlock()
 		ticket.Release()
@@ -220,73 +235,81 @@ func (p *Part[K, V]) settleLocked() {
 
 // Wait blocks until there is an answer or the caller is the one to run the work, or returns the
 // refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller need
-// not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed. After a
-// refusal the caller has no part in it. Each caller has its own deadline, until the work begins;
-// began is called when it does.
+// not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be it at
+// the last moment. After a refusal the caller has no part in it. Each caller has its own deadline,
+// until the work begins; began is called when it does, if the caller waits then.
 func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
-	f := p.flights
-	var why Refusal
-	for !p.settled {
-		f.mu.Lock()
-		if why.Reason != Gone {
-			p.settleLocked()
+	if p.settled {
+		return p.Refusal
+	}
+	for {
+		if isClosed(gone) {
+			p.refuse(Refusal{Reason: Gone})
 		}
-		switch {
-		case p.settled:
-			f.mu.Unlock()
-			continue
-		case why.Is():
-			p.refuse(why) // gives the lock back
-			continue
+		e := p.look()
+		if p.settled {
+			p.Waited = time.Since(p.start)
+			return p.Refusal
 		}
-		next := p.nextLocked()
-		f.mu.Unlock()
-		if next.running && began != nil {
+		if e.running && began != nil {
 			began()
 			began = nil
 		}
-		if why = next.wait(gone); why.Reason == changedLimits {
-			why = p.look()
+		switch e.wait(gone) {
+		case wokenLate:
+			p.timeIsUp(e.timeout)
+		case wokenChanged:
+			p.review()
 		}
 	}
-	p.Waited = time.Since(p.start)
-	return p.Refusal
 }
-
-// changedLimits is not a refusal, but says that it is time to look at the limits again.
-const changedLimits = Reason(-1)
 
 // event is what a member waits for.
 type event struct {
-	running     bool
-	wake, ready <-chan struct{}
-	changed     <-chan struct{}
-	deadline    time.Time
+	running     bool            // the work runs, and there is no deadline any more
+	wake, ready <-chan struct{} // there is something to look at
+	changed     <-chan struct{} // limits have changed
+	deadline    time.Time       // zero if there is none
+	timeout     time.Duration   // from which the deadline follows
 }
 
-func (p *Part[K, V]) nextLocked() event {
+// look settles the part, or returns what it waits for.
+func (p *Part[K, V]) look() event {
 	f, g := p.flights, p.group
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !p.settled { // by a refusal
+		p.settleLocked()
+	}
+	if p.settled {
+		return event{}
+	}
 	if g.wake == nil {
 		g.wake = make(chan struct{})
 	}
-	if f.changed == nil {
-		f.changed = make(chan struct{})
-	}
-	e := event{running: g.stage == stageRunning, wake: g.wake, changed: f.changed}
+	e := event{wake: g.wake, changed: p.changed, running: g.stage == stageRunning}
 	if e.running {
 		return e
 	}
 	if g.stage == stageQueued {
 		e.ready = g.ticket.Ready()
 	}
-	if f.timeout > 0 {
-		e.deadline = p.start.Add(f.timeout)
+	if e.timeout = f.timeout; e.timeout > 0 {
+		e.deadline = p.start.Add(e.timeout)
 	}
 	return e
 }
 
-// wait returns why the wait ended: none if there is something to look at.
-func (e event) wait(gone <-chan struct{}) Refusal {
+// woken is why a wait ended.
+type woken int
+
+const (
+	wokenToLook woken = iota
+	wokenLate
+	wokenChanged
+)
+
+func (e event) wait(gone <-chan struct{}) woken {
 	var timeout <-chan time.Time
 	if !e.deadline.IsZero() {
 		timer := time.NewTimer(time.Until(e.deadline))
@@ -297,49 +320,59 @@ func (e event) wait(gone <-chan struct{}) Refusal {
 	case <-e.wake:
 	case <-e.ready:
 	case <-gone:
-		return Refusal{Reason: Gone}
 	case <-timeout:
-		return Refusal{Reason: EqualRuns, TimedOut: true}
+		return wokenLate
 	case <-e.changed:
-		return Refusal{Reason: changedLimits}
+		return wokenChanged
 	}
-	if isClosed(gone) {
-		return Refusal{Reason: Gone}
-	}
-	return Refusal{}
+	return wokenToLook
 }
 
-// look takes over new limits.
-func (p *Part[K, V]) look() Refusal {
-	f := p.flights
+// timeIsUp refuses the caller, unless its wait has just ended or the work has begun.
+func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	stage, ticket := g.stage, g.ticket
+	f.mu.Unlock()
+	why := Refusal{Reason: EqualRuns, Timeout: timeout, TimedOut: true}
+	if stage == stageQueued {
+		why = ticket.blocked() // none if it has got the slot
+	}
+	if why.Is() && stage < stageRunning {
+		p.refuse(why)
+	}
+}
+
+// review looks at the caller's limits, which may have changed.
+func (p *Part[K, V]) review() {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	p.changed = f.changedLocked() // before the limits are read
+	f.mu.Unlock()
 	limits := p.caller.KeyLimits(f.Gate)
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	why := Refusal{}
 	switch {
+	case g.stage == stageFinished || g.stage == stageQueued && !g.ticket.Waiting():
 	case f.closed:
-		return Refusal{Reason: Closed}
-	case limits.Exempt && p.group.stage < stageRunning:
-		return Refusal{Reason: Exempt}
-	default:
-		return Refusal{}
+		why.Reason = Closed
+	case limits.Exempt && g.stage < stageRunning:
+		why.Reason = Exempt
 	}
-}
-
-// refuse takes the caller out of the group for the reason, and gives the lock back.
-func (p *Part[K, V]) refuse(why Refusal) {
-	f, ticket := p.flights, p.group.ticket
-	queued := p.group.stage == stageQueued
-	release := p.leaveLocked()
 	f.mu.Unlock()
-	if why.Reason == EqualRuns && queued {
-		why = ticket.Blocked()
+	if why.Is() {
+		p.refuse(why)
 	}
-	p.settled, p.Refusal = true, why
-	release()
 }
 
-// Leave says that the caller does not want the answer any more, while its own goroutine runs the
-// work or waits. It may be called from another goroutine.
+// refuse takes the caller out of the group for the reason.
+func (p *Part[K, V]) refuse(why Refusal) {
+	p.settled, p.Refusal = true, why
+	p.Leave()
+}
+
+// Leave says that the client of the caller that runs the work does not want the answer any more. It
+// may be called again, and from another goroutine.
 func (p *Part[K, V]) Leave() {
 	p.flights.mu.Lock()
 	release := p.leaveLocked()
@@ -355,7 +388,10 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 		return func() {}
 	}
 	p.left = true
-	g.add(f, -1)
+	f.joined -= g.joined()
+	g.members--
+	g.ownerless = g.ownerless || p.Runs
+	f.joined += g.joined()
 	switch {
 	case g.members > 0:
 		return func() {}
@@ -372,7 +408,7 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 	next := f.nextLocked(fl)
 	return func() {
 		ticket.Release()
-		f.ask(next, true)
+		f.ask(next, true, nil)
 	}
 }
 
@@ -412,7 +448,7 @@ func (p *Part[K, V]) finish() {
 	next := f.nextLocked(fl)
 	f.mu.Unlock()
 	ticket.Release()
-	f.ask(next, true)
+	f.ask(next, true, nil)
 }
 
 // Answer returns the answer, and whether it is an orphan's: see Run.
@@ -436,11 +472,19 @@ func (f *Flights[K, V]) Close() {
 	f.wakeLocked()
 }
 
+// changedLocked returns a channel that is closed at the next change.
+func (f *Flights[K, V]) changedLocked() <-chan struct{} {
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.changed
+}
+
 func (f *Flights[K, V]) wakeLocked() {
 	if f.changed != nil {
 		close(f.changed)
+		f.changed = nil
 	}
-	f.changed = make(chan struct{})
 }
 
 // Counts returns how many callers want the answer of another's work, and how many wait until equal

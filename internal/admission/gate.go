@@ -3,6 +3,7 @@ package admission
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,10 @@ import (
 // and wait for the second. Here both slots are granted under one lock: one wait, one deadline, and
 // nothing to roll back.
 type Gate struct {
+	// changes counts the calls of SetLimits, so that nobody waits with limits that it has read before
+	// one of them.
+	changes atomic.Uint64
+
 	mu      sync.Mutex
 	limits  GateLimits
 	closed  bool
@@ -38,13 +43,12 @@ type KeyLimits struct {
 	Max        int  // inside at once
 	MaxWaiting int  // in the queue
 	Exempt     bool // let in at once, whatever the limits of the key and of all
-	HasWaited  bool // elsewhere, so that a full queue does not refuse it
 }
 
 // A Caller is who asks for a slot.
 type Caller interface {
-	// KeyLimits returns the limits of the caller's key at the gate now. It is called without a lock,
-	// when the caller comes and, while it waits, when those of the gate change.
+	// KeyLimits returns the limits of the caller's key at the gate now. It is called without a lock:
+	// when the caller comes and, while it waits, at each call of SetLimits.
 	KeyLimits(*Gate) KeyLimits
 }
 
@@ -60,19 +64,22 @@ type queue struct {
 	turn    *list.Element // in Gate.turns, nil if not there
 }
 
-// waiter is a caller that had to wait.
+// waiter is a caller that has to wait, or had to.
 type waiter struct {
-	key      string
-	caller   Caller
-	limits   KeyLimits
-	start    time.Time
-	ready    chan struct{} // closed when the slot is granted
-	granted  bool          // written before ready is closed
-	left     bool          // the queue, without a slot
-	waited   time.Duration // likewise
-	place    *list.Element
-	changed  <-chan struct{} // Gate.changed and the deadline, as they were when it last looked
-	deadline time.Time       // zero: none
+	key    string
+	caller Caller
+	limits KeyLimits
+	start  time.Time
+	place  *list.Element // in queue.waiters
+
+	ready   chan struct{} // closed when the slot is granted
+	granted bool          // it has the slot; written before ready is closed
+	left    bool          // it has left the queue without a slot
+	waited  time.Duration // how long, once it has the slot or has left
+
+	// What the caller knew of the gate when it last looked.
+	changed  <-chan struct{} // Gate.changed
+	deadline time.Time       // zero if there is none
 }
 
 // A Ticket is what a caller gets: a slot, a place in the queue, or a refusal. It belongs to the
@@ -88,18 +95,32 @@ type Ticket struct {
 // Enter returns a ticket for a caller of the key. It does not block: if the ticket is waiting, Wait
 // does. Release must be called, whatever became of it.
 func (g *Gate) Enter(key string, caller Caller) Ticket {
-	return g.enter(key, caller, caller.KeyLimits(g))
+	return g.enter(key, caller, false)
 }
 
 // EnterAnyway returns a ticket with a slot for a caller of the key, whatever the limits, unless the
 // gate is closed.
 func (g *Gate) EnterAnyway(key string) Ticket {
-	return g.enter(key, nil, KeyLimits{Exempt: true})
-}
-
-func (g *Gate) enter(key string, caller Caller, limits KeyLimits) Ticket {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, false)
+}
+
+// enter is Enter. A caller that has waited elsewhere is not refused because the queue is full.
+func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
+	for {
+		changes := g.changes.Load()
+		limits := caller.KeyLimits(g)
+		g.mu.Lock()
+		if changes == g.changes.Load() {
+			defer g.mu.Unlock()
+			return g.ticketLocked(key, caller, limits, hasWaited)
+		}
+		g.mu.Unlock() // the limits may be old
+	}
+}
+
+func (g *Gate) ticketLocked(key string, caller Caller, limits KeyLimits, hasWaited bool) Ticket {
 	k := g.keys.Get(key)
 	switch {
 	case g.closed:
@@ -110,14 +131,16 @@ func (g *Gate) enter(key string, caller Caller, limits KeyLimits) Ticket {
 		g.enterLocked(key, k)
 		return Ticket{gate: g, key: key}
 	}
-	if full := g.queueFullLocked(k, limits); full.Is() && !limits.HasWaited {
+	if full := g.queueFullLocked(k, limits); full.Is() && !hasWaited {
 		return Ticket{Refusal: full}
 	}
 	return Ticket{gate: g, key: key, waiter: g.enqueueLocked(key, k, caller, limits)}
 }
 
-// Waiting tells whether the ticket has no slot yet.
-func (t *Ticket) Waiting() bool { return t.waiter != nil && !isClosed(t.waiter.ready) }
+// Waiting tells whether the ticket has a place in the queue, and no slot yet.
+func (t *Ticket) Waiting() bool {
+	return t.gate != nil && t.waiter != nil && !isClosed(t.waiter.ready)
+}
 
 // Ready returns a channel that is closed when the ticket has a slot; nil if it had one at once, or
 // was refused.
@@ -128,15 +151,15 @@ func (t *Ticket) Ready() <-chan struct{} {
 	return t.waiter.ready
 }
 
-// Waited returns how long the caller has waited for its slot, or until now.
+// Waited returns how long the caller has waited, until now if it still waits.
 func (t *Ticket) Waited() time.Duration {
 	switch {
 	case t.waiter == nil:
 		return 0
-	case isClosed(t.waiter.ready):
-		return t.waiter.waited
-	default:
+	case t.Waiting():
 		return time.Since(t.waiter.start)
+	default:
+		return t.waiter.waited
 	}
 }
 
@@ -144,8 +167,8 @@ func (t *Ticket) Waited() time.Duration {
 // Closed, or Gone when gone is closed, be it at the last moment. Then the place in the queue has
 // been given up.
 func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
-	for again := t.waiter != nil; again && !t.Refusal.Is(); {
-		if again = t.wait(gone); again {
+	for again := t.gate != nil && t.waiter != nil; again && !t.Refusal.Is(); {
+		if again = t.waitOnce(gone); again {
 			t.look()
 		}
 		if isClosed(gone) && !t.Refusal.Is() {
@@ -156,8 +179,9 @@ func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
 	return t.Refusal
 }
 
-// wait waits until the ticket is granted or refused, or until the limits have changed.
-func (t *Ticket) wait(gone <-chan struct{}) (again bool) {
+// waitOnce waits until the ticket has a slot or is refused, or until the limits have changed: then it
+// is to look at them, and to wait again.
+func (t *Ticket) waitOnce(gone <-chan struct{}) (again bool) {
 	w := t.waiter
 	var timeout <-chan time.Time
 	if !w.deadline.IsZero() {
@@ -225,8 +249,9 @@ func (t *Ticket) Release() {
 	g.grantLocked()
 }
 
-// Overdue returns the refusal that a caller would have got by now that does not wait for its turn
-// but only watches for it: none while it has not waited for as long as it may.
+// Overdue is for a caller that went on without its slot, and holds the ticket only to see when it
+// would have got one. It returns the refusal that the caller would have read by now, had it waited:
+// none if its time is not up, or if there is no limit any more.
 func (t *Ticket) Overdue() Refusal {
 	if t.gate == nil || t.waiter == nil {
 		return Refusal{}
@@ -234,33 +259,38 @@ func (t *Ticket) Overdue() Refusal {
 	g := t.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if timeout := g.limits.Timeout; timeout == 0 || t.Waited() < timeout {
+	if timeout := g.limits.Timeout; timeout <= 0 || t.Waited() < timeout {
 		return Refusal{}
 	}
 	return g.blockedLocked(t.waiter)
 }
 
-// Blocked returns the refusal of a caller whose wait is over now.
-func (t *Ticket) Blocked() Refusal {
+// blocked returns the refusal of a caller whose time is up now: none if the ticket has a slot.
+func (t *Ticket) blocked() Refusal {
 	if t.gate == nil || t.waiter == nil {
 		return t.Refusal
 	}
 	t.gate.mu.Lock()
 	defer t.gate.mu.Unlock()
+	if t.waiter.granted {
+		return Refusal{}
+	}
 	return t.gate.blockedLocked(t.waiter)
 }
 
-// SetLimits changes the limits of all keys together, and asks all who wait for those of their keys.
-// When it returns, all who may are inside.
+// SetLimits changes the limits of all keys together, and asks all who wait for those of their keys,
+// which must have changed before. When it returns, all who may are inside. Of two calls at the same
+// time the later one counts.
 func (g *Gate) SetLimits(limits GateLimits) {
+	change := g.changes.Add(1)
 	g.mu.Lock()
-	g.limits = limits
 	var waiters []*waiter
 	for _, k := range g.keys.All {
 		waiters = k.appendWaiters(waiters)
 	}
 	g.mu.Unlock()
 
+	// Who comes now has the limits of its key from after the change, and needs not be asked.
 	fresh := make([]KeyLimits, len(waiters))
 	for i, w := range waiters {
 		fresh[i] = w.caller.KeyLimits(g)
@@ -268,6 +298,10 @@ func (g *Gate) SetLimits(limits GateLimits) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if change != g.changes.Load() {
+		return
+	}
+	g.limits = limits
 	for i, w := range waiters {
 		w.limits = fresh[i]
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,8 +23,13 @@ import (
 //
 // A caller goes Ask, Wait if it must, the check, Admit if that went well, and End.
 type Logins[S any] struct {
-	// Timeout is the longest wait for the outcome of other logins of the pair. It must not change.
+	// Timeout is the longest wait for the outcome of other logins of the pair. Zero means no limit. It
+	// must not change.
 	Timeout time.Duration
+
+	// reviews counts the calls of Review, so that nobody waits with limits that it has read before one
+	// of them.
+	reviews atomic.Uint64
 
 	mu       sync.Mutex
 	closed   bool
@@ -40,8 +46,8 @@ type LoginCaller struct {
 	User    string       // the key of the name that the client claims; "" if not known
 	Pair    netip.Prefix // the network for the rules of pairs; the zero Prefix if there is none
 	Network netip.Prefix // the network for its limit; the zero Prefix if there is none
-	// Limits returns the limits of the client now. It is called without a lock, when the client asks
-	// and, while it waits, at Review.
+	// Limits returns the limits of the client now. It is called without a lock: when the client asks
+	// or is admitted and, while it waits, at each call of Review.
 	Limits func() LoginLimits
 }
 
@@ -104,8 +110,8 @@ type Attempt[S any] struct {
 //
 // Of callers without a network nobody can say who is a stranger to whom: there each is checked.
 func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
-	a := &Attempt[S]{logins: l, asker: asker{caller, caller.Limits()}}
-	l.mu.Lock()
+	a := &Attempt[S]{logins: l, asker: asker{LoginCaller: caller}}
+	l.lock(&a.asker)
 	defer l.mu.Unlock()
 	if force := a.asker.limits.Force; caller.User == "" || !caller.Pair.IsValid() || force {
 		if refusal := l.refusalLocked(&a.asker, ""); refusal.Is() && !force {
@@ -132,32 +138,49 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	return a
 }
 
+// lock takes the lock, and gives the caller the limits of now.
+func (l *Logins[S]) lock(c *asker) {
+	for {
+		reviews := l.reviews.Load()
+		limits := c.Limits()
+		l.mu.Lock()
+		if reviews == l.reviews.Load() {
+			c.limits = limits
+			return
+		}
+		l.mu.Unlock() // they may be old
+	}
+}
+
 func (a *Attempt[S]) key() pairKey { return pairKey{a.asker.User, a.asker.Pair} }
 
 // Waiting tells whether the attempt waits for the outcome of others.
 func (a *Attempt[S]) Waiting() bool { return a.waiter != nil }
 
 // Wait blocks until the login may be checked, or returns the refusal: UserFull or NetworkFull, also
-// when the time is up, Closed, or Gone when gone is closed, be it at the last moment.
+// when the time is up; EqualRuns if it is up, and the client has no limit; Closed; or Gone when gone
+// is closed, be it at the last moment.
 func (a *Attempt[S]) Wait(gone <-chan struct{}) Refusal {
 	if a.waiter == nil {
 		return a.Refusal
 	}
-	timer := time.NewTimer(a.logins.Timeout - time.Since(a.waiter.start))
-	defer timer.Stop()
-	timedOut := false
+	var timeout <-chan time.Time
+	if a.logins.Timeout > 0 {
+		timer := time.NewTimer(time.Until(a.waiter.start.Add(a.logins.Timeout)))
+		defer timer.Stop()
+		timeout = timer.C
+	}
 	select {
 	case <-a.waiter.ready:
 	case <-gone:
-	case <-timer.C:
-		timedOut = true
+	case <-timeout:
 	}
-	a.settle(isClosed(gone), timedOut)
+	a.endWait(isClosed(gone))
 	return a.Refusal
 }
 
-// settle ends the wait.
-func (a *Attempt[S]) settle(gone, timedOut bool) {
+// endWait ends the wait: the login was let go on or refused, its client is gone, or its time is up.
+func (a *Attempt[S]) endWait(gone bool) {
 	l, w := a.logins, a.waiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,7 +196,7 @@ func (a *Attempt[S]) settle(gone, timedOut bool) {
 	case w.settled:
 	default:
 		a.ended = true
-		a.Refusal = a.asker.limits.blocking(timedOut)
+		a.Refusal = l.timedOut(a.asker.limits)
 		if gone {
 			a.Refusal = Refusal{Reason: Gone}
 		}
@@ -183,12 +206,17 @@ func (a *Attempt[S]) settle(gone, timedOut bool) {
 	}
 }
 
-// blocking returns the limit for which a login waits that is one of a pair.
-func (l LoginLimits) blocking(timedOut bool) Refusal {
-	if l.User > 0 {
-		return Refusal{Reason: UserFull, Limit: l.User, TimedOut: timedOut}
+// timedOut returns the refusal of a login that has waited for too long. Of those limits that it may
+// have waited for it is always the same: which one it was is no stranger's business.
+func (l *Logins[S]) timedOut(limits LoginLimits) Refusal {
+	switch {
+	case limits.User > 0:
+		return Refusal{Reason: UserFull, Limit: limits.User, TimedOut: true}
+	case limits.Network > 0:
+		return Refusal{Reason: NetworkFull, Limit: limits.Network, TimedOut: true}
+	default:
+		return Refusal{Reason: EqualRuns, Timeout: l.Timeout, TimedOut: true}
 	}
-	return Refusal{Reason: NetworkFull, Limit: l.Network, TimedOut: timedOut}
 }
 
 // End says that the check is over. Those who wait for its outcome go on or are refused. It may be
@@ -218,7 +246,7 @@ func (l *Logins[S]) refusalLocked(c *asker, user string) Refusal {
 		return Refusal{Reason: Closed}
 	case l.roomAtLocked(c) <= 0:
 		return Refusal{Reason: NetworkFull, Limit: c.limits.Network}
-	case l.roomLocked(c, user) <= 0 && l.roomToMakeLocked(c, user) <= 0:
+	case l.roomToMakeLocked(c, user) <= 0:
 		return Refusal{Reason: UserFull, Limit: c.limits.User}
 	default:
 		return Refusal{}
@@ -233,7 +261,7 @@ func (l *Logins[S]) roomAtLocked(c *asker) int {
 	return c.limits.Network - l.networks.Get(c.Network)
 }
 
-// roomLocked returns how many more sessions of the user may be logged in.
+// roomLocked returns how many more sessions of the user may be logged in while nobody makes room.
 func (l *Logins[S]) roomLocked(c *asker, user string) int {
 	if c.limits.User <= 0 || user == "" {
 		return math.MaxInt
@@ -257,6 +285,9 @@ func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 	for p.waiters.Len() > 0 {
 		w := p.waiters.Front().Value.(*loginWaiter)
 		refusal := l.refusalLocked(w.asker, p.knownUser())
+		if w.asker.limits.Force {
+			refusal = Refusal{}
+		}
 		if !refusal.Is() && !l.mayCheckLocked(w.asker, p) {
 			return
 		}
@@ -283,15 +314,17 @@ func (l *Logins[S]) mayCheckLocked(c *asker, p *pair) bool {
 	}
 	room := l.roomAtLocked(c)
 	if user := p.knownUser(); user != "" {
-		room = min(room, max(l.roomLocked(c, user), l.roomToMakeLocked(c, user)))
+		room = min(room, l.roomToMakeLocked(c, user))
 	} else if c.limits.OneByOne {
 		room = min(room, 1)
 	}
 	return p.checking < room
 }
 
-// Review asks all who wait for their limits again. When it returns, all who may go on.
+// Review asks all who wait for their limits, which must have changed before. When it returns, all who
+// may go on do. Of two calls at the same time the later one counts.
 func (l *Logins[S]) Review() {
+	review := l.reviews.Add(1)
 	l.mu.Lock()
 	var waiters []*loginWaiter
 	for _, p := range l.pairs.All {
@@ -308,6 +341,9 @@ func (l *Logins[S]) Review() {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if review != l.reviews.Load() {
+		return
+	}
 	for i, w := range waiters {
 		w.asker.limits = fresh[i]
 	}

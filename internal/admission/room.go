@@ -1,13 +1,14 @@
 package admission
 
 import (
+	"math"
 	"slices"
 	"time"
 )
 
-// What a sweep of n sessions has found is good for n times sweepCost, at least for minSweep. There is
-// no other one meanwhile, unless there are no more than cheapSweep sessions: so what sweeps cost does
-// not grow with the number of logins that ask for one, nor with n. To ask one socket takes a fiftieth
+// Sweeps of a user with many sessions must not cost more CPU than those of one with few. So what a
+// sweep of n sessions has found is good for n times sweepCost, and for minSweep at least, and a user
+// with more than cheapSweep sessions is not swept again meanwhile. One socket is asked in a fiftieth
 // of sweepCost.
 const (
 	sweepCost  = 25 * time.Microsecond
@@ -34,7 +35,7 @@ func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 		<-other
 		return true
 	}
-	u.yield(nil, nil)
+	u.found(nil, nil)
 	u.sweeping = make(chan struct{})
 	logins := slices.Clone(u.logins)
 	l.mu.Unlock()
@@ -45,40 +46,16 @@ func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 		defer l.mu.Unlock()
 		close(u.sweeping)
 		u.sweeping, u.swept = nil, time.Now()
-		u.yield(hungUp, silent)
+		u.found(hungUp, silent)
 	}()
 	hungUp, silent = sweep(logins)
 	return len(hungUp)+len(silent) > 0
 }
 
-// yield replaces those that make room. Some may have left since they were found.
-func (u *loginUser[S]) yield(hungUp, silent []*Login[S]) {
-	for _, in := range u.yielding {
-		in.yields = false
-	}
-	left := func(in *Login[S]) bool { return in.left }
-	hungUp = slices.DeleteFunc(hungUp, left)
-	u.yielding, u.hungUp = append(hungUp, slices.DeleteFunc(silent, left)...), len(hungUp)
-	for _, in := range u.yielding {
-		in.yields = true
-	}
-}
-
-// forget takes a session that leaves off those that make room.
-func (u *loginUser[S]) forget(in *Login[S]) {
-	if !in.yields {
-		return
-	}
-	in.yields = false
-	at := slices.Index(u.yielding, in)
-	if at < u.hungUp {
-		u.hungUp--
-	}
-	if at == 0 {
-		u.yielding = u.yielding[1:]
-	} else {
-		u.yielding = slices.Delete(u.yielding, at, at+1)
-	}
+// found replaces what the last sweep has found.
+func (u *loginUser[S]) found(hungUp, silent []*Login[S]) {
+	u.hungUp.set(hungUp)
+	u.silent.set(silent)
 }
 
 // fresh tells whether what the last sweep has found is still good.
@@ -87,27 +64,78 @@ func (u *loginUser[S]) fresh() bool {
 	return !u.swept.IsZero() && time.Since(u.swept) < good
 }
 
-// yieldingLocked returns the sessions of the user that make room for one of the caller. The commands
-// of those whose client has hung up may still run, so that no more of them than the limit may be
-// left at a time.
-func (l *Logins[S]) yieldingLocked(c *asker, user string) []*Login[S] {
-	u := l.users.Get(user)
-	if u == nil || len(u.yielding) == 0 || !u.fresh() {
-		return nil
+// mayGo returns how many sessions of clients that have hung up may have to leave, by the limit of the
+// caller. Their commands may still run, so that no more than the limit may be left at a time.
+func (u *loginUser[S]) mayGo(c *asker) int {
+	return min(u.hungUp.count, c.limits.User-u.evicted)
+}
+
+// roomToMakeLocked returns how many more sessions of the user may be logged in if all go that make
+// room.
+func (l *Logins[S]) roomToMakeLocked(c *asker, user string) int {
+	room := l.roomLocked(c, user)
+	if room == math.MaxInt {
+		return room
 	}
-	mayLinger := c.limits.User - u.evicted
-	switch {
-	case mayLinger <= 0:
-		return nil
-	case u.hungUp <= mayLinger:
-		return u.yielding
-	default:
-		return append(slices.Clone(u.yielding[:mayLinger]), u.yielding[u.hungUp:]...)
+	u := l.users.Get(user)
+	if u == nil || u.evicted >= c.limits.User || !u.fresh() {
+		return room
+	}
+	return room + u.mayGo(c) + u.silent.count
+}
+
+// evictLocked takes the next session of the user that makes room off the count.
+func (l *Logins[S]) evictLocked(c *asker, user string) *Login[S] {
+	u := l.users.Get(user)
+	from := &u.silent
+	if u.mayGo(c) > 0 {
+		from = &u.hungUp
+	}
+	in := from.first()
+	in.evicted = true
+	u.evicted++
+	l.leaveLocked(in)
+	return in
+}
+
+// candidates are sessions that make room, in the order in which they go. Each can leave at once,
+// wherever it stands.
+type candidates[S any] struct {
+	places []*Login[S] // nil where one has left
+	next   int         // before it there is none
+	count  int
+}
+
+// set replaces them. Some may have left since they were found.
+func (c *candidates[S]) set(logins []*Login[S]) {
+	for _, in := range c.places {
+		c.remove(in)
+	}
+	c.places, c.next = logins, 0
+	for i, in := range logins {
+		if in.left {
+			logins[i] = nil
+			continue
+		}
+		in.candidates, in.candidateAt = c, i
+		c.count++
 	}
 }
 
-// roomToMakeLocked returns how many more sessions of the user may be logged in if all those go that
-// make room.
-func (l *Logins[S]) roomToMakeLocked(c *asker, user string) int {
-	return l.roomLocked(c, user) + len(l.yieldingLocked(c, user))
+// remove removes the session if it is there.
+func (c *candidates[S]) remove(in *Login[S]) {
+	if c == nil || in == nil {
+		return
+	}
+	c.places[in.candidateAt] = nil
+	c.count--
+	in.candidates = nil
+}
+
+// first returns the first session. There must be one.
+func (c *candidates[S]) first() *Login[S] {
+	for c.places[c.next] == nil {
+		c.next++
+	}
+	return c.places[c.next]
 }

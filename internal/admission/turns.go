@@ -26,17 +26,27 @@ func (g *Gate) queueFullLocked(k gateKey, limits KeyLimits) Refusal {
 	}
 }
 
-// blockedLocked returns which limit keeps the waiter out: that of its key, as the first of its
-// queue has it, or that of all.
+// blockedLocked returns what keeps the waiter out, or has kept it out if it has a slot by now: the
+// limit of its key, as the first of its queue has it, or that of all, or that the gate is closed.
+// There is none only for a waiter that has a slot, and whose limits are no more.
 func (g *Gate) blockedLocked(w *waiter) Refusal {
 	k, first := g.keys.Get(w.key), w
-	if !w.granted && !w.left {
+	if !w.granted { // a key that is full with the waiter's own slot has kept it out
 		first = k.queue.waiters.Front().Value.(*waiter)
 	}
-	if !first.limits.room(k) || g.limits.Max <= 0 {
-		return Refusal{Reason: KeyFull, Limit: first.limits.Max, TimedOut: true}
+	own := Refusal{Reason: KeyFull, Limit: first.limits.Max, TimedOut: true}
+	switch {
+	case g.closed:
+		return Refusal{Reason: Closed}
+	case !first.limits.room(k):
+		return own
+	case g.limits.Max > 0:
+		return Refusal{Reason: AllFull, Limit: g.limits.Max, TimedOut: true}
+	case first.limits.Max > 0 && !first.limits.Exempt:
+		return own
+	default:
+		return Refusal{}
 	}
-	return Refusal{Reason: AllFull, Limit: g.limits.Max, TimedOut: true}
 }
 
 func (g *Gate) enterLocked(key string, k gateKey) {
@@ -85,7 +95,7 @@ func (k gateKey) appendWaiters(list []*waiter) []*waiter {
 func (g *Gate) leaveQueueLocked(w *waiter) {
 	k := g.keys.Get(w.key)
 	k.queue.waiters.Remove(w.place)
-	w.left = true
+	w.left, w.waited = true, time.Since(w.start)
 	g.waiting--
 	g.storeLocked(w.key, k)
 	// The next of the key may have a higher limit than this one had.
@@ -93,7 +103,7 @@ func (g *Gate) leaveQueueLocked(w *waiter) {
 	g.grantLocked()
 }
 
-// storeLocked keeps the entry of the key, but drops an empty queue and a key with nothing left.
+// storeLocked stores the entry of the key. It drops an empty queue, and a key with nothing left.
 func (g *Gate) storeLocked(key string, k gateKey) {
 	if k.queue != nil && k.queue.waiters.Len() == 0 {
 		if k.queue.turn != nil {
@@ -108,8 +118,8 @@ func (g *Gate) storeLocked(key string, k gateKey) {
 	}
 }
 
-// takeTurnLocked puts the key at the end of the round, if a caller of it waits and its own limit
-// has room.
+// takeTurnLocked puts the key at the end of the round, if it is not in it, a caller of it waits and
+// its own limit has room.
 func (g *Gate) takeTurnLocked(k gateKey) {
 	if k.queue == nil || k.queue.turn != nil || k.queue.waiters.Len() == 0 {
 		return
