@@ -37,6 +37,9 @@ func (s *session) find(name string) (*folder, error) {
 	if found.hasChildren && s.options.covers(name, found.delim) {
 		return found, nil
 	}
+	if delim, ok := s.roots()[name]; ok {
+		return &folder{delim: delim}, nil
+	}
 	return nil, nil
 }
 

@@ -57,6 +57,7 @@ type listing struct {
 	above map[string]rune
 	// subscribed are the names that the client is subscribed to, if it asks for that alone.
 	subscribed map[string]bool
+	roots      map[string]rune
 }
 
 // entry is a virtual folder.
@@ -114,6 +115,7 @@ func (l *listing) ask() (err error) {
 	if len(l.virtual) == 0 {
 		return nil
 	}
+	l.roots = l.session.roots()
 	if l.options.ReturnSubscribed && !l.options.SelectSubscribed {
 		return l.askForSubscribed()
 	}

@@ -75,7 +75,7 @@ func (l *listing) entry(own *imap.ListData) *imap.ListData {
 	data := &imap.ListData{
 		Mailbox:   own.Mailbox,
 		Delim:     own.Delim,
-		Attrs:     l.attrs(isSubscribed),
+		Attrs:     l.attrs(own.Mailbox, isSubscribed),
 		ChildInfo: own.ChildInfo,
 		OldName:   own.OldName,
 	}
@@ -104,13 +104,15 @@ var ofOurs = []imap.MailboxAttr{
 	imap.MailboxAttrUnmarked, imap.MailboxAttrSubscribed,
 }
 
-// attrs returns the attributes of a virtual folder.
-func (l *listing) attrs(isSubscribed bool) []imap.MailboxAttr {
+// attrs returns the attributes of a virtual folder. The root of a namespace is \Noselect, although
+// it can be opened: a client that opens it does so by a name that it makes of it wrongly.
+func (l *listing) attrs(name string, isSubscribed bool) []imap.MailboxAttr {
 	isParentInLSUB := l.isLSUB && !isSubscribed // RFC 3501 section 6.3.9
+	_, isRoot := l.roots[name]
 	switch {
 	case l.session.options.Mode == NoSelect && l.isExtended():
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
-	case l.session.options.Mode == NoSelect, isParentInLSUB:
+	case l.session.options.Mode == NoSelect, isParentInLSUB, isRoot:
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}

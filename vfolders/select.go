@@ -43,6 +43,9 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 			Delim:   found.delim,
 			Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasChildren},
 		}
+		if !found.hasChildren {
+			data.List.Attrs[0] = imap.MailboxAttrHasNoChildren
+		}
 	}
 	return data, nil
 }

@@ -40,6 +40,10 @@
 // COPY and MOVE into it, SUBSCRIBE and UNSUBSCRIBE. A COPY or MOVE from a virtual folder has nothing
 // to copy and succeeds, whatever its destination.
 //
+// A name that the session's Namespace announces, such as "#users" for the prefix "#users/", is listed
+// with \Noselect, because some clients open it by a wrong name. SELECT, EXAMINE and STATUS find an
+// empty folder there, even when nothing below it is shown to the user.
+//
 // # What it costs
 //
 // The backend is asked first, and for its LIST only when it says that it has no such mailbox.
