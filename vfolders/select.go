@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 const (
@@ -30,6 +31,9 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 		return data, err
 	}
 	s.virtual.Store(true)
+	if !options.ReadOnly {
+		s.sayReadOnly()
+	}
 	data = &imap.SelectData{
 		Flags: []imap.Flag{
 			imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft,
@@ -49,6 +53,18 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	}
 	return data, nil
 }
+
+// sayReadOnly makes the OK of this SELECT say READ-ONLY (RFC 3501 section 6.3.1), where the
+// connection can do that: the server says READ-WRITE, whatever a session returns.
+func (s *session) sayReadOnly() {
+	if conn, ok := layers.Find[readOnlyConn](s.conn.NetConn()); ok {
+		conn.ReadOnlyNext()
+	}
+}
+
+// readOnlyConn is a connection that puts the code READ-ONLY into the next tagged OK that says
+// READ-WRITE.
+type readOnlyConn interface{ ReadOnlyNext() }
 
 // Status asks the backend, or else tells that a virtual folder is empty.
 func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {

@@ -31,7 +31,8 @@
 // greater than that of every mailbox before it and less than that of every one after it, as RFC 9051
 // section 2.3.1.1 has it. While a virtual folder is selected the backend has no mailbox selected,
 // and is told nothing of what the client does with it. A client that still has one selected when it
-// becomes real sees the messages when it selects it again.
+// becomes real sees the messages when it selects it again. The OK of SELECT says READ-WRITE, as the
+// server always does, unless the connection can put READ-ONLY there, as package imapgate's does.
 //
 // What changes a folder, the backend is asked for first: it may create or rename what is virtual
 // until then, or keep a subscription to it. Where it refuses that, and says nothing else than that
