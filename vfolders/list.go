@@ -3,6 +3,7 @@ package vfolders
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -16,13 +17,42 @@ func (s *session) List(
 	if len(scope) == 0 {
 		return s.Session.List(w, ref, patterns, options)
 	}
-	l := &listing{
-		session: s, ref: ref, patterns: patterns, scope: scope, options: *options, isLSUB: isLSUB(w),
+	share := &share{budget: s.budget}
+	defer share.giveBack()
+	for {
+		l := &listing{
+			session: s, ref: ref, patterns: patterns, scope: scope, options: *options,
+			isLSUB: isLSUB(w), share: share,
+		}
+		if err := l.ask(); err != nil {
+			return err
+		}
+		if !share.short {
+			return s.write(w, l.merge(), share)
+		}
+		if err := share.wait(); err != nil {
+			return err
+		}
 	}
-	if err := l.ask(); err != nil {
-		return err
+}
+
+// write writes an answer, which is all that is left of the share. It gives up when the client takes
+// too long for it while others wait for memory.
+func (s *session) write(
+	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
+) error {
+	size := int64(0)
+	for _, data := range answer {
+		size += sizeOf(data)
 	}
-	for _, data := range l.merge() {
+	share.shrink(size)
+	defer share.limitHold(func() {
+		s.conn.NetConn().SetWriteDeadline(time.Unix(1, 0)) // what is being written fails
+	})()
+	for _, data := range answer {
+		if share.overdue.Load() {
+			return ErrTooManyLists
+		}
 		if err := w.WriteList(data); err != nil {
 			return err
 		}
@@ -46,6 +76,7 @@ type listing struct {
 	scope    []string
 	options  imap.ListOptions
 	isLSUB   bool
+	share    *share
 
 	shown []*imap.ListData // what the backend lists
 	// virtual has all virtual folders that the answer may have.
@@ -75,14 +106,26 @@ func (l *listing) isRestricted() bool {
 // isRecursive tells whether a name is in the answer because of what is below it.
 func (l *listing) isRecursive() bool { return l.isLSUB || l.options.SelectRecursiveMatch }
 
-// list returns what the backend lists.
+// list returns what the backend lists, or nothing if the share of memory is too short. It takes
+// memory for virtual folders too, if some are to be made of that.
 func (l *listing) list(
-	ref string, patterns []string, options imap.ListOptions,
-) ([]*imap.ListData, error) {
-	var list []*imap.ListData
-	err := l.session.backendList(ref, patterns, &options, func(data *imap.ListData) error {
-		list = append(list, data)
-		return nil
+	ref string, patterns []string, options imap.ListOptions, withFolders bool,
+) (list []*imap.ListData, err error) {
+	before := ""
+	err = l.session.backendList(ref, patterns, &options, func(data *imap.ListData) error {
+		size := sizeOf(data)
+		if withFolders {
+			size += sizeOfFolders(data, before)
+			before = data.Mailbox
+		}
+		ok, err := l.share.take(size)
+		if ok {
+			list = append(list, data)
+			return nil
+		}
+		list, l.shown, l.virtual = nil, nil, nil
+		l.selected, l.above, l.subscribed = nil, nil, nil
+		return err
 	})
 	return list, err
 }
@@ -90,10 +133,11 @@ func (l *listing) list(
 // ask asks the backend for all that the answer depends on. If the client has asked for the whole
 // scope, some of that is in what is shown already.
 func (l *listing) ask() (err error) {
-	if l.shown, err = l.list(l.ref, l.patterns, l.options); err != nil {
+	whole := l.ref == "" && (slices.Contains(l.patterns, "*") || slices.Equal(l.patterns, l.scope))
+	isAll := whole && !l.isRestricted() && !l.options.SelectRemote
+	if l.shown, err = l.list(l.ref, l.patterns, l.options, isAll); err != nil {
 		return err
 	}
-	whole := l.ref == "" && (slices.Contains(l.patterns, "*") || slices.Equal(l.patterns, l.scope))
 	if l.isRestricted() {
 		mayRewrite := slices.ContainsFunc(l.shown, isNotSelectable)
 		if l.isRecursive() || mayRewrite {
@@ -106,8 +150,8 @@ func (l *listing) ask() (err error) {
 		}
 	}
 	all := l.shown
-	if !whole || l.isRestricted() || l.options.SelectRemote {
-		if all, err = l.list("", l.scope, imap.ListOptions{}); err != nil {
+	if !isAll {
+		if all, err = l.list("", l.scope, imap.ListOptions{}, true); err != nil {
 			return err
 		}
 	}
@@ -130,7 +174,7 @@ func (l *listing) askForSelected(whole bool) error {
 			SelectSubscribed: true,
 			SelectRemote:     l.options.SelectRemote,
 			SelectSpecialUse: l.options.SelectSpecialUse,
-		})
+		}, false)
 		if err != nil {
 			return err
 		}
@@ -144,7 +188,7 @@ func (l *listing) askForSelected(whole bool) error {
 }
 
 func (l *listing) askForSubscribed() error {
-	subscribed, err := l.list("", l.scope, imap.ListOptions{SelectSubscribed: true})
+	subscribed, err := l.list("", l.scope, imap.ListOptions{SelectSubscribed: true}, false)
 	l.subscribed = namesOf(subscribed)
 	return err
 }

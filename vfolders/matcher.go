@@ -10,9 +10,10 @@ import (
 //
 // A pattern is read once for each name, whatever its wildcards are and however many ancestors the
 // name has: what is remembered is the set of all positions in the name that the part of the pattern
-// read so far can lead to. The set has a bit for each position, so that a letter or a wildcard takes
-// a few instructions for each 64 bytes of the name that are still possible, and a pattern ends where
-// none is. That is several times less than what [imapserver.MatchList] takes for the name alone.
+// read so far can lead to. The set has a bit for each position, so that a letter or a wildcard
+// takes a few instructions for each 64 bytes of the name that are still possible, and a pattern
+// ends where none is. That is several times less than [imapserver.MatchList] takes for the name
+// alone.
 type matcher struct {
 	separator string
 	patterns  []pattern

@@ -87,11 +87,16 @@ func isNotWord(r rune) bool { return r != '#' && !unicode.IsLetter(r) && !unicod
 func commonStart(patterns []string) string {
 	common := cut(patterns[0])
 	for _, pattern := range patterns[1:] {
-		n := 0
-		for n < min(len(common), len(pattern)) && common[n] == pattern[n] {
-			n++
-		}
-		common = common[:n]
+		common = common[:commonLen(common, pattern)]
 	}
 	return strings.ToValidUTF8(cut(common), "") // it may end within a character
+}
+
+// commonLen returns how many bytes both begin with.
+func commonLen(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }

@@ -51,7 +51,7 @@
 // Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
 // about all that is below it is followed by one for that, of as few mailboxes as possible: for
 // LIST "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
-// before the client gets it.
+// before the client gets it; [Options.MaxTotalMemory] bounds what that takes.
 package vfolders
 
 import (
@@ -61,7 +61,6 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
@@ -91,6 +90,11 @@ type Options struct {
 	// each with its root. A delimiter at the end changes nothing. Empty means everywhere. Outside
 	// of them every command is left to the backend, which pays nothing.
 	Prefixes []string
+	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
+	// of one [Wrap] together. Others wait for their turn, first come first served, for up to 30 s,
+	// and then read [ErrTooManyLists]; so does a client that takes more than 20 s to read its answer
+	// while others wait. An answer that alone is larger gets [ErrListTooLarge]. Zero means no limit.
+	MaxTotalMemory int64
 }
 
 // Validate returns an error that names the first field with a value that makes no sense, or nil.
@@ -99,6 +103,9 @@ func (o *Options) Validate() error {
 		return fmt.Errorf(
 			"vfolders: Options.Mode is %d, which is neither Selectable nor NoSelect", o.Mode,
 		)
+	}
+	if o.MaxTotalMemory < 0 {
+		return fmt.Errorf("vfolders: Options.MaxTotalMemory is %d, which is negative", o.MaxTotalMemory)
 	}
 	for _, prefix := range o.Prefixes {
 		if prefix == "" || !utf8.ValidString(prefix) || strings.ContainsAny(prefix, forbidden) {
@@ -109,23 +116,6 @@ func (o *Options) Validate() error {
 	}
 	return nil
 }
-
-// The answers to what the backend refuses to do with a virtual folder.
-var (
-	// ErrCannot is the answer to APPEND, COPY and MOVE into a virtual folder, and to DELETE, RENAME,
-	// SUBSCRIBE and UNSUBSCRIBE of one.
-	ErrCannot = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeCannot,
-		Text: "This folder only holds other folders",
-	}
-	// ErrExists is the answer to CREATE of a virtual folder, and to RENAME to the name of one.
-	ErrExists = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeAlreadyExists,
-		Text: "This folder exists already, to hold other folders",
-	}
-)
 
 // Wrap returns a NewSession function whose sessions are those of next with virtual folders. They
 // have exactly the optional interfaces of those. Nil options are the zero Options; they are copied.
@@ -140,6 +130,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	if err := o.Validate(); err != nil {
 		panic(err)
 	}
+	budget := newBudget(o.MaxTotalMemory)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
 		if err != nil {
@@ -148,7 +139,8 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		return keep.Optional(&session{Session: inner, conn: conn, options: &o}, inner), greeting, nil
+		outer := &session{Session: inner, conn: conn, options: &o, budget: budget}
+		return keep.Optional(outer, inner), greeting, nil
 	}
 }
 
@@ -157,6 +149,7 @@ type session struct {
 	imapserver.Session
 	conn    *imapserver.Conn
 	options *Options
+	budget  *budget
 	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
 	// atomic because a command can begin while an Idle that was not ended properly still runs.
 	virtual atomic.Bool
