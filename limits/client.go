@@ -54,7 +54,7 @@ func (c *ClientLimits) validate() error {
 	value := reflect.ValueOf(c).Elem()
 	for _, l := range declared {
 		if field := value.FieldByName(l.option); field.IsValid() {
-			if err := l.validate("LimitsFor returned ", field.Int()); err != nil {
+			if err := l.validate("LimitsFor: ", field.Int()); err != nil {
 				return err
 			}
 		}
