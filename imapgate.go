@@ -131,6 +131,7 @@ func NewServer(options *Options) (*Server, error) {
 		StartTLS:     options.Server.TLSConfig,
 		InsecureAuth: options.Server.InsecureAuth,
 		HideIdle:     func() bool { return s.packages.Load().hidesIdle },
+		Admit:        s.limiter.Accept,
 	}))
 	inner := options.Server
 	inner.TLSConfig, inner.InsecureAuth = nil, true

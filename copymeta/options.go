@@ -24,7 +24,7 @@ type Options struct {
 	// PolicyFor, if it is not nil, decides for each COPY instead of InternalDate and Flags. It gets
 	// the names of the mailboxes as the client gave them, INBOX always in capitals; the source is
 	// the one that is selected. It is called from many goroutines at once.
-	PolicyFor func(source, dest string) (date, flags Policy)
+	PolicyFor func(source, dest string) (date, flags Policy) `toml:"-"`
 
 	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. A message
 	// that has no more room there goes to a temporary file. Zero means [DefaultMaxMemory]; 1 is as
@@ -40,7 +40,7 @@ type Options struct {
 
 	// Logger gets what the client is not told: why a COPY stopped halfway when the answer only says
 	// how far it came, and what could not be put back. Nil means [log.Default].
-	Logger imapserver.Logger
+	Logger imapserver.Logger `toml:"-"`
 }
 
 // Validate returns an error that names the first field whose value is a mistake, and the value.

@@ -46,14 +46,14 @@ type Options struct {
 	// The name is the one that the client logged in with, or that Username returns. It is empty
 	// where it is not known. It is called from many goroutines at once. An unknown Mode that it
 	// returns is served as [Off].
-	ModeFor func(user string) Mode
+	ModeFor func(user string) Mode `toml:"-"`
 	// Username returns the user who is logged in to a session, for a backend that knows better than
 	// what the client said, or where the client does not say it: after a PREAUTH greeting, with
 	// SASL mechanisms of the session other than PLAIN, and with PLAIN if it names somebody else to
 	// act as. It is asked at each IDLE that begins, from many goroutines at once, with the
 	// backend's own session, free of the wrappers of this module. "" means that it does not know
 	// either. If nil, what the client said is all that is known.
-	Username func(session imapserver.Session) string
+	Username func(session imapserver.Session) string `toml:"-"`
 	// PollInterval is the longest time between two polls of a session in IDLE. Each wait is up to a
 	// tenth shorter, and the first anything between nothing and all of it, so that sessions do not
 	// poll together. Zero means [DefaultPollInterval]; less than a millisecond or more than a day

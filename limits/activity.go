@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// activity is what goes on on a connection, for others to see. A connection runs one command at
-// once, and IDLE beside it when the client breaks that off with something else than DONE.
+// activity is what a connection is doing. It runs one command at once, and IDLE beside it when the
+// client breaks that off with something else than DONE.
 type activity struct {
 	mu      sync.Mutex
 	command string    // "" if none
@@ -38,15 +38,22 @@ func (a *activity) end() {
 	a.mu.Unlock()
 }
 
-// wait notes whether the command waits for a slot.
-func (a *activity) wait(waiting bool) {
+// setWaiting notes whether the command waits for a slot.
+func (a *activity) setWaiting(waiting bool) {
 	a.mu.Lock()
 	a.waiting = waiting
 	a.mu.Unlock()
 }
 
-// idle notes that an IDLE begins (1) or is over (-1).
-func (a *activity) idle(n int) {
+// waits tells whether a command waits for a slot.
+func (a *activity) waits() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waiting
+}
+
+// addIdle notes that an IDLE begins (1) or is over (-1).
+func (a *activity) addIdle(n int) {
 	now := time.Now()
 	a.mu.Lock()
 	a.idling += n
@@ -54,10 +61,17 @@ func (a *activity) idle(n int) {
 	a.mu.Unlock()
 }
 
-// silentSince returns since when the client has not sent a command; ok is false while one runs,
-// IDLE among them.
+// silentSince returns since when the client has not sent a command; ok is false while one runs, IDLE
+// among them.
 func (a *activity) silentSince() (since time.Time, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.command == "" && a.idling == 0
+}
+
+// writing tells whether a command may be writing to the client now.
+func (a *activity) writing() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.command != "" && !a.waiting
 }

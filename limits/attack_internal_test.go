@@ -29,22 +29,8 @@ func (n nobody) Authenticate(string) (sasl.Server, error) {
 
 // held returns how many entries the limiter has by user or address, and how many bytes of names.
 func (l *Limiter) held() (entries, names int) {
-	entries = len(
-		l.logins.users.entries,
-	) + len(
-		l.logins.evicted.entries,
-	) + len(
-		l.logins.ips.entries,
-	) + len(
-		l.logins.pairs.entries,
-	) +
-		len(
-			l.fetches.users.entries,
-		) + len(
-		l.searches.users.entries,
-	) + len(
-		l.flights.keys.entries,
-	)
+	entries = l.logins.Entries() + l.fetches.gate.Entries() + l.searches.gate.Entries() +
+		l.flights.Entries()
 	for _, s := range l.sessions.all() {
 		names += len(s.identity.Load().user) + len(s.user) + len(s.turn) + len(s.account.name)
 		if s.exchange != nil {
@@ -103,7 +89,7 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 					server.Close()
 					synctest.Wait()
 					assert.Empty(t, limiter.sessions.all())
-					assert.Empty(t, limiter.connections.ips.entries)
+					assert.Zero(t, limiter.connections.Entries())
 				})
 			})
 		}
@@ -116,7 +102,7 @@ func TestAnAddressThatCountsApartByItsZone(t *testing.T) {
 		&net.TCPAddr{IP: net.ParseIP(want), Zone: "eth0", Port: 143}, &net.IPAddr{IP: net.ParseIP(want), Zone: "eth1"}, text("[fe80::1%2]:143"),
 		text("fe80::1%eth0"), text("FE80:0:0:0:0:0:0:1"),
 	} {
-		assert.Equal(t, want, ipOf(addr).String(), addr.String())
+		assert.Equal(t, want, addrPort(addr).Addr().String(), addr.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package limits
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/imapgate/imapgate/internal/fold"
@@ -22,21 +23,20 @@ func BenchmarkMillionUsers(b *testing.B) {
 			ip := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
 			user := fold.Username(fmt.Sprintf("user%07d@example.com", i))
 			s := &session{}
-			s.client.limiter, s.ip = limiter, ip
+			s.client.limiter, s.addr, s.ip = limiter, ip.Addr(), ip
 			s.limits.Store(limiter.settings.Load().everybody)
-			attempt, refusal := limiter.logins.begin(&s.client, user, false)
-			if refusal != nil {
-				b.Fatal(refusal)
+			attempt := limiter.logins.Ask(s.loginCaller(user))
+			in, _, refused := attempt.Admit(user, s)
+			if refused.Is() {
+				b.Fatal(refused)
 			}
-			if _, refusal = attempt.admit(s, user, false); refusal != nil {
-				b.Fatal(refusal)
-			}
-			attempt.end()
+			s.login = in
+			attempt.End()
 			sessions[i] = s
 		}
 		inside := heap()
 		for i, s := range sessions {
-			limiter.logins.leave(s)
+			limiter.logins.Leave(s.login)
 			sessions[i] = nil
 		}
 		after := heap()
@@ -46,4 +46,11 @@ func BenchmarkMillionUsers(b *testing.B) {
 			b.Fatal(stats)
 		}
 	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // What 10,000 waiting commands cost in CPU time while they wait, with a look every half second
@@ -33,12 +35,19 @@ func BenchmarkWaiting(b *testing.B) {
 
 	for b.Loop() {
 		limiter := New(&Options{MaxFetches: 1, FetchQueueTimeout: time.Hour})
-		c := &client{limiter: limiter, turn: "user", socket: socketOf(conn)}
-		c.limits.Store(limiter.settings.Load().everybody)
-		held, _ := limiter.fetches.acquire(c)
+		user := func() *session {
+			s := &session{}
+			s.limiter, s.turn, s.socket = limiter, "user", socket.Of(conn)
+			s.limits.Store(limiter.settings.Load().everybody)
+			return s
+		}
+		var held turn
+		if err := user().enter(&held, &limiter.fetches); err != nil {
+			b.Fatal(err)
+		}
 		var all sync.WaitGroup
 		for range waiting {
-			all.Go(func() { limiter.fetches.acquire(c) })
+			all.Go(func() { user().enter(new(turn), &limiter.fetches) })
 		}
 		for limiter.Stats().FetchesWaiting < waiting {
 			time.Sleep(10 * time.Millisecond)
@@ -49,7 +58,7 @@ func BenchmarkWaiting(b *testing.B) {
 		b.ReportMetric(float64(used.Milliseconds())/window.Seconds(), "cpu-ms/s")
 		limiter.Close()
 		all.Wait()
-		held.release()
+		held.Release()
 	}
 }
 

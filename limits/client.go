@@ -2,13 +2,18 @@ package limits
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/internal/admission"
 	"github.com/imapgate/imapgate/internal/layers"
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // A Client is what [Options.LimitsFor] decides by.
@@ -20,8 +25,9 @@ type Client struct {
 	Limits ClientLimits
 }
 
-// ClientLimits are the limits that can differ from client to client; the fields of the same names
-// in [Options] give their meaning. Zero means no limit, and so does a negative value.
+// ClientLimits are the limits that can differ from client to client; the fields of the same names in
+// [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
+// Options: nobody connects or logs in with it, and the server logs which field it is.
 type ClientLimits struct {
 	MaxConnectionsPerIP int // asked for before the user is known
 	MaxLoginsPerUser    int
@@ -30,6 +36,30 @@ type ClientLimits struct {
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
 	MaxWaitingPerUser   int
+	// ProgressInterval is zero for a client that takes a notice inside a FETCH for an error.
+	ProgressInterval time.Duration
+}
+
+// clientLimits returns those of everybody.
+func (o *Options) clientLimits() (limits ClientLimits) {
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&limits).Elem()
+	for i := range to.NumField() {
+		to.Field(i).Set(from.FieldByName(to.Type().Field(i).Name))
+	}
+	return limits
+}
+
+// validate returns an error that names the field and its value if one is negative.
+func (c *ClientLimits) validate() error {
+	value := reflect.ValueOf(c).Elem()
+	for _, l := range declared {
+		if field := value.FieldByName(l.option); field.IsValid() {
+			if err := l.validate("LimitsFor: ", field.Int()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // clientLimits are the limits of one client.
@@ -43,12 +73,15 @@ type clientLimits struct {
 type client struct {
 	limiter *Limiter
 	conn    *imapserver.Conn
+	remote  netip.AddrPort
 	addr    netip.Addr
 	ip      netip.Prefix // what addr is counted as
 	turn    string       // the key of whose turn it takes in the queues
-	socket  *socket      // taken when the connection was new: after STARTTLS it may not be found any more
+	// socket is taken when the connection is new: after STARTTLS it may not be found any more.
+	socket *socket.Socket
 
 	activity activity
+	presence presence
 
 	// Only the goroutine of the connection changes the identity; SetOptions computes the limits
 	// anew.
@@ -62,60 +95,77 @@ type identity struct {
 	tls  bool
 }
 
-// identify says who the client is, and gives it the limits of that user.
-func (c *client) identify(user string) {
+// identify says who the client is, and gives it the limits of that user. If LimitsFor has none that
+// are valid, it returns an error, and the limits stay what they were.
+func (c *client) identify(user string) error {
 	_, encrypted := layers.Find[*tls.Conn](c.conn.NetConn())
 	c.identity.Store(&identity{user: user, tls: encrypted})
-	c.refreshLimits()
+	return c.refreshLimits()
 }
 
 // refreshLimits computes the limits by the options and the identity of now. No lock is held while
 // LimitsFor runs: if either has changed meanwhile it starts again.
-func (c *client) refreshLimits() {
+func (c *client) refreshLimits() error {
 	for {
 		settings, who := c.limiter.settings.Load(), c.identity.Load()
 		limits := settings.everybody
 		switch {
 		case settings.isExempt(c.addr):
 			limits = &clientLimits{exempt: true}
+			limits.ProgressInterval = settings.ProgressInterval
 		case settings.LimitsFor != nil:
-			limits = &clientLimits{
-				ClientLimits: settings.LimitsFor(
-					Client{who.user, c.addr, who.tls, settings.everybody.ClientLimits},
-				),
+			own := settings.LimitsFor(Client{who.user, c.addr, who.tls, settings.everybody.ClientLimits})
+			if err := own.validate(); err != nil {
+				return fmt.Errorf("%w (for user %.100q at %v)", err, who.user, c.addr)
 			}
+			limits = &clientLimits{ClientLimits: own}
 		}
 		c.limits.Store(limits)
 		if c.limiter.settings.Load() == settings && c.identity.Load() == who {
-			return
+			return nil
 		}
+	}
+}
+
+// loginLimits are the limits of the client's logins now.
+func (c *client) loginLimits() admission.LoginLimits {
+	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+	return admission.LoginLimits{
+		User:     limits.MaxLoginsPerUser,
+		Network:  limits.MaxLoginsPerIP,
+		OneByOne: settings.MaxLoginsPerUser > 0 || settings.LimitsFor != nil,
+		Exempt:   limits.exempt,
+		Force:    settings.DryRun,
+	}
+}
+
+// KeyLimits returns the limits of the client's user at the gate of a queue now. Who waits when DryRun
+// is switched on need not wait any more.
+func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
+	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+	own := limits.MaxFetchesPerUser
+	if gate == &c.limiter.searches.gate {
+		own = limits.MaxSearchesPerUser
+	}
+	return admission.KeyLimits{
+		Max:        own,
+		MaxWaiting: limits.MaxWaitingPerUser,
+		Exempt:     limits.exempt || settings.DryRun && c.activity.waits(),
 	}
 }
 
 // settings are the options, ready for use.
 type settings struct {
 	Options
+	values    []int64       // of the declared limits
 	everybody *clientLimits // of those for whom LimitsFor has nothing else
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
-	return &settings{o, &clientLimits{ClientLimits: ClientLimits{
-		MaxConnectionsPerIP: o.MaxConnectionsPerIP,
-		MaxLoginsPerUser:    o.MaxLoginsPerUser,
-		MaxLoginsPerIP:      o.MaxLoginsPerIP,
-		MaxFailedLogins:     o.MaxFailedLogins,
-		MaxFetchesPerUser:   o.MaxFetchesPerUser,
-		MaxSearchesPerUser:  o.MaxSearchesPerUser,
-		MaxWaitingPerUser:   o.MaxWaitingPerUser,
-	}}}
+	return &settings{o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}}
 }
 
-// limitsUserLogins tells whether a user's logins may be limited.
-func (s *settings) limitsUserLogins() bool { return s.MaxLoginsPerUser > 0 || s.LimitsFor != nil }
-
 func (s *settings) isExempt(addr netip.Addr) bool {
-	return slices.ContainsFunc(
-		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
-	)
+	return slices.ContainsFunc(s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) })
 }

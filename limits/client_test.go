@@ -207,21 +207,26 @@ func TestSessionsShowWhoHoldsAndWaitsForWhat(t *testing.T) {
 		synctest.Wait()
 
 		at := func(seconds int) time.Time { return connected.Add(time.Duration(seconds) * time.Second) }
-		addr := netip.MustParseAddr("192.0.2.1")
+		sessions := s.limiter.Sessions()
+		addr := func(i int, ip string) netip.AddrPort { // the port is the client's own choice
+			assert.NotZero(t, sessions[i].Addr.Port())
+			return netip.AddrPortFrom(netip.MustParseAddr(ip), sessions[i].Addr.Port())
+		}
 		assert.Equal(t, []limits.SessionInfo{
-			{Addr: netip.MustParseAddr("2001:db8::1"), Connected: at(0), Since: at(0)},
-			{User: "karen", Addr: addr, LoggedIn: true, Connected: at(1), Command: "FETCH", Since: at(3)},
+			{ID: 1, Addr: addr(0, "2001:db8::1"), Connected: at(0), Since: at(0)},
 			{
-				User:      "bob",
-				Addr:      addr,
-				LoggedIn:  true,
-				Connected: at(2),
-				Command:   "FETCH",
-				Waiting:   true,
-				Since:     at(4),
+				ID: 2, User: "karen", Addr: addr(1, "192.0.2.1"), LoggedIn: true, Connected: at(1),
+				Command: "FETCH", Since: at(3),
 			},
-			{User: "eve", Addr: addr, LoggedIn: true, Connected: at(3), Command: "IDLE", Since: at(4)},
-		}, s.limiter.Sessions())
+			{
+				ID: 3, User: "bob", Addr: addr(2, "192.0.2.1"), LoggedIn: true, Connected: at(2),
+				Command: "FETCH", Waiting: true, Since: at(4),
+			},
+			{
+				ID: 4, User: "eve", Addr: addr(3, "192.0.2.1"), LoggedIn: true, Connected: at(3),
+				Command: "IDLE", Since: at(4),
+			},
+		}, sessions)
 		s.limiter.Close()
 		s.Server.Close()
 		time.Sleep(2 * time.Hour)
@@ -237,16 +242,16 @@ func TestTheQueueIsBounded(t *testing.T) {
 		options.OnEvent = func(e limits.Event) { told <- e }
 		s := serve(t, cmd.backend(newWork(10*time.Minute).do), options)
 		for _, user := range []string{"bob", "karen", "karen"} {
-			s.selected(user).Send(cmd.line)
+			s.selected(user).Send(cmd.next())
 			synctest.Wait()
 		}
 		took := elapsed(
-			func() { assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("karen").Cmd(cmd.line))) },
+			func() { assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("karen").Cmd(cmd.next()))) },
 		)
 		assert.Zero(t, took)
-		s.selected("eve").Send(cmd.line)
+		s.selected("eve").Send(cmd.next())
 		synctest.Wait()
-		assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("bob").Cmd(cmd.line)))
+		assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("bob").Cmd(cmd.next())))
 		s.commandsInUse(cmd.stats(1, 3))
 		first, second := <-told, <-told
 		assert.Equal(t, limits.EventRefused, first.Kind)
@@ -262,11 +267,12 @@ func TestTheQueueIsBounded(t *testing.T) {
 
 func TestEventsGoByTheirNames(t *testing.T) {
 	var names []string
-	for kind := limits.EventKind(-1); kind <= limits.EventFailed+1; kind++ {
+	for kind := limits.EventKind(-1); kind <= limits.EventDisconnected+1; kind++ {
 		names = append(names, kind.String())
 	}
 	assert.Equal(
-		t, "unknown,unknown,refused,timed out,left,admitted,joined,evicted,stalled,failed,unknown",
+		t, "EventKind(-1),EventKind(0),refused,timed out,left,admitted,joined,evicted,stalled,failed,"+
+			"disconnected,EventKind(10)",
 		strings.Join(names, ","),
 	)
 }
@@ -298,5 +304,24 @@ func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 			_, answer := s.login(test.address, "karen")
 			assert.Contains(t, answer, test.want, test.address)
 		}
+	})
+}
+
+// A negative number of LimitsFor is a mistake that the server's log names, and lets nobody in.
+func TestAMistakeOfLimitsForLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{LimitsFor: func(c limits.Client) limits.ClientLimits {
+			if c.User == "karen" {
+				c.Limits.MaxFetchesPerUser = -3
+			}
+			return c.Limits
+		}})
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, "NO [SERVERBUG] Internal server error", answer)
+		assert.Contains(t, s.Log(), `limits: LimitsFor: MaxFetchesPerUser is -3: it must be 0 `+
+			`(no limit) or more (for user "karen" at 192.0.2.1)`)
+		assert.Zero(t, s.checks.Load())
+		_, answer = s.login("192.0.2.1", "bob")
+		assert.Contains(t, answer, "OK")
 	})
 }

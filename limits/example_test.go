@@ -3,6 +3,7 @@ package limits_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log"
 	"log/slog"
@@ -79,4 +80,28 @@ func ExampleLimiter_Wrap() {
 	<-ctx.Done()
 	limiter.Close() // wakes the commands that wait, which server.Close does not
 	server.Close()
+}
+
+// A file says what differs from the defaults. A key that it has by mistake is an error.
+func ExampleOptions_UnmarshalJSON() {
+	file := []byte(`{
+		"maxLoginsPerUser": 10,
+		"fetchQueueTimeout": "20s",
+		"exempt": ["192.0.2.0/24"]
+	}`)
+	options := limits.DefaultOptions()
+	if err := json.Unmarshal(file, options); err != nil {
+		log.Fatal(err)
+	}
+	if err := options.Validate(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(options.MaxLoginsPerUser, options.FetchQueueTimeout, options.Exempt)
+	fmt.Println(options.MaxFetches, "FETCHes, as before")
+
+	fmt.Println(json.Unmarshal([]byte(`{"maxLogins": 10}`), options))
+	// Output:
+	// 10 20s [192.0.2.0/24]
+	// 50 FETCHes, as before
+	// limits: there is no setting "maxLogins"
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"syscall"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -15,12 +14,14 @@ import (
 )
 
 // ContextFetcher is a session whose FETCH can be stopped. A backend's session that has this method
-// gets the FETCHes through it instead of Fetch, through all wrappers of this module; one of your
-// own in between must have it too. The context ends when the client has hung up, after
-// [Options.FetchRunTimeout], and at [Limiter.Close]; FetchContext should then return soon, with any
-// error: the client is told why, and never that the FETCH is complete. It must return between two
-// messages: the client takes the answer for the rest of one that has begun, and go-imap waits for
-// ever for a message that was not closed.
+// gets the FETCHes through it instead of Fetch, through all wrappers of this module. A wrapper of
+// your own that changes Fetch should have it too: one that embeds the backend's session and overrides
+// Fetch alone gets the FETCHes as ever, without a context.
+//
+// The context ends when the client has hung up, after [Options.FetchRunTimeout], and at
+// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages: the
+// client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
+// message that was not closed. The client is told why, and never that the FETCH is complete.
 type ContextFetcher interface {
 	FetchContext(
 		ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
@@ -33,15 +34,15 @@ func (s *session) Fetch(
 ) error {
 	s.activity.begin(commandFetch)
 	defer s.activity.end()
-	var slot slot
-	defer s.leave(&slot, commandFetch)
-	if refusal := s.enter(&slot, &s.limiter.fetches, commandFetch); refusal != nil {
-		return refusal
+	var turn turn
+	defer s.leave(&turn)
+	if err := s.enter(&turn, &s.limiter.fetches); err != nil {
+		return err
 	}
 	s.limiter.stalls.watch(s.limiter)
 
 	answer, err := s.runFetch(w, numSet, options)
-	if answer == errClientGone || err != nil && s.lost(err) {
+	if answer == error(errClientGone) || err != nil && s.cutOff(err) {
 		// A backend that gives up in the middle of a message (imapmemserver does) leaves the
 		// server's writer locked, and the server would wait for it for ever with its answer: the
 		// session would never be closed, and what it holds never come back. Ending the goroutine
@@ -61,19 +62,20 @@ func (s *session) runFetch(
 		err = s.Session.Fetch(w, numSet, options)
 		return err, err
 	}
-	start, limit := time.Now(), timeLimit{s.limiter.settings.Load().FetchRunTimeout, ErrFetchRunTimeout}
-	ctx, end := s.commandContext(limit, nil)
-	defer end()
-	err = keep.Fetch(ctx, s.Session, w, numSet, options)
-	if stopped := s.stopped(ctx, commandFetch, limit, start); stopped != nil {
+	run := s.startRun(commandFetch, fetchRunTimeout)
+	defer run.end()
+	stopWatch := s.watch(run.clientGone)
+	defer stopWatch()
+	err = keep.Fetch(run.ctx, s.Session, w, numSet, options)
+	if stopped := run.stopped(); stopped != nil {
 		return stopped, err
 	}
 	return err, err
 }
 
-// lost tells whether the session's FETCH failed because nothing can be written to the client any
+// cutOff tells whether the session's FETCH failed because nothing can be written to the client any
 // more.
-func (s *session) lost(err error) bool {
+func (s *session) cutOff(err error) bool {
 	if _, closed := s.conn.NetConn().Write(nil); closed != nil { // or its deadline is over
 		return true
 	}
@@ -81,33 +83,11 @@ func (s *session) lost(err error) bool {
 		return false
 	}
 	timedOut := errors.Is(err, os.ErrDeadlineExceeded)
-	if s.socket.canTell() {
-		_, more, ok := s.socket.sent()
-		return s.socket.hungUp() || timedOut && (more || !ok)
+	if s.socket.CanTell() {
+		_, more, ok := s.socket.Sent()
+		return s.socket.HungUp() || timedOut && (more || !ok)
 	}
 	// It may be some other connection, of the backend to its database, that the error is about. But
 	// then this client can come again.
 	return timedOut || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
-}
-
-// enter takes a slot of the gate for the command. It must be left in any case.
-func (s *session) enter(slot *slot, g *gate, command string) (refusal *imap.Error) {
-	*slot, refusal = g.acquire(&s.client)
-	switch {
-	case refusal != nil:
-		if s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, refusal) ||
-			slot.gate == nil {
-			return refusal
-		}
-	case slot.waited > 0:
-		s.tell(Event{Kind: EventAdmitted, Command: command, User: s.user, Waited: slot.waited})
-	}
-	return nil
-}
-
-// leave gives the slot back, if there is one.
-func (s *session) leave(slot *slot, command string) {
-	if wouldBeRefused := slot.release(); wouldBeRefused != nil {
-		s.refuses(Event{Command: command, User: s.user, Waited: slot.waited}, wouldBeRefused)
-	}
 }

@@ -45,12 +45,16 @@ package limits
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/internal/admission"
 	"github.com/imapgate/imapgate/internal/fold"
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // NewSessionFunc is the type of the NewSession function of [imapserver.Options].
@@ -63,17 +67,20 @@ type Limiter struct {
 	settings atomic.Pointer[settings]
 
 	sessions    registry
-	connections counter
-	logins      logins
-	fetches     gate
-	searches    gate
-	flights     flights
+	connections admission.Counter[netip.Prefix]
+	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
+	logins      admission.Logins[*session]
+	fetches     queue
+	searches    queue
+	flights     admission.Flights[flightKey, *imap.SearchData]
 	stalls      stalls
-	refusals    refusals
+	watcher     socket.Watcher
+	counts      counts
 
 	open      context.Context // ends with ErrClosed at Close
 	shut      context.CancelCauseFunc
 	closed    atomic.Bool
+	lastID    atomic.Uint64 // of a session
 	backends  atomic.Uint64 // numbers the calls of Wrap
 	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
 }
@@ -81,13 +88,17 @@ type Limiter struct {
 // New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit
 // nothing. It panics with the error of [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
-	l := &Limiter{}
+	l := &Limiter{
+		logins: admission.Logins[*session]{Timeout: loginWait},
+		fetches: queue{
+			command: commandFetch, all: maxFetches, own: maxFetchesPerUser,
+		},
+		searches: queue{
+			command: commandSearch, all: maxSearches, own: maxSearchesPerUser,
+		},
+	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
-	l.fetches.refusal = ErrTooManyFetches
-	l.fetches.perUser = func(limits *clientLimits) int { return limits.MaxFetchesPerUser }
-	l.searches.refusal = ErrTooManySearches
-	l.searches.perUser = func(limits *clientLimits) int { return limits.MaxSearchesPerUser }
-	l.flights.gate = &l.searches
+	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
 	if err := l.SetOptions(options); err != nil {
 		panic(err)
 	}
@@ -111,15 +122,20 @@ func (l *Limiter) SetOptions(options *Options) error {
 	defer l.changing.Unlock()
 	l.settings.Store(newSettings(o))
 	for _, s := range l.sessions.all() {
-		s.refreshLimits()
+		s.refreshLimits() // if LimitsFor has none that are valid, they stay what they were
 		s.armLoginTimeout()
 	}
-	if len(l.sessions.all()) > 0 {
+	if l.sessions.count() > 0 {
 		l.stalls.watch(l)
 	}
-	l.logins.review()
-	l.fetches.setLimits(gateLimits{o.MaxFetches, o.MaxWaiting, o.FetchQueueTimeout})
-	l.searches.setLimits(gateLimits{o.MaxSearches, o.MaxWaiting, o.SearchQueueTimeout})
+	l.logins.Review()
+	l.fetches.gate.SetLimits(admission.GateLimits{
+		Max: o.MaxFetches, MaxWaiting: o.MaxWaiting, Timeout: o.FetchQueueTimeout,
+	})
+	l.searches.gate.SetLimits(admission.GateLimits{
+		Max: o.MaxSearches, MaxWaiting: o.MaxWaiting, Timeout: o.SearchQueueTimeout,
+	})
+	l.flights.SetTimeout(o.SearchQueueTimeout)
 	return nil
 }
 
@@ -130,11 +146,19 @@ func (l *Limiter) SetOptions(options *Options) error {
 // again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
-	l.shut(ErrClosed)
-	l.logins.close()
-	l.fetches.close()
-	l.searches.close()
+	l.shut(&stopReason{refusal{limit: limiterClosed}})
+	l.logins.Close()
+	l.fetches.gate.Close()
+	l.searches.gate.Close()
+	l.flights.Close()
 	return nil
+}
+
+// Options returns a copy of the options that are in force.
+func (l *Limiter) Options() *Options {
+	o := l.settings.Load().Options
+	o.Exempt = slices.Clone(o.Exempt)
+	return &o
 }
 
 // Wrap returns a NewSession function whose sessions are those of next with the limits of l on them.

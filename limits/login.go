@@ -1,85 +1,112 @@
 package limits
 
 import (
+	"crypto/tls"
 	"errors"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-sasl"
 
+	"github.com/imapgate/imapgate/internal/admission"
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
-const (
-	// byeDelay lets the tagged NO go out before the BYE: it is written after Login has returned,
-	// and nothing tells when.
-	byeDelay = 100 * time.Millisecond
-	// byeTimeout is how long a client that does not read is given to take the BYE.
-	byeTimeout = 50 * time.Millisecond
-)
+// loginWait is how long a login waits for the outcome of others of the same user and address.
+const loginWait = 30 * time.Second
+
+// attempt is a login whose password may be checked. It must be ended.
+type attempt = admission.Attempt[*session]
 
 // Login logs in if the limits allow it; the package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
-	_, err := s.authenticate(commandLogin, username, nil, func() (bool, error) {
-		return true, s.Session.Login(username, password)
-	})
-	return s.failure(commandLogin, username, err)
+	defer s.sayBye()
+	user, attempt, err := s.begin(commandLogin, username)
+	if err != nil {
+		return err
+	}
+	defer attempt.End()
+	if err := s.Session.Login(username, password); err != nil {
+		return s.fail(commandLogin, username, err)
+	}
+	return s.admit(commandLogin, attempt, user, username)
 }
 
-// failure counts an answer other than success. The name that was tried can be long, and must not
-// stay with the connection.
-func (s *session) failure(command, username string, err error) error {
-	if err == nil {
-		return nil
+// begin waits until the login of a client that names itself as username, "" if it has not yet, may be
+// checked. It returns the user's key and the attempt, or the answer to a login that is refused.
+func (s *session) begin(command, username string) (user string, _ *attempt, err error) {
+	if e := s.ending.Load(); e != nil {
+		return "", nil, e.answer
 	}
-	defer s.identify("")
-	return s.countFailure(command, username, err)
-}
-
-// authenticate runs one step of a login in which the client has named itself as username, "" if it
-// has not yet. The step says whether the client is logged in now; if it is not, and did not fail,
-// the attempt is returned: it must be ended, or given to the next step.
-func (s *session) authenticate(
-	command, username string, attempt *attempt, step func() (done bool, err error),
-) (kept *attempt, err error) {
-	if refusal := s.ending.Load(); refusal != nil {
-		return nil, refusal
+	user = s.limiter.settings.Load().userKey(username)
+	if err := s.identify(user); err != nil {
+		return "", nil, err
 	}
-	user := s.limiter.settings.Load().userKey(username)
-	if attempt == nil {
-		s.identify(user)
-		var refusal *imap.Error
-		if attempt, refusal = s.limiter.logins.begin(&s.client, user, s.dryRun()); refusal != nil {
-			s.tellRefusal(Event{Command: command, User: user, Waited: attempt.waited}, refusal)
-			return nil, s.refuseLogin(refusal)
-		}
+	a := s.ask(user)
+	if a.Refusal.Is() {
+		return "", nil, s.refuseLogin(command, user, a)
 	}
+	ok := false
 	defer func() {
-		if kept == nil {
-			attempt.end()
+		if !ok { // a callback has panicked
+			a.End()
 		}
 	}()
-	if attempt.waited > 0 {
-		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: attempt.waited})
+	if a.Waited > 0 {
+		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: a.Waited})
 		s.renewDeadlines()
 	}
-	done, err := step()
-	switch {
-	case err != nil:
-		return nil, err
-	case !done:
-		return attempt, nil
+	ok = true
+	return user, a, nil
+}
+
+// ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if there
+// is a session that makes room.
+func (s *session) ask(user string) *attempt {
+	a := s.askOnce(user)
+	full := a.Refusal.Reason == admission.UserFull && !a.Refusal.TimedOut
+	if full && s.limiter.logins.MakeRoom(user, sweep) {
+		return s.askOnce(user)
 	}
-	account := "" // what a client claims in a SASL exchange may be another's name, which some backends ignore
-	if command == commandLogin {
-		account = username
+	return a
+}
+
+func (s *session) askOnce(user string) *attempt {
+	a := s.limiter.logins.Ask(s.loginCaller(user))
+	if !a.Waiting() {
+		return a
 	}
-	if refusal := s.admit(command, attempt, user, account); refusal != nil {
-		return nil, s.refuseLogin(refusal)
+	w := s.wait()
+	defer s.endWait(w)
+	a.Wait(w.gone)
+	if !a.Refusal.Is() && s.socket.HungUp() {
+		a.End()
+		a.Refusal = admission.Refusal{Reason: admission.Gone}
 	}
-	return nil, nil
+	return a
+}
+
+func (s *session) loginCaller(user string) admission.LoginCaller {
+	caller := admission.LoginCaller{User: user, Network: s.ip, Limits: s.loginLimits}
+	if s.addr.IsValid() {
+		caller.Pair = network(s.addr)
+	}
+	return caller
+}
+
+// refuseLogin refuses a login for which there is no attempt, and ends the connection.
+func (s *session) refuseLogin(command, user string, a *attempt) error {
+	r := loginRefusal(a.Refusal)
+	s.refuse(Event{Command: command, User: user, Waited: a.Waited}, r)
+	return s.endLogin(r.answer())
+}
+
+// endLogin ends the connection with the limiter's own refusal.
+func (s *session) endLogin(refusal *imap.Error) error {
+	s.endWith(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
+	return refusal
 }
 
 // renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has
@@ -89,27 +116,40 @@ func (s *session) renewDeadlines() {
 	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
-// admit counts the session, which the backend has logged in to the account, as one of the user's.
-// The backend may know the name better.
-func (s *session) admit(command string, attempt *attempt, user, account string) *imap.Error {
-	if refusal := s.ending.Load(); refusal != nil {
-		return refusal // meanwhile its time was up
+// admit counts the session, which the backend has logged in to the account, as one of the user's. The
+// backend may know the name better. It returns the answer to a login that is refused.
+func (s *session) admit(command string, attempt *attempt, user, account string) error {
+	if e := s.ending.Load(); e != nil {
+		return e.answer // meanwhile its time was up
 	}
 	settings := s.limiter.settings.Load()
 	if settings.Username != nil {
 		if name := settings.Username(keep.Backend(s.Session)); name != "" {
 			user, account = settings.userKey(name), name
-			s.identify(user)
+			if err := s.identify(user); err != nil {
+				return err
+			}
 		}
 	}
-	evicted, refusal := attempt.admit(s, user, settings.DryRun)
-	for _, older := range evicted {
-		older.evict()
+	in, evicted, refused := attempt.Admit(user, s)
+	if refused.Reason == admission.UserFull && s.limiter.logins.MakeRoom(user, sweep) {
+		in, evicted, refused = attempt.Admit(user, s)
 	}
-	if refusal != nil && s.refuses(Event{Command: command, User: user}, refusal) {
-		return refusal
+	s.login = in
+	for _, older := range evicted {
+		older.Session.evict()
+	}
+	if refused.Is() {
+		r := loginRefusal(refused)
+		if s.refuse(Event{Command: command, User: user}, r) {
+			return s.endLogin(r.answer())
+		}
+		s.login = attempt.AdmitAnyway(user, s)
 	}
 	s.user, s.account.name = user, strings.Clone(account)
+	if conn, ok := layers.Find[*tls.Conn](s.conn.NetConn()); ok {
+		s.account.serverName = conn.ConnectionState().ServerName
+	}
 	s.turn = s.turnKey()
 	s.timers.Lock()
 	s.loggedIn = true
@@ -122,24 +162,23 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	return nil
 }
 
-// refuseLogin ends the connection with the limiter's own refusal.
-func (s *session) refuseLogin(refusal *imap.Error) error {
-	s.endConnection(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
-	return refusal
-}
-
-// countFailure counts and reports an answer of the backend that is about wrong credentials, and
-// ends the connection when it was the last one allowed.
-func (s *session) countFailure(command, username string, err error) error {
+// fail returns the backend's answer to a login that it has turned down, and counts it if it is about
+// wrong credentials: the last one allowed ends the connection. The name that was tried can be long,
+// and does not stay with the connection.
+func (s *session) fail(command, username string, err error) error {
+	defer s.identify("")
 	if !wrongCredentials(err) {
 		return err
 	}
 	s.failed++
 	event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
-	s.tellRefusal(event, errWrongCredentials)
-	if max := s.limits.Load().MaxFailedLogins; max > 0 && s.failed >= max {
-		if s.refuses(event, errTooManyFailedLogins) {
-			s.endConnection(errTooManyFailedLogins, errTooManyFailedLogins.Text)
+	most := s.limits.Load().MaxFailedLogins
+	wrong := event
+	wrong.Kind = EventFailed
+	s.tell(wrong)
+	if most > 0 && s.failed >= most {
+		if s.refuse(event, refusal{limit: maxFailedLogins, value: int64(most)}) {
+			s.endWith(errTooManyFailedLogins, errTooManyFailedLogins.Text)
 		}
 	}
 	return err
@@ -162,63 +201,5 @@ func wrongCredentials(err error) bool {
 		return false
 	default:
 		return true
-	}
-}
-
-// endConnection sends a BYE and closes the connection as soon as the answer to the current command
-// is out. Until then nothing on it reaches the backend: further logins get the refusal.
-func (s *session) endConnection(refusal *imap.Error, text string) {
-	if !s.ending.CompareAndSwap(nil, refusal) {
-		return
-	}
-	s.timers.Lock()
-	defer s.timers.Unlock()
-	s.bye = time.AfterFunc(byeDelay, func() { s.hangUp(text) })
-}
-
-// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that
-// does not read, and closes the connection without the lock that STARTTLS changes it under. The
-// line is whole and goes out in one piece, as every answer of less than 4 KB does while no command
-// runs.
-func (c *client) hangUp(text string) {
-	conn := c.conn.NetConn()
-	kill := time.AfterFunc(byeTimeout, func() { conn.Close() })
-	defer kill.Stop()
-	defer conn.Close()
-	io.WriteString(conn, "* BYE "+text+"\r\n")
-}
-
-// armLoginTimeout starts the time within which the client must log in, or starts it anew after the
-// options have changed.
-func (s *session) armLoginTimeout() {
-	timeout := s.limiter.settings.Load().LoginTimeout
-	s.timers.Lock()
-	defer s.timers.Unlock()
-	if s.noLogin != nil {
-		s.noLogin.Stop()
-	}
-	if timeout == 0 || s.loggedIn || s.closed {
-		return
-	}
-	s.noLogin = time.AfterFunc(time.Until(s.connected.Add(timeout)), func() {
-		s.timers.Lock()
-		late := s.loggedIn || s.closed
-		s.timers.Unlock()
-		if late || s.limits.Load().exempt || !s.refuses(Event{Command: commandConnect}, errLoginTimeout) {
-			return
-		}
-		s.ending.CompareAndSwap(nil, errLoginTimeout)
-		s.hangUp(errLoginTimeout.Text)
-	})
-}
-
-// stopTimers stops what would end the connection, which is ending.
-func (s *session) stopTimers() {
-	s.timers.Lock()
-	defer s.timers.Unlock()
-	for _, timer := range []*time.Timer{s.bye, s.noLogin} {
-		if timer != nil {
-			timer.Stop()
-		}
 	}
 }

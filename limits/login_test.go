@@ -341,7 +341,7 @@ func TestEveryWrongPasswordIsReported(t *testing.T) {
 			Addr:    netip.MustParseAddr("203.0.113.9"),
 		}
 		assert.Equal(t, slices.Repeat([]limits.Event{want}, 5), events)
-		assert.Equal(t, limits.Refusals{WrongCredentials: 5}, s.limiter.Stats().Refused)
+		assert.Equal(t, limits.Totals{WrongCredentials: 5}, s.limiter.Stats().Total)
 	})
 }
 

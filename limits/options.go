@@ -59,19 +59,13 @@ type Options struct {
 	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits,
-	// those that come join it, and all get its answer; while one runs, one waits. So a client that
-	// repeats a slow SEARCH, on however many connections, costs two of them at most, and what it is
-	// told is never older than its question. SEARCHes whose answer depends on the session (sequence
-	// numbers, $, SAVE, RECENT, MODSEQ), and those of accounts that are not known for sure, are
-	// never shared: the account is the exact name of LOGIN, or the one that Username gives. It is
-	// for backends whose sessions all see the mailbox as it is; one whose view is fixed when the
-	// mailbox is selected should leave it off.
+	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and are
+	// equal: same account, mailbox, local address and TLS server name. It is only for backends whose
+	// sessions search the mailbox as it is, or bring themselves up to date in Poll, which is called
+	// before. Without it equal ones still run one after another, so that repeats cannot pile up.
 	ShareSearches bool
-	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer
-	// comes sooner. But it is the answer to the mailbox as it was when the SEARCH began: a message
-	// that arrived since, and that the client may already have been told of, can be missing from
-	// it. It needs ShareSearches.
+	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner, but a
+	// message that the client has been told of meanwhile can be missing. It needs ShareSearches.
 	JoinRunning bool
 
 	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
@@ -107,15 +101,15 @@ type Options struct {
 	// the length of a mailbox name to the power of this, so a backend that uses it should also
 	// limit how long a name may be. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxSearchTerms is how many terms (search keys, RFC 9051 section 6.4.4) a SEARCH may have; NOT
-	// is one more, OR is not. Beyond it: [ErrSearchTerms].
+	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among them
+	// but not OR. Mail programs ask for lists of 100 to 500 addresses, two or three keys each. Beyond
+	// it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1.
-	// Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1, and a
+	// list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
-	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is
-	// read and thrown away, and gets [ErrAppendSize]. A backend that has
-	// [imapserver.SessionAppendLimit] can refuse it before it is sent.
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one gets
+	// [ErrAppendSize] after it was sent, or before if the backend has [imapserver.SessionAppendLimit].
 	MaxAppendSize int64
 
 	// MaxLoginBytes is how many bytes a connection may send before it has logged in, whatever they
@@ -130,7 +124,7 @@ type Options struct {
 	// called when a connection comes (without a user), for each login (with the name that the
 	// client claims, and without one again when the login has failed) and by SetOptions, from many
 	// goroutines at once.
-	LimitsFor func(client Client) ClientLimits
+	LimitsFor func(client Client) ClientLimits `toml:"-"`
 	// Exempt are networks whose clients are never refused or disconnected, and never wait. What
 	// they use still counts against the limits of the others.
 	Exempt []netip.Prefix
@@ -149,89 +143,41 @@ type Options struct {
 	// there, or give Username, or a client could count each apart. The name comes from the client
 	// and can be up to 50 KB long; "" means that the user is not known. It is called from many
 	// goroutines at once.
-	UserKey func(name string) string
+	UserKey func(name string) string `toml:"-"`
 	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address
 	// itself, or the /64 of an IPv6 address. The address is never IPv4-in-IPv6 and has no zone. The
 	// zero Prefix means that this address has no limit, as one that is not an IP address never has.
 	// It is called from many goroutines at once.
-	IPKey func(addr netip.Addr) netip.Prefix
+	IPKey func(addr netip.Addr) netip.Prefix `toml:"-"`
 	// Username returns the user who is logged in to a session, for a backend that knows better than
 	// the client's own words: see the package comment. It is called after each login and for each
 	// PREAUTH greeting, with the backend's own session, free of the wrappers of this module. ""
 	// means that the backend does not know either: then what the client said stands. If nil, it
 	// always does.
-	Username func(session imapserver.Session) string
+	Username func(session imapserver.Session) string `toml:"-"`
 
 	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else
 	// [EventKind] lists, if it is not nil. It is called from many goroutines at once, never under a
 	// lock, and should be quick: the command waits for it.
-	OnEvent func(event Event)
+	OnEvent func(event Event) `toml:"-"`
 }
 
-// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections,
-// 300 from one address, and a minute to log in; 20 logins of one user, 100 from one address, 3
-// failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and closed after 30
-// s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to
-// 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern; 64 KiB before a login,
-// and 1 MiB in a command.
+// DefaultOptions returns new Options that suit a server of some hundred users, with the default of
+// each limit of [Declared]. Nothing else is set.
 func DefaultOptions() *Options {
-	return &Options{
-		MaxConnections:      10_000,
-		MaxConnectionsPerIP: 300,
-		MaxLoginsPerUser:    20,
-		MaxLoginsPerIP:      100,
-		MaxFailedLogins:     3,
-		MaxFetches:          50,
-		MaxFetchesPerUser:   10,
-		FetchQueueTimeout:   40 * time.Second,
-		MaxSearches:         20,
-		MaxSearchesPerUser:  3,
-		SearchQueueTimeout:  30 * time.Second,
-		ShareSearches:       true,
-		ProgressInterval:    10 * time.Second,
-		StallTimeout:        30 * time.Second,
-		LoginTimeout:        time.Minute,
-		MaxListWildcards:    3,
-		MaxSearchTerms:      256,
-		MaxSearchDepth:      30,
-		MaxLoginBytes:       64 << 10,
-		MaxCommandBytes:     1 << 20,
+	var o Options
+	for _, l := range declared {
+		l.field(&o).SetInt(l.initial)
 	}
+	return &o
 }
 
 // Validate returns an error that names the field and its value if a number or a duration is
 // negative, a network of Exempt is not valid, or JoinRunning is set without ShareSearches.
 func (o *Options) Validate() error {
-	for _, field := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxConnections", int64(o.MaxConnections)},
-		{"MaxConnectionsPerIP", int64(o.MaxConnectionsPerIP)},
-		{"MaxLoginsPerUser", int64(o.MaxLoginsPerUser)}, {"MaxLoginsPerIP", int64(o.MaxLoginsPerIP)},
-		{"MaxFailedLogins", int64(o.MaxFailedLogins)}, {"MaxFetches", int64(o.MaxFetches)},
-		{"MaxFetchesPerUser", int64(o.MaxFetchesPerUser)}, {"MaxSearches", int64(o.MaxSearches)},
-		{"MaxSearchesPerUser", int64(o.MaxSearchesPerUser)}, {"MaxWaiting", int64(o.MaxWaiting)},
-		{"MaxWaitingPerUser", int64(o.MaxWaitingPerUser)},
-		{"MaxListWildcards", int64(o.MaxListWildcards)}, {"MaxSearchTerms", int64(o.MaxSearchTerms)},
-		{"MaxSearchDepth", int64(o.MaxSearchDepth)}, {"MaxAppendSize", o.MaxAppendSize},
-		{"MaxLoginBytes", o.MaxLoginBytes}, {"MaxCommandBytes", o.MaxCommandBytes},
-	} {
-		if field.value < 0 {
-			return fmt.Errorf("limits: %s is %d: it must be 0 (no limit) or more", field.name, field.value)
-		}
-	}
-	for _, field := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"FetchQueueTimeout", o.FetchQueueTimeout}, {"SearchQueueTimeout", o.SearchQueueTimeout},
-		{"ProgressInterval", o.ProgressInterval}, {"FetchRunTimeout", o.FetchRunTimeout},
-		{"SearchRunTimeout", o.SearchRunTimeout}, {"StallTimeout", o.StallTimeout},
-		{"LoginTimeout", o.LoginTimeout}, {"EvictIdle", o.EvictIdle},
-	} {
-		if field.value < 0 {
-			return fmt.Errorf("limits: %s is %v: it must be 0 (no limit) or more", field.name, field.value)
+	for _, l := range declared {
+		if err := l.validate("", l.field(o).Int()); err != nil {
+			return err
 		}
 	}
 	for i, network := range o.Exempt {

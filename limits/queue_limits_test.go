@@ -18,7 +18,7 @@ func (s *server) from(address string, cmd command) *imaptest.Conn {
 	c, answer := s.login(address, "karen")
 	assert.Contains(s.t, answer, "OK")
 	c.Cmd("s SELECT INBOX")
-	c.Send(cmd.line)
+	c.Send(cmd.next())
 	synctest.Wait()
 	return c
 }

@@ -3,7 +3,9 @@ package limits_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +120,17 @@ var commands = map[string]command{
 	},
 }
 
+var searches atomic.Int64
+
+// next returns the line, a different one each time for a UID SEARCH: equal ones of a user never run
+// at the same time.
+func (c command) next() string {
+	if !strings.Contains(c.line, "UID SEARCH") {
+		return c.line
+	}
+	return fmt.Sprintf("%s LARGER %d", c.line, searches.Add(1))
+}
+
 // eachCommand runs the test for FETCH and SEARCH, with and without UID, in a bubble of its own
 // each.
 func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
@@ -132,7 +145,8 @@ func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 func (s *server) commandsInUse(want limits.Stats) {
 	s.t.Helper()
 	got := s.limiter.Stats()
-	got.Connections, got.Sessions, got.Refused = 0, 0, limits.Refusals{}
+	got.Connections, got.Sessions = 0, 0
+	got.Refused, got.Total = limits.Refusals{}, limits.Totals{}
 	assert.Equal(s.t, want, got)
 }
 
@@ -141,10 +155,10 @@ func TestACommandWaitsForASlotOfItsUser(t *testing.T) {
 		w := newWork(10 * time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(0, 1))
 		first, second, other := s.selected("karen"), s.selected("karen"), s.selected("bob")
-		first.Send(cmd.line)
+		first.Send(cmd.next())
 		synctest.Wait()
-		second.Send(cmd.line)
-		other.Send(cmd.line)
+		second.Send(cmd.next())
+		other.Send(cmd.next())
 		synctest.Wait()
 		s.commandsInUse(cmd.stats(2, 1))
 
@@ -170,10 +184,10 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			w := newWork(10 * time.Minute)
 			s := serve(t, cmd.backend(w.do), options)
 			first, second := s.selected("karen"), s.selected("karen")
-			first.Send(cmd.line)
+			first.Send(cmd.next())
 			synctest.Wait()
 
-			took := elapsed(func() { assert.Equal(t, cmd.refusal, imaptest.Last(second.Cmd(cmd.line))) })
+			took := elapsed(func() { assert.Equal(t, cmd.refusal, imaptest.Last(second.Cmd(cmd.next()))) })
 			assert.Equal(t, cmd.timeout, took)
 			s.commandsInUse(cmd.stats(1, 0))
 			require.Len(t, events, 1)
@@ -182,7 +196,7 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			assert.Equal(t, "192.0.2.1", events[0].Addr.String())
 			assert.Equal(t, cmd.timeout, events[0].Waited)
 			assert.Contains(t, events[0].Limit, limit)
-			assert.EqualValues(t, 1, events[0].Max)
+			assert.Equal(t, "1", events[0].Max)
 
 			// The connection goes on, and can try again.
 			assert.True(t, imaptest.IsOK(second.Cmd("n NOOP")))
@@ -199,7 +213,7 @@ func TestWithinAUserItIsFirstComeFirstServed(t *testing.T) {
 		start := time.Now()
 		for i := range 10 {
 			c := s.selected("karen")
-			c.Send(cmd.line)
+			c.Send(cmd.next())
 			synctest.Wait()
 			all.Go(func() {
 				assert.True(t, imaptest.IsOK(c.Answer("x")))
@@ -220,13 +234,13 @@ func TestBetweenUsersItIsTurnByTurn(t *testing.T) {
 		for i := range 60 {
 			for range 10 {
 				c := s.selected(fmt.Sprintf("heavy%d", i))
-				c.Send(cmd.line)
+				c.Send(cmd.next())
 				all.Go(func() { c.Answer("x") })
 			}
 		}
 		synctest.Wait()
 		light := s.selected("light")
-		took := elapsed(func() { light.Cmd(cmd.line) })
+		took := elapsed(func() { light.Cmd(cmd.next()) })
 		assert.LessOrEqual(t, took, 31*time.Second, "sixty others, two at a time, and its own")
 		s.limiter.Close()
 		all.Wait()
@@ -247,7 +261,7 @@ func TestNoBurstExceedsALimit(t *testing.T) {
 			c := s.selected(fmt.Sprintf("user%d", i%10))
 			all.Go(func() {
 				for range 20 {
-					assert.True(t, imaptest.IsOK(c.Cmd(cmd.line)))
+					assert.True(t, imaptest.IsOK(c.Cmd(cmd.next())))
 				}
 			})
 		}
@@ -275,7 +289,7 @@ func TestSlotsComeBackHoweverACommandEnds(t *testing.T) {
 				}), cmd.options(1, 1))
 				conns := []*imaptest.Conn{s.selected("karen"), s.selected("karen"), s.selected("bob")}
 				for _, c := range conns {
-					c.Send(cmd.line)
+					c.Send(cmd.next())
 				}
 				took := elapsed(func() {
 					for _, c := range conns {
@@ -303,7 +317,7 @@ func TestSetOptionsRaisesALimitForThoseWhoWait(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			c := s.selected("karen")
-			c.Send(cmd.line)
+			c.Send(cmd.next())
 			all.Go(func() { assert.True(t, imaptest.IsOK(c.Answer("x"))) })
 		}
 		synctest.Wait()
@@ -327,7 +341,7 @@ func TestSetOptionsLowersALimitAndThrowsNobodyOut(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 9 {
 			c := s.selected(fmt.Sprintf("user%d", i%2))
-			c.Send(cmd.line)
+			c.Send(cmd.next())
 			synctest.Wait()
 			all.Go(func() {
 				assert.True(t, imaptest.IsOK(c.Answer("x")))
@@ -347,10 +361,10 @@ func TestSetOptionsLowersALimitAndThrowsNobodyOut(t *testing.T) {
 func TestSetOptionsChangesTheTimeoutOfThoseWhoWait(t *testing.T) {
 	eachCommand(t, func(t *testing.T, cmd command) {
 		s := serve(t, cmd.backend(newWork(10*time.Minute).do), cmd.options(1, 0))
-		s.selected("karen").Send(cmd.line)
+		s.selected("karen").Send(cmd.next())
 		synctest.Wait()
 		waits := s.selected("karen")
-		waits.Send(cmd.line)
+		waits.Send(cmd.next())
 		time.Sleep(5 * time.Second)
 
 		options := cmd.options(1, 0)
@@ -362,7 +376,7 @@ func TestSetOptionsChangesTheTimeoutOfThoseWhoWait(t *testing.T) {
 		// Without a timeout it waits for as long as it takes.
 		options.FetchQueueTimeout, options.SearchQueueTimeout = 0, 0
 		require.NoError(t, s.limiter.SetOptions(options))
-		waits.Send(cmd.line)
+		waits.Send(cmd.next())
 		took = elapsed(func() { assert.True(t, imaptest.IsOK(waits.Answer("x"))) })
 		assert.Greater(t, took, 10*time.Minute)
 	})
@@ -377,9 +391,9 @@ func TestCloseWakesEverybodyWhoWaits(t *testing.T) {
 		runs, waits := s.selected("karen"), s.selected("karen")
 		b.login = slowCheck(20 * time.Second)
 		checked, waitsForCheck, late := s.dial("192.0.2.9"), s.dial("192.0.2.9"), s.dial("192.0.2.9")
-		runs.Send(cmd.line)
+		runs.Send(cmd.next())
 		synctest.Wait()
-		waits.Send(cmd.line)
+		waits.Send(cmd.next())
 		checked.Send("a LOGIN bob pass")
 		synctest.Wait()
 		waitsForCheck.Send("a LOGIN bob pass")
@@ -395,7 +409,7 @@ func TestCloseWakesEverybodyWhoWaits(t *testing.T) {
 
 		// What runs goes on; what comes is refused.
 		assert.True(t, imaptest.IsOK(runs.Answer("x")))
-		assert.Equal(t, noShuttingDown, imaptest.Last(runs.Cmd(cmd.line)))
+		assert.Equal(t, noShuttingDown, imaptest.Last(runs.Cmd(cmd.next())))
 		assert.True(t, imaptest.IsOK(runs.Cmd("n NOOP")))
 		assert.Equal(t, noShuttingDown, imaptest.Last(late.Cmd("a LOGIN eve pass")))
 		assert.Equal(t, []string{"* BYE [UNAVAILABLE] The server is shutting down"}, s.Dial().Rest())
@@ -462,7 +476,7 @@ func TestLimitsThatChangeUnderLoad(t *testing.T) {
 			c := s.selected(fmt.Sprintf("user%d", i%12))
 			all.Go(func() {
 				for range 20 {
-					assert.True(t, imaptest.IsOK(c.Cmd(cmd.line)))
+					assert.True(t, imaptest.IsOK(c.Cmd(cmd.next())))
 				}
 			})
 		}
@@ -483,7 +497,7 @@ func TestTheRoundGoesByArrival(t *testing.T) {
 		w := newWork(time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(1, 0))
 		for _, user := range []string{"first", "a", "a", "a", "b", "b", "c"} {
-			s.selected(user).Send(cmd.line)
+			s.selected(user).Send(cmd.next())
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)

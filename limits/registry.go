@@ -1,32 +1,71 @@
 package limits
 
 import (
-	"maps"
-	"slices"
 	"sync"
+
+	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// registry holds the sessions of all connections.
+// registry holds the sessions of all connections, the oldest first.
 type registry struct {
-	mu       sync.Mutex
-	sessions table[*session, struct{}]
+	mu          sync.Mutex
+	first, last *session
+	sessions    admission.Table[uint64, *session]
 }
 
 func (r *registry) add(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sessions.set(s, struct{}{})
+	r.sessions.Set(s.id, s)
+	s.prev, s.next = r.last, nil
+	if r.last != nil {
+		r.last.next = s
+	} else {
+		r.first = s
+	}
+	r.last = s
 }
 
+// remove removes the session, if it is there.
 func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sessions.delete(s)
+	if r.sessions.Get(s.id) != s {
+		return
+	}
+	r.sessions.Delete(s.id)
+	if s.prev != nil {
+		s.prev.next = s.next
+	} else {
+		r.first = s.next
+	}
+	if s.next != nil {
+		s.next.prev = s.prev
+	} else {
+		r.last = s.prev
+	}
+	s.prev, s.next = nil, nil
 }
 
-// all returns the sessions of now, in no order.
+func (r *registry) find(id uint64) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions.Get(id)
+}
+
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sessions.Len()
+}
+
+// all returns the sessions of now, the oldest first.
 func (r *registry) all() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Collect(maps.Keys(r.sessions.entries))
+	all := make([]*session, 0, r.sessions.Len())
+	for s := r.first; s != nil; s = s.next {
+		all = append(all, s)
+	}
+	return all
 }

@@ -2,7 +2,6 @@ package limits
 
 import (
 	"bytes"
-	"math"
 	"strings"
 	"time"
 
@@ -21,8 +20,8 @@ func (s *session) AuthenticateMechanisms() []string {
 
 // Authenticate starts the backend's exchange, with the limits on each step of it.
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
-	if refusal := s.ending.Load(); refusal != nil {
-		return nil, refusal
+	if e := s.ending.Load(); e != nil {
+		return nil, e.answer
 	}
 	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
 	if err != nil {
@@ -33,14 +32,6 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	}
 	s.exchange = &exchange{session: s, server: server, mech: strings.ToUpper(mech)}
 	return s.exchange, nil
-}
-
-// AppendLimit returns the backend's. The server asks for it before a login too.
-func (s *session) AppendLimit() uint32 {
-	if s.ending.Load() != nil {
-		return math.MaxUint32
-	}
-	return s.Session.(imapserver.SessionAppendLimit).AppendLimit()
 }
 
 // provenTimeout is how long a client that has proven who it is may take to end the exchange.
@@ -64,50 +55,77 @@ type exchange struct {
 }
 
 func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	s := e.session
+	defer s.sayBye()
 	if len(response) > 0 {
 		e.messages++
 		if e.messages == 1 && !e.asksForPassword() {
 			e.user = saslUser(e.mech, response)
 		}
 	}
-	attempt, err := e.session.authenticate(
-		commandAuthenticate,
-		e.user,
-		e.resume(),
-		func() (bool, error) {
-			var err error
-			challenge, done, err = e.server.Next(response)
-			return done, err
-		},
-	)
+	user, attempt, err := e.begin()
+	if err != nil {
+		s.exchange = nil
+		return nil, false, err
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			attempt.End()
+		}
+	}()
+	challenge, done, err = e.server.Next(response)
 	if err != nil || done {
-		e.session.exchange = nil
+		s.exchange = nil
 	}
 	switch {
 	case err != nil && e.failed:
-		e.session.identify("")
+		s.identify("")
 		return nil, false, err
 	case err != nil:
-		return nil, false, e.session.failure(commandAuthenticate, e.user, err)
+		return nil, false, s.fail(commandAuthenticate, e.user, err)
 	case done:
+		// What a client claims may be another's name, which some backends ignore: no account.
+		if err := s.admit(commandAuthenticate, attempt, user, ""); err != nil {
+			return nil, false, err
+		}
 		return challenge, true, nil
 	}
 	e.challenge = challenge
 	if e.messages >= 2 {
-		e.proven, e.expire = attempt, time.AfterFunc(provenTimeout, attempt.end)
+		kept = true
+		e.proven, e.expire = attempt, time.AfterFunc(provenTimeout, attempt.End)
 		return challenge, false, nil
 	}
-	attempt.end()
-	if e.isBearer() && len(response) > 0 && !e.failed {
-		// The server answers a bad token with a challenge, and with an error only when the client
-		// has replied: RFC 7628 section 3.2.3.
-		e.failed = true
-		err := e.session.failure(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
-		if e.session.ending.Load() != nil {
-			return nil, false, err
+	return challenge, false, e.refuseToken(response)
+}
+
+// begin returns the attempt that is held for this exchange, or begins one for its next step.
+func (e *exchange) begin() (user string, _ *attempt, err error) {
+	s := e.session
+	if kept := e.resume(); kept != nil {
+		if end := s.ending.Load(); end != nil {
+			kept.End()
+			return "", nil, end.answer
 		}
+		return s.limiter.settings.Load().userKey(e.user), kept, nil
 	}
-	return challenge, false, nil
+	return s.begin(commandAuthenticate, e.user)
+}
+
+// refuseToken counts a bad bearer token: the server answers it with a challenge, and with an error
+// only when the client has replied (RFC 7628 section 3.2.3). It returns an error if that was the last
+// one allowed.
+func (e *exchange) refuseToken(response []byte) error {
+	if !e.isBearer() || len(response) == 0 || e.failed {
+		return nil
+	}
+	e.failed = true
+	err := e.session.fail(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
+	if e.session.ending.Load() == nil {
+		return nil
+	}
+	return err
 }
 
 // resume returns the attempt that is held for this exchange, nil if there is none any more.
@@ -123,7 +141,7 @@ func (e *exchange) resume() *attempt {
 // drop gives up the attempt that is held.
 func (e *exchange) drop() {
 	if attempt := e.resume(); attempt != nil {
-		attempt.end()
+		attempt.End()
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/capture"
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
@@ -22,57 +24,190 @@ type ContextSearcher interface {
 	) (*imap.SearchData, error)
 }
 
-// Search runs the SEARCH when there is a slot for it, or answers it with what an identical one
-// finds.
+// Search runs the SEARCH when there is a slot for it, or answers it with what an equal one finds.
 func (s *session) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	start := s.activity.begin(commandSearch)
+	s.activity.begin(commandSearch)
 	defer s.activity.end()
-	if refusal := s.checkTerms(criteria); refusal != nil {
-		return nil, refusal
+	if err := s.checkTerms(criteria); err != nil {
+		return nil, err
 	}
-	settings := s.limiter.settings.Load()
-	if settings.ShareSearches && !settings.DryRun && kind == imapserver.NumKindUID &&
-		s.account.name != "" && s.mailbox.name != "" {
-		if key, ok := searchKey(criteria, options); ok {
-			return s.sharedSearch(flightKey{s.account, s.mailbox, *options, key}, criteria, options, start)
-		}
+	if key, ok := s.flightKey(kind, criteria, options); ok && !s.runsAtOnce() {
+		return s.searchOnce(key, criteria, options)
 	}
 	return s.searchAlone(kind, criteria, options)
+}
+
+// runsAtOnce tells whether a SEARCH does not even wait for an equal one.
+func (s *session) runsAtOnce() bool {
+	return s.dryRun() || s.limits.Load().exempt && s.sharing() == admission.Alone
+}
+
+// checkTerms refuses a SEARCH with too many terms, or too deep.
+func (s *session) checkTerms(criteria *imap.SearchCriteria) error {
+	mostTerms, mostDepth := s.reached(maxSearchTerms), s.reached(maxSearchDepth)
+	if mostTerms.value == 0 && mostDepth.value == 0 || s.limits.Load().exempt {
+		return nil
+	}
+	terms, depth := countTerms(criteria)
+	event := Event{Command: commandSearch, User: s.user}
+	switch {
+	case mostTerms.value > 0 && int64(terms) > mostTerms.value && s.refuse(event, mostTerms):
+		return ErrSearchTerms
+	case mostDepth.value > 0 && int64(depth) > mostDepth.value && s.refuse(event, mostDepth):
+		return ErrSearchDepth
+	default:
+		return nil
+	}
 }
 
 func (s *session) searchAlone(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	var slot slot
-	defer s.leave(&slot, commandSearch)
-	if refusal := s.enter(&slot, &s.limiter.searches, commandSearch); refusal != nil {
-		return nil, refusal
+	var turn turn
+	defer s.leave(&turn)
+	if err := s.enter(&turn, &s.limiter.searches); err != nil {
+		return nil, err
 	}
 	return s.runSearch(kind, criteria, options, nil)
 }
 
-// runSearch runs a SEARCH that has a slot, for the group if there is one.
+// runSearch runs a SEARCH that has a slot, for all who have a part in it if there is one.
 func (s *session) runSearch(
-	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, g *group,
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (*imap.SearchData, error) {
-	settings := s.limiter.settings.Load()
-	s.notice.start(&s.client, settings.ProgressInterval)
+	s.notice.start(&s.client, textRunning, time.Time{})
 	defer s.notice.stop()
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
 	}
-	var gone func() bool
-	if g != nil {
-		gone = func() bool { return s.limiter.flights.everybodyGone(g) }
-	}
-	start, limit := time.Now(), timeLimit{settings.SearchRunTimeout, ErrSearchRunTimeout}
-	ctx, end := s.commandContext(limit, gone)
-	defer end()
-	data, err := keep.Search(ctx, s.Session, kind, criteria, options)
-	if stopped := s.stopped(ctx, commandSearch, limit, start); stopped != nil {
+	run := s.startRun(commandSearch, searchRunTimeout)
+	defer run.end()
+	stopWatch := s.watchSearch(run, part)
+	defer stopWatch()
+	data, err := keep.Search(run.ctx, s.Session, kind, criteria, options)
+	if stopped := run.stopped(); stopped != nil {
 		return nil, stopped
 	}
 	return data, err
 }
+
+// watchSearch stops the SEARCH when its client is gone, or all who want its answer are.
+func (s *session) watchSearch(run *run, part *part) (stop func()) {
+	if part == nil {
+		return s.watch(run.clientGone)
+	}
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-part.Abandoned():
+			run.clientGone()
+		case <-over:
+		}
+	}()
+	stopWatch := s.watch(part.Leave)
+	return func() {
+		stopWatch()
+		close(over)
+	}
+}
+
+// part is a session's part in a SEARCH that equal ones may share.
+type part = admission.Part[flightKey, *imap.SearchData]
+
+// searchOnce runs a UID SEARCH while no equal one runs, or waits for the answer to an equal one.
+func (s *session) searchOnce(
+	key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	start := time.Now()
+	for {
+		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
+		part := s.limiter.flights.Join(key, s.turn, &s.client, s.sharing())
+		if part.Waiting() {
+			s.awaitSearch(part)
+			event.Waited = time.Since(start)
+		}
+		switch {
+		case event.Waited > 0 && part.Runs && s.socket.HungUp():
+			part.Run(func() (*imap.SearchData, bool, error) { return nil, true, errClientGone })
+			s.refuse(event, refusal{limit: clientGone})
+			return nil, errClientGone
+		case part.Refusal.Reason == admission.Exempt:
+			return s.searchAlone(imapserver.NumKindUID, criteria, options)
+		case part.Refusal.Is():
+			r := s.limiter.searches.refusal(part.Refusal)
+			s.refuse(event, r)
+			return nil, r.answer()
+		case part.Runs:
+			part.Run(func() (*imap.SearchData, bool, error) {
+				return s.searchForAll(criteria, options, part)
+			})
+		default:
+			event.Kind = EventJoined
+		}
+		if event.Waited > 0 {
+			s.tell(event)
+		}
+		data, orphaned, err := part.Answer()
+		switch {
+		case orphaned && !s.socket.HungUp():
+			continue // the client for whom it ran has hung up, which may be all that was wrong
+		case err != nil:
+			return nil, err
+		}
+		copied := *data
+		return &copied, nil
+	}
+}
+
+// searchForAll runs a SEARCH whose answer others may get. It says whether it may have failed only
+// because its own client was gone.
+func (s *session) searchForAll(
+	criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
+) (data *imap.SearchData, orphaned bool, err error) {
+	if s.sharing() != admission.Alone {
+		if err := s.catchUp(); err != nil {
+			return nil, s.socket.HungUp(), err
+		}
+	}
+	data, err = s.runSearch(imapserver.NumKindUID, criteria, options, part)
+	if data == nil && err == nil {
+		err = errSearchBroke // go-imap alone would panic
+	}
+	return data, err != nil && s.socket.HungUp(), err
+}
+
+// catchUp brings the session up to date before its SEARCH answers others, who may know of messages
+// that a session with a snapshot of its own has not seen. Its client is told what is new, as after
+// every other command.
+func (s *session) catchUp() error {
+	return capture.Update(func(w *imapserver.UpdateWriter) error {
+		return s.Session.Poll(w, true)
+	}, func(response []byte) error {
+		_, err := s.conn.NetConn().Write(append(response, "\r\n"...))
+		return err
+	})
+}
+
+func (s *session) awaitSearch(part *part) {
+	w := s.waitInQueue(&s.limiter.searches)
+	defer s.endWait(w)
+	part.Wait(w.gone, func() { s.notice.change(textRunning) })
+}
+
+func (s *session) sharing() admission.Sharing {
+	switch settings := s.limiter.settings.Load(); {
+	case settings.JoinRunning:
+		return admission.JoinRunning
+	case settings.ShareSearches:
+		return admission.JoinWaiting
+	default:
+		return admission.Alone
+	}
+}
+
+// errSearchBroke is what those get who waited for a SEARCH that panicked.
+var errSearchBroke = answer(
+	imap.StatusResponseTypeNo, imap.ResponseCodeServerBug, "Internal server error",
+)

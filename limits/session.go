@@ -1,16 +1,13 @@
 package limits
 
 import (
-	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
-	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/admission"
 )
 
 // session is a session with limits. What is not locked or atomic belongs to the goroutine that
@@ -19,14 +16,17 @@ type session struct {
 	imapserver.Session
 	client
 
+	id         uint64
+	next, prev *session // in the registry
+
 	user     string                     // the key of the user who is logged in, "" if none or not known
-	login    *login                     // guarded by logins.mu
+	login    *admission.Login[*session] // nil if nobody is logged in
 	failed   int                        // logins with wrong credentials
 	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
 	exchange *exchange                  // the SASL exchange that goes on, or was broken off
-	notice   notice                     // while a SEARCH runs
-	ending   atomic.Pointer[imap.Error] // what every further login on this connection gets
+	notice   notice                     // tells the client of a command that waits or runs
+	ending   atomic.Pointer[ending]     // set when the connection is about to be closed
 
 	timers    sync.Mutex
 	bye       *time.Timer // ends the connection after a refusal
@@ -37,72 +37,8 @@ type session struct {
 
 	stopsFetch, stopsSearch bool // the backend takes a context
 
-	releaseConnection func()
-}
-
-func (l *Limiter) newSession(
-	conn *imapserver.Conn, next NewSessionFunc, backend uint64,
-) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
-	netConn := conn.NetConn()
-	s := &session{connected: time.Now(), account: account{backend: backend}}
-	s.activity.end() // silent since it came
-	s.limiter, s.conn = l, conn
-	s.addr, s.socket = ipOf(netConn.RemoteAddr()), socketOf(netConn)
-	s.ip = l.settings.Load().ipKey(s.addr)
-	s.identify("")
-
-	if l.closed.Load() {
-		s.tellRefusal(Event{Command: commandConnect}, ErrClosed)
-		return nil, nil, asGreeting(ErrClosed)
-	}
-	release, refusal := l.connections.acquire(&s.client)
-	admitted := false
-	defer func() {
-		if admitted || release == nil {
-			return
-		}
-		defer s.release()
-		if s.Session != nil {
-			// The server does not close a session that came with an error.
-			err = errors.Join(err, s.Session.Close())
-		}
-	}()
-	s.releaseConnection = release
-	if refusal != nil && s.refuses(Event{Command: commandConnect}, refusal) {
-		return nil, nil, refusal
-	}
-	l.sessions.add(s)
-	s.refreshLimits() // SetOptions did not know of this session before
-	s.armLoginTimeout()
-
-	inner, greeting, err := next(conn)
-	if inner == nil && err == nil {
-		err = errors.New("limits: the wrapped NewSession returned neither a session nor an error")
-	}
-	s.Session = inner
-	if err == nil && greeting != nil && greeting.PreAuth {
-		err = s.preAuth()
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	_, s.stopsFetch = keep.Backend(inner).(ContextFetcher)
-	_, s.stopsSearch = keep.Backend(inner).(ContextSearcher)
-	admitted = true
-	return keep.Optional(s, inner), greeting, nil
-}
-
-// preAuth counts the user of a session that is logged in from the start.
-func (s *session) preAuth() error {
-	attempt, refusal := s.limiter.logins.begin(&s.client, "", s.dryRun())
-	if refusal == nil {
-		defer attempt.end()
-		refusal = s.admit(commandConnect, attempt, "", "")
-	}
-	if refusal != nil {
-		return asGreeting(refusal)
-	}
-	return nil
+	releaseConnection func()    // nil if the connection is not counted
+	endsBy            time.Time // when a connection that was not admitted is closed; zero if it was
 }
 
 // Unauthenticate gives back what the user holds. The connection still counts.
@@ -111,12 +47,12 @@ func (s *session) Unauthenticate() error {
 		return err
 	}
 	s.logout()
-	s.identify("")
+	err := s.identify("")
 	s.timers.Lock()
 	s.connected, s.loggedIn = time.Now(), false
 	s.timers.Unlock()
 	s.armLoginTimeout()
-	return nil
+	return err
 }
 
 // Close gives everything back, after the session has closed or panicked.
@@ -140,25 +76,52 @@ func (s *session) release() {
 	}
 	s.logout()
 	s.limiter.sessions.remove(s)
-	s.releaseConnection()
+	if s.releaseConnection != nil {
+		s.releaseConnection()
+	}
 }
 
 func (s *session) logout() {
-	s.limiter.logins.leave(s)
+	s.limiter.logins.Leave(s.login)
+	s.login = nil
 	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
 
 func (s *session) dryRun() bool { return s.limiter.settings.Load().DryRun }
 
-// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the
-// user is not known, or its own.
-func (s *session) turnKey() string {
-	switch {
-	case s.user != "":
-		return "user " + s.user
-	case s.ip.IsValid():
-		return "network " + s.ip.String()
-	default:
-		return "connection " + strconv.FormatUint(s.limiter.anonymous.Add(1), 10)
+// armLoginTimeout starts the time within which the client must log in, or starts it anew after the
+// options have changed.
+func (s *session) armLoginTimeout() {
+	timeout := s.limiter.settings.Load().LoginTimeout
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	if s.noLogin != nil {
+		s.noLogin.Stop()
+	}
+	if timeout == 0 || s.loggedIn || s.closed {
+		return
+	}
+	s.noLogin = time.AfterFunc(time.Until(s.connected.Add(timeout)), func() {
+		s.timers.Lock()
+		late := s.loggedIn || s.closed
+		s.timers.Unlock()
+		event := Event{Command: commandConnect}
+		if late || s.limits.Load().exempt || !s.refuse(event, s.reached(loginTimeout)) {
+			return
+		}
+		s.endWith(errLoginTimeout, errLoginTimeout.Text)
+		s.hangUp(errLoginTimeout.Text)
+	})
+}
+
+// stopTimers stops what would end the connection, which is ending.
+func (s *session) stopTimers() {
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	s.closed = true
+	for _, timer := range []*time.Timer{s.bye, s.noLogin} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// stallRate is how many bytes a second the client of a FETCH must take, over each StallTimeout: what
+// the slowest of mobile networks bears.
+const stallRate = 512
+
 // stalls looks now and then at the connections on which a FETCH runs, and closes those whose client
 // takes nothing of what is sent. It has a timer only while FETCHes run.
 type stalls struct {
@@ -33,12 +37,9 @@ func (w *stalls) look(l *Limiter) {
 	for _, s := range l.sessions.all() {
 		stalled, fetches := s.stalledFor(timeout)
 		fetching = fetching || fetches
-		if stalled &&
-			s.refuses(
-				Event{Kind: EventStalled, Command: commandFetch, User: s.identity.Load().user, Waited: timeout},
-				errStalled,
-			) {
-			go s.conn.NetConn().Close() // under TLS it may wait to say goodbye
+		event := Event{Command: commandFetch, User: s.identity.Load().user, Waited: timeout}
+		if stalled && s.refuse(event, s.reached(stallTimeout)) {
+			abort(s.conn.NetConn())
 		}
 	}
 	if fetching {
@@ -46,21 +47,29 @@ func (w *stalls) look(l *Limiter) {
 	}
 }
 
-// stalledFor tells whether a FETCH runs and has sent something of which the client has confirmed
-// nothing more for so long.
+// stalledFor tells whether a FETCH runs and has sent something, of which the client has taken less
+// than it must in so long a time.
 func (c *client) stalledFor(timeout time.Duration) (stalled, fetches bool) {
 	a := &c.activity
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.command != commandFetch || c.limits.Load().exempt {
+	fetches, waits, began := a.command == commandFetch, a.waiting, a.since
+	a.mu.Unlock()
+	if !fetches || c.limits.Load().exempt {
 		return false, false
 	}
-	if a.waiting {
+	if waits {
 		return false, true
 	}
 	now := time.Now()
-	sent, more, ok := c.socket.sent()
-	if !ok || !more || sent != a.sent {
+	sent, more, ok := c.socket.Sent()
+	least := uint64(timeout.Seconds() * stallRate)
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.since != began: // another command meanwhile
+		return false, true
+	case !ok || !more || sent-a.sent >= max(least, 1):
 		a.sent, a.sentSince = sent, now
 	}
 	if stalled = now.Sub(a.sentSince) >= timeout; stalled {

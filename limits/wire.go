@@ -2,45 +2,28 @@ package limits
 
 import "net"
 
-// Options returns a copy of the options that are in force.
-func (l *Limiter) Options() *Options {
-	o := l.settings.Load().Options
-	return &o
-}
-
 // WireLimits returns what a guard of the wire, such as [github.com/imapgate/imapgate.Server],
 // enforces on the connections of an address: MaxLoginBytes, MaxCommandBytes and MaxSearchDepth.
 // Zero means no limit.
 func (l *Limiter) WireLimits(addr net.Addr) (loginBytes, commandBytes int64, searchDepth int) {
 	settings := l.settings.Load()
-	if settings.isExempt(ipOf(addr)) {
+	if len(settings.Exempt) > 0 && settings.isExempt(addrPort(addr).Addr()) {
 		return 0, 0, 0
 	}
 	return settings.MaxLoginBytes, settings.MaxCommandBytes, settings.MaxSearchDepth
 }
 
-// RefuseOnWire counts and reports what is over one of [Limiter.WireLimits], by its field of
-// Options, and says whether to refuse it: not with DryRun.
-func (l *Limiter) RefuseOnWire(addr net.Addr, limit string, value int64) (refuse bool) {
-	settings := l.settings.Load()
-	l.refusals.addWire(limit)
-	if settings.OnEvent != nil {
-		settings.OnEvent(Event{
-			Kind: EventRefused, Addr: ipOf(addr), Limit: limit, Max: value, DryRun: settings.DryRun,
-		})
+// RefuseOnWire counts and reports what is over one of [Limiter.WireLimits], by the name of its
+// field of Options, and says whether to refuse it: not with DryRun. It panics if that is none of
+// them.
+func (l *Limiter) RefuseOnWire(addr net.Addr, option string, value int64) (refuse bool) {
+	c := &client{limiter: l, remote: addrPort(addr)}
+	c.addr = c.remote.Addr()
+	c.identity.Store(&identity{})
+	for _, limit := range []*limit{maxLoginBytes, maxCommandBytes, maxSearchDepth} {
+		if limit.option == option {
+			return c.refuse(Event{}, refusal{limit: limit, value: value})
+		}
 	}
-	return !settings.DryRun
-}
-
-func (r *refusals) addWire(limit string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch limit {
-	case "MaxLoginBytes":
-		r.total.LoginBytes++
-	case "MaxCommandBytes":
-		r.total.CommandBytes++
-	case "MaxSearchDepth":
-		r.total.SearchDepth++
-	}
+	panic("limits: " + option + " is no limit of the wire")
 }

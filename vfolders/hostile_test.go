@@ -22,6 +22,7 @@ func TestListOfABackendThatFails(t *testing.T) {
 		Code: imap.ResponseCodeUnavailable,
 		Text: "Try again",
 	}
+	b.refusal = refusal("")
 	c := connect(t, mover{b}.session, nil)
 	for _, command := range []string{
 		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x", "SUBSCRIBE a", "UNSUBSCRIBE a",
@@ -41,9 +42,11 @@ func TestAListThatFailsHalfway(t *testing.T) {
 		Code: imap.ResponseCodeUnavailable,
 		Text: "Try again",
 	}
+	b.refusal = refusal("")
 	c := connect(t, mover{b}.session, nil)
 	for command, lists := range map[string]int{
-		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED) "" %`: 3, "RENAME x a": 2, "CREATE a,": 2,
+		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED RECURSIVEMATCH) "" %`: 3, `LSUB "" %`: 3,
+		"RENAME x a": 2, "RENAME x a,": 3, "CREATE a,": 2,
 	} {
 		for after := range lists {
 			b.failAfter = after

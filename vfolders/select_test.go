@@ -18,7 +18,7 @@ func TestSelect(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox", "Drafts")
 	c := connect(t, b.session, nil)
 	want := []string{
-		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1] UIDs valid", "* OK [UIDNEXT 1] Predicted next UID",
+		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 2147483646] UIDs valid", "* OK [UIDNEXT 1] Predicted next UID",
 		`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft)`, "* OK [PERMANENTFLAGS ()] Permanent flags",
 	}
 	assert.Equal(t, append(want, "a OK [READ-WRITE] SELECT completed"), c.Cmd("a SELECT #users"))
@@ -28,7 +28,9 @@ func TestSelect(t *testing.T) {
 		c.Cmd("a EXAMINE #users/Karen"),
 	)
 	assert.Equal(
-		t, []string{"SELECT #users", "LIST  #users*", "SELECT #users/Karen", "LIST  #users/Karen*"},
+		t, []string{
+			"SELECT #users", "LIST  #users* ##users*", "SELECT #users/Karen", "LIST  #users/Karen* ##users/Karen*",
+		},
 		b.took(), "no UNSELECT",
 	)
 	answer(t, c, "CLOSE")
@@ -40,7 +42,7 @@ func TestSelect(t *testing.T) {
 func TestStatus(t *testing.T) {
 	c := connect(t, names('/', "#users/Karen/Inbox").session, nil)
 	assert.Equal(t, []string{
-		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 	}, answer(t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT)"))
 	assert.Equal(t, []string{`STATUS "#users" (UNSEEN 0)`}, answer(t, c, "STATUS #users (UNSEEN)"))
 	assert.Equal(
@@ -139,10 +141,10 @@ func TestWhileAVirtualFolderIsSelectedTheBackendIsToldNothing(t *testing.T) {
 		m.took()
 		answer(t, c, "SELECT a/b")
 		answer(t, c, "SELECT a")
-		assert.Equal(t, []string{"SELECT a/b", "UNSELECT", "SELECT a", "LIST  a*"}, m.took())
+		assert.Equal(t, []string{"SELECT a/b", "UNSELECT", "SELECT a", "LIST  a* aa*"}, m.took())
 		assert.Contains(t, imaptest.Last(c.Cmd("a SELECT b")), "NO ")
 		assert.Equal(
-			t, []string{"SELECT b", "LIST  b*"}, m.took(),
+			t, []string{"SELECT b", "LIST  b* bb*"}, m.took(),
 			"the virtual folder is closed without the backend",
 		)
 		assert.Contains(t, imaptest.Last(c.Cmd("a UNSELECT")), "BAD ")
@@ -257,7 +259,7 @@ func TestAMailboxThatBecomesRealWins(t *testing.T) {
 	assert.Empty(t, answer(t, c, "FETCH 1 FLAGS"), "what is selected is still the folder that it was")
 	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 9] UIDs valid")
 	answer(t, c, "DELETE a")
-	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 1] UIDs valid")
+	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 2147483646] UIDs valid")
 	answer(t, c, "DELETE a/b")
 	assert.Contains(t, imaptest.Last(c.Cmd("a SELECT a")), "NO [NONEXISTENT]")
 }

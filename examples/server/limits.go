@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,91 +20,24 @@ import (
 func limitFlags(flags *flag.FlagSet, s *settings) {
 	o := &s.limits
 	*o = *limits.DefaultOptions()
-	const noLimit = " (0: no limit)"
-	numberFlag(flags, &o.MaxConnections, "max-connections", "`number` of connections at once"+noLimit)
-	numberFlag(
-		flags, &o.MaxConnectionsPerIP, "max-connections-per-ip",
-		"`number` of connections from one address"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxLoginsPerUser, "max-logins-per-user",
-		"`number` of sessions of one user that are logged in"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxLoginsPerIP, "max-logins-per-ip",
-		"`number` of sessions from one address that are logged in"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxFailedLogins, "max-failed-logins",
-		"`number` of failed logins that end a connection"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxFetches, "max-fetches", "`number` of FETCH commands that run at once"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxFetchesPerUser, "max-fetches-per-user",
-		"`number` of FETCH commands of one user that run at once"+noLimit,
-	)
-	durationFlag(
-		flags, &o.FetchQueueTimeout, "fetch-queue-timeout", "longest `time` a FETCH waits in the queue"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxSearches, "max-searches", "`number` of SEARCH commands that run at once"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxSearchesPerUser, "max-searches-per-user",
-		"`number` of SEARCH commands of one user that run at once"+noLimit,
-	)
-	durationFlag(
-		flags, &o.SearchQueueTimeout, "search-queue-timeout", "longest `time` a SEARCH waits in the queue"+noLimit,
-	)
-	numberFlag(flags, &o.MaxWaiting, "max-waiting", "`number` of commands in each queue"+noLimit)
-	numberFlag(
-		flags, &o.MaxWaitingPerUser, "max-waiting-per-user",
-		"`number` of commands of one user in each queue"+noLimit,
-	)
+	for _, limit := range limits.Declared() {
+		field := reflect.ValueOf(o).Elem().FieldByName(limit.Option).Addr().Interface()
+		switch field := field.(type) {
+		case *int:
+			numberFlag(flags, field, flagName(limit.Option), "`number` of "+limit.Help+noLimit)
+		case *int64:
+			numberFlag(flags, field, flagName(limit.Option), "`number` of "+limit.Help+noLimit)
+		case *time.Duration:
+			durationFlag(flags, field, flagName(limit.Option), "`time`: "+limit.Help+noLimit)
+		}
+	}
+	o.ShareSearches = true // the sessions of this backend search the mailbox as it is
 	flags.BoolVar(
 		&o.ShareSearches, "share-searches", o.ShareSearches, "run equal UID SEARCHes of a user once",
 	)
 	flags.BoolVar(
 		&o.JoinRunning, "join-running", o.JoinRunning,
 		"answer a UID SEARCH with an equal one that has begun before it came",
-	)
-	durationFlag(
-		flags, &o.ProgressInterval, "progress-interval",
-		"`time` between words of progress to a client that waits (0: none)",
-	)
-	durationFlag(flags, &o.FetchRunTimeout, "fetch-run-timeout", "longest `time` a FETCH runs"+noLimit)
-	durationFlag(flags, &o.SearchRunTimeout, "search-run-timeout", "longest `time` a SEARCH runs"+noLimit)
-	durationFlag(
-		flags, &o.StallTimeout, "stall-timeout",
-		"`time` after which a client that reads nothing of a FETCH is closed (0: never)",
-	)
-	durationFlag(
-		flags, &o.LoginTimeout, "login-timeout", "longest `time` a connection takes to log in"+noLimit,
-	)
-	durationFlag(
-		flags, &o.EvictIdle, "evict-idle",
-		"`time` after which a silent session makes room for a new login of its user (0: never)",
-	)
-	numberFlag(
-		flags, &o.MaxListWildcards, "max-list-wildcards",
-		"`number` of wildcards in a mailbox pattern"+noLimit,
-	)
-	numberFlag(flags, &o.MaxSearchTerms, "max-search-terms", "`number` of terms in a SEARCH"+noLimit)
-	numberFlag(
-		flags, &o.MaxSearchDepth, "max-search-depth",
-		"`number` of levels of NOT and OR in a SEARCH"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxAppendSize, "max-append-size",
-		"`number` of bytes of the largest message that APPEND takes"+noLimit,
-	)
-	numberFlag(
-		flags, &o.MaxLoginBytes, "max-login-bytes", "`bytes` that a client may send before it has logged in (0: no limit)",
-	)
-	numberFlag(
-		flags, &o.MaxCommandBytes, "max-command-bytes", "`bytes` of a command, messages aside (0: no limit)",
 	)
 	listFlag(
 		flags, &o.Exempt, "exempt",
@@ -114,6 +48,15 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 		"`name` of a user, a service account say, to whom no limit per user applies; may be given again",
 		func(text string) (string, error) { return text, nil })
 	flags.BoolVar(&o.DryRun, "dry-run", o.DryRun, "report what would be refused, and refuse nothing")
+}
+
+const noLimit = " (0: no limit)"
+
+var capital = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// flagName returns the name of a field as a flag: max-logins-per-ip for MaxLoginsPerIP.
+func flagName(field string) string {
+	return strings.ToLower(capital.ReplaceAllString(field, "$1-$2"))
 }
 
 // parseNetwork takes a network, or one address.
@@ -176,7 +119,7 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 			slog.String("addr", address(event)),
 		}
 		if event.Limit != "" {
-			attrs = append(attrs, slog.String("limit", event.Limit), slog.Any("max", limitValue(event)))
+			attrs = append(attrs, slog.String("limit", event.Limit), slog.String("max", event.Max))
 		}
 		attrs = append(attrs, slog.Duration("waited", event.Waited.Round(time.Millisecond)))
 		if event.RetryAfter > 0 {
@@ -192,16 +135,6 @@ func eventLog(logger *slog.Logger) func(limits.Event) {
 		}
 		logger.LogAttrs(context.Background(), level, event.Kind.String(), attrs...)
 	}
-}
-
-// limitValue returns the value of the limit that was in the way, in the type of its field in
-// limits.Options.
-func limitValue(event limits.Event) any {
-	field, _ := reflect.TypeFor[limits.Options]().FieldByName(event.Limit)
-	if field.Type == reflect.TypeFor[time.Duration]() {
-		return time.Duration(event.Max)
-	}
-	return event.Max
 }
 
 func address(event limits.Event) string {

@@ -23,18 +23,18 @@ func TestEveryKindOfEventIsLogged(t *testing.T) {
 		event limits.Event
 		want  string
 	}{
-		{limits.Event{Kind: limits.EventRefused, Command: "LIST", User: "k", Limit: "MaxListWildcards", Max: 3, DryRun: true},
+		{limits.Event{Kind: limits.EventRefused, Command: "LIST", User: "k", Limit: "MaxListWildcards", Max: "3", DryRun: true},
 			`level=WARN msg=refused command=LIST user=k addr=192.0.2.1 limit=MaxListWildcards max=3 waited=0s dry-run=true`},
-		{limits.Event{Kind: limits.EventTimedOut, Command: "SEARCH", Limit: "SearchRunTimeout", Max: int64(time.Minute)},
+		{limits.Event{Kind: limits.EventTimedOut, Command: "SEARCH", Limit: "SearchRunTimeout", Max: "1m0s"},
 			`level=WARN msg="timed out" command=SEARCH user="" addr=192.0.2.1 limit=SearchRunTimeout max=1m0s waited=0s`},
 		{limits.Event{Kind: limits.EventLeft, Command: "FETCH", Waited: 1500100 * time.Microsecond},
 			`level=INFO msg=left command=FETCH user="" addr=192.0.2.1 waited=1.5s`},
 		{limits.Event{Kind: limits.EventAdmitted, Command: "FETCH", Waited: time.Second},
 			`level=INFO msg=admitted command=FETCH user="" addr=192.0.2.1 waited=1s`},
 		{limits.Event{Kind: limits.EventJoined, Command: "SEARCH"}, `level=INFO msg=joined command=SEARCH user="" addr=192.0.2.1 waited=0s`},
-		{limits.Event{Kind: limits.EventEvicted, Limit: "MaxLoginsPerUser", Max: 2},
+		{limits.Event{Kind: limits.EventEvicted, Limit: "MaxLoginsPerUser", Max: "2"},
 			`level=WARN msg=evicted command="" user="" addr=192.0.2.1 limit=MaxLoginsPerUser max=2 waited=0s`},
-		{limits.Event{Kind: limits.EventStalled, Command: "FETCH", Limit: "StallTimeout", Max: int64(30 * time.Second), RetryAfter: time.Second},
+		{limits.Event{Kind: limits.EventStalled, Command: "FETCH", Limit: "StallTimeout", Max: "30s", RetryAfter: time.Second},
 			`level=WARN msg=stalled command=FETCH user="" addr=192.0.2.1 limit=StallTimeout max=30s waited=0s retry-after=1s`},
 		{limits.Event{Kind: limits.EventFailed, Command: "LOGIN", User: "k"}, `level=WARN msg=failed command=LOGIN user=k addr=192.0.2.1 waited=0s`},
 	} {

@@ -4,6 +4,10 @@
 //
 // Its backend is imapmemserver, which spells flags in lower case. That is as good as any (RFC 9051
 // section 2.3.2), but mbsync does not know them then, and takes them away on its own side.
+//
+// A SEARCH for SMALLER n before LARGER or a date, such as SMALLER 1000 SINCE 1-Oct-2025, finds
+// messages of any size, and so does SMALLER 0. go-imap forgets the size while it reads the command,
+// so no backend can do better. The other order, SINCE 1-Oct-2025 SMALLER 1000, is right.
 package main
 
 import (

@@ -57,13 +57,14 @@ func TestTheStatusShowsWhoHoldsWhat(t *testing.T) {
 		response, body := get(t, page+"status.json")
 		assert.Equal(t, "application/json", response.Header.Get("Content-Type"))
 		require.NoError(t, json.Unmarshal([]byte(body), &answer))
-		return answer.Stats.Fetches+answer.Stats.FetchesWaiting == 2
+		answer.Stats.ConnectionsEnding = 0
+		return answer.Stats.Fetches+answer.Stats.FetchesWaiting == 2 && len(answer.Sessions) == 4
 	}, patience, time.Millisecond)
 	assert.Equal(t, limits.Stats{
 		Connections: 4, Sessions: 3, Fetches: 1, FetchesWaiting: 1, Refused: limits.Refusals{Connections: 1},
 	}, answer.Stats)
 	require.Len(t, answer.Sessions, 4)
-	assert.Equal(t, netip.MustParseAddr("127.0.0.1"), answer.Sessions[0].Addr)
+	assert.Equal(t, netip.MustParseAddr("127.0.0.1"), answer.Sessions[0].Addr.Addr())
 	assert.False(t, answer.Sessions[0].LoggedIn)
 	assert.Equal(t, "karen", answer.Sessions[1].User)
 
@@ -144,7 +145,8 @@ func (f *fakeLimiter) Stats() limits.Stats {
 		Connections: 7000 + int(
 			f.looks.Add(1),
 		), Sessions: len(f.sessions), Fetches: 50, FetchesWaiting: 9, Searches: 7, SearchesJoined: 3,
-		Refused: limits.Refusals{LoginsPerUser: 180, Fetches: 12, Left: 4},
+		Refused: limits.Refusals{LoginsPerUser: 180, Fetches: 12},
+		Total:   limits.Totals{Left: 4},
 	}
 }
 
@@ -156,7 +158,7 @@ func manySessions(n int, names []string) []limits.SessionInfo {
 		since := time.Duration(i*i) * 120 * time.Millisecond
 		sessions[i] = limits.SessionInfo{
 			User:      names[i*i*5/3%len(names)],
-			Addr:      netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 60)}),
+			Addr:      netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 60)}), 50000),
 			TLS:       i%3 > 0,
 			LoggedIn:  i%17 > 0,
 			Connected: time.Now().Add(-since - time.Duration(i)*100*time.Second),
@@ -165,7 +167,7 @@ func manySessions(n int, names []string) []limits.SessionInfo {
 			Since:     time.Now().Add(-since),
 		}
 		if i%11 == 5 {
-			sessions[i].Addr = netip.MustParseAddr("2001:db8:85a3:1234:5678:8a2e:370:7334")
+			sessions[i].Addr = netip.MustParseAddrPort("[2001:db8:85a3:1234:5678:8a2e:370:7334]:50000")
 		}
 		if !sessions[i].LoggedIn {
 			sessions[i].User, sessions[i].Command, sessions[i].Waiting = "", "", false

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +23,7 @@ type statusPage struct {
 	DryRun   bool
 	Gauges   []gauge
 	Refusals []count
+	Totals   []count
 	Users    userTable
 	Sessions sessionTable
 }
@@ -75,7 +75,8 @@ func newStatusPage(
 		Up:       timeText(now.Sub(started)),
 		DryRun:   o.DryRun,
 		Gauges:   gauges(o, stats),
-		Refusals: refusals(stats.Refused),
+		Refusals: counts(stats.Refused),
+		Totals:   counts(stats.Total),
 		Users:    newUserTable(sessions),
 		Sessions: newSessionTable(now, sessions),
 	}
@@ -94,14 +95,12 @@ func gauges(o *limits.Options, s limits.Stats) []gauge {
 	}
 }
 
-var lastCapital = regexp.MustCompile(`([a-z])([A-Z])`)
-
-// refusals returns each field by its name in words.
-func refusals(r limits.Refusals) []count {
-	v := reflect.ValueOf(r)
+// counts returns each field of a struct of counts by its name in words.
+func counts(of any) []count {
+	v := reflect.ValueOf(of)
 	counts := make([]count, v.NumField())
 	for i := range counts {
-		words := lastCapital.ReplaceAllString(v.Type().Field(i).Name, "$1 $2")
+		words := capital.ReplaceAllString(v.Type().Field(i).Name, "$1 $2")
 		counts[i] = count{
 			words[:1] + strings.ReplaceAll(strings.ToLower(words[1:]), " ip", " IP"), v.Field(i).Uint(),
 		}
@@ -125,7 +124,7 @@ func newUserTable(sessions []limits.SessionInfo) userTable {
 			rows = append(rows, row)
 		}
 		row.Sessions++
-		addresses[s.User][s.Addr] = true
+		addresses[s.User][s.Addr.Addr()] = true
 		row.Addresses = len(addresses[s.User])
 		switch {
 		case s.Command == "FETCH" && s.Waiting:

@@ -59,7 +59,7 @@ func attackable(t testing.TB, options *limits.Options) *site {
 		s.Close()
 		time.Sleep(time.Minute)
 		used := s.limiter.Stats()
-		used.Refused = limits.Refusals{}
+		used.Refused, used.Total = limits.Refusals{}, limits.Totals{}
 		assert.Equal(t, limits.Stats{}, used)
 	})
 	return s

@@ -110,7 +110,11 @@ func (g *gate) login(transport string) *imaptest.Conn {
 
 // overEach runs a test over plain, TLS and STARTTLS.
 func overEach(t *testing.T, run func(t *testing.T, transport string)) {
-	for _, transport := range []string{"plain", "TLS", "STARTTLS"} {
+	overEachOf(t, []string{"plain", "TLS", "STARTTLS"}, run)
+}
+
+func overEachOf(t *testing.T, transports []string, run func(t *testing.T, transport string)) {
+	for _, transport := range transports {
 		t.Run(transport, func(t *testing.T) { run(t, transport) })
 	}
 }
@@ -167,6 +171,42 @@ func TestAHandshakeThatDoesNotEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A connection that is refused is counted nowhere, and gone after 10 s at most, whatever it does.
+func TestConnectionsThatAreRefused(t *testing.T) {
+	for _, transport := range []string{"plain", "TLS"} {
+		t.Run(transport, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate(t, &limits.Options{MaxConnectionsPerIP: 5})
+				var conns []net.Conn
+				for range 300 {
+					conns = append(conns, g.dialOnly(transport))
+				}
+				synctest.Wait()
+				assert.Equal(t, 5, g.Limiter().Stats().Connections)
+				start := time.Now()
+				for _, conn := range conns[5:] {
+					io.Copy(io.Discard, conn)
+				}
+				assert.LessOrEqual(t, time.Since(start), 10*time.Second)
+				g.Close()
+				time.Sleep(time.Minute) // until all have seen it
+			})
+		})
+	}
+	overEachOf(t, []string{"plain", "TLS"}, func(t *testing.T, transport string) {
+		g := newGate(t, &limits.Options{MaxConnectionsPerIP: 1})
+		g.dial(transport)
+		conn := g.dialOnly(transport)
+		if transport == "TLS" {
+			conn = tls.Client(conn, imaptest.ClientTLS())
+		}
+		assert.Equal(
+			t, []string{"* BYE [LIMIT] Too many connections from this address!"},
+			imaptest.NewConn(t, conn).Rest(),
+		)
+	})
 }
 
 const notNow = "BAD [CLIENTBUG] This command is only valid in the %s state"
@@ -245,7 +285,7 @@ func TestSendingMuchBeforeLogin(t *testing.T) {
 			require.NotEmpty(t, events)
 			last := events[len(events)-1]
 			assert.Equal(t, "MaxLoginBytes", last.Limit)
-			assert.EqualValues(t, 64<<10, last.Max)
+			assert.Equal(t, "65536", last.Max)
 			assert.EqualValues(t, 1, g.Limiter().Stats().Refused.LoginBytes)
 		}
 	})

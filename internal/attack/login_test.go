@@ -101,7 +101,7 @@ func TestPasswordGuessingOnManyConnections(t *testing.T) {
 				assert.EqualValues(t, guesses, s.checks.Load())
 				assert.EqualValues(t, 1, s.mostAtOnce.Load())
 				assert.EqualValues(
-					t, guesses, s.limiter.Stats().Refused.WrongCredentials, "and the owner sees them",
+					t, guesses, s.limiter.Stats().Total.WrongCredentials, "and the owner sees them",
 				)
 			})
 		})

@@ -224,7 +224,7 @@ func (c *chaos) assertMuchHappened() {
 func (c *chaos) assertNobodyLeft() {
 	nobody := func() bool {
 		stats := c.limiter.Stats()
-		stats.Refused = limits.Refusals{}
+		stats.Refused, stats.Total = limits.Refusals{}, limits.Totals{}
 		return stats == limits.Stats{} && len(c.limiter.Sessions()) == 0
 	}
 	if !until(c.patience, nobody) {

@@ -129,26 +129,9 @@ func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string
 	return nil
 }
 
-// Move writes each EXPUNGE once. imapmemserver's own writes it twice: in Move, and again when it is
-// polled.
 func (c *copying) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	if c.readOnly {
 		return &imap.Error{Type: imap.StatusResponseTypeNo, Text: "The mailbox is read-only"}
 	}
-	data, err := c.Copy(numSet, dest)
-	if err != nil || data == nil {
-		return err
-	}
-	if err := w.WriteCopyData(data); err != nil {
-		return err
-	}
-	deleted := &imap.StoreFlags{
-		Op:     imap.StoreFlagsAdd,
-		Silent: true,
-		Flags:  []imap.Flag{imap.FlagDeleted},
-	}
-	if err := c.SessionIMAP4rev2.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
-		return err
-	}
-	return c.SessionIMAP4rev2.Expunge(nil, &data.SourceUIDs)
+	return move(c, w, numSet, dest)
 }

@@ -1,7 +1,6 @@
 package differential_test
 
 import (
-	"cmp"
 	"fmt"
 	"log"
 	"strings"
@@ -43,25 +42,44 @@ func FuzzConversation(f *testing.F) {
 		for i := range ops { // before login a guard says less than go-imap of a command that is none
 			ops[i].early = ops[i].early && !p.guarded
 		}
-		want := held(t, ops, p, "")
-		got := held(t, ops, p, name)
-		require.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "%s", name)
+		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc {
+			return w.reference(p)
+		})
+		require.Empty(t, wrong, "%s", strings.Join(want, "\n"))
+		got, wrong := heldBy(t, name, ops, p, false, func(w *world) imaptest.NewSessionFunc {
+			return w.memory
+		})
+		said := strings.Join(got, "\n")
+		if p.guarded { // a virtual folder is READ-ONLY where the wire is ours
+			said = strings.ReplaceAll(
+				said, "OK [READ-ONLY] SELECT completed", "OK [READ-WRITE] SELECT completed",
+			)
+		}
+		require.Equal(t, strings.Join(want, "\n"), said, "%s", name)
+		require.Empty(t, wrong, "%s", name)
 	})
 }
 
-// held holds the conversation with the stack, or with the reference that has no name.
-func held(t *testing.T, ops []op, p promise, name string) (record []string) {
+// held holds the conversation with go-imap's server, which may be the reference, of a new world. It
+// returns the record, and of what the server has said, what no client could make sense of.
+func held(
+	t *testing.T, ops []op, p promise, reference bool, sessions func(*world) imaptest.NewSessionFunc,
+) (record, wrong []string) {
+	return heldBy(t, "bare", ops, p, reference, sessions)
+}
+
+// heldBy is held with the server or stack of that name.
+func heldBy(
+	t *testing.T, name string, ops []op, p promise, reference bool,
+	sessions func(*world) imaptest.NewSessionFunc,
+) (record, wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		reference := name == ""
-		name := cmp.Or(name, "bare")
-		newSession := imaptest.Memory(w.users...)
-		if reference {
-			newSession = w.reference(p)
-		}
 		var logged strings.Builder
 		server := stack.NewServer(name, &imapserver.Options{
-			NewSession: newSession, InsecureAuth: true, Caps: imaptest.MemoryCaps(), Logger: log.New(&logged, "", 0),
+			NewSession:   sessions(newWorld()),
+			InsecureAuth: true,
+			Caps:         imaptest.MemoryCaps(),
+			Logger:       log.New(&logged, "", 0),
 		})
 		talk := &talk{hideIdle: p.hideIdle, reference: reference}
 		end := serve(server, talk)
@@ -69,8 +87,9 @@ func held(t *testing.T, ops []op, p promise, name string) (record []string) {
 		end()
 		synctest.Wait()
 		record = append(record, fmt.Sprintf("%d panics", strings.Count(logged.String(), "panic ")))
+		wrong = talk.wrong
 	})
-	return record
+	return record, wrong
 }
 
 // serve makes the talk one with a server, which ends when the returned function has.

@@ -65,11 +65,10 @@ func newWorld() *world {
 	return w
 }
 
-// reference returns sessions of an imapmemserver that keeps the promise itself, in ways of its own.
+// reference returns sessions of the backend that keep the promise themselves, in ways of their own.
 func (w *world) reference(p promise) imaptest.NewSessionFunc {
-	memory := imaptest.Memory(w.users...)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		inner, greeting, err := memory(conn)
+		inner, greeting, err := w.memory(conn)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -9,7 +9,7 @@ import (
 // Names are the names of the values 0, 1, 2, … of T.
 type Names[T ~int] struct {
 	Type string   // such as "idle: Mode", for what has no name
-	List []string // by value
+	List []string // by value; "" for a value that has no name
 }
 
 // Text returns the name of the value, or "Mode(7)" if it has none.
@@ -22,16 +22,23 @@ func (n Names[T]) Text(value T) string {
 }
 
 // Has tells whether the value has a name.
-func (n Names[T]) Has(value T) bool { return value >= 0 && int(value) < len(n.List) }
+func (n Names[T]) Has(value T) bool {
+	return value >= 0 && int(value) < len(n.List) && n.List[value] != ""
+}
 
 // Parse sets value to the one that has the name. The error names the text and all that would be
 // right; value is unchanged then.
 func (n Names[T]) Parse(text []byte, value *T) error {
+	var names []string
 	for v, name := range n.List {
-		if name == string(text) {
+		switch name {
+		case "":
+			continue
+		case string(text):
 			*value = T(v)
 			return nil
 		}
+		names = append(names, name)
 	}
-	return fmt.Errorf("%s %q is none of %s", n.Type, text, strings.Join(n.List, ", "))
+	return fmt.Errorf("%s %q is none of %s", n.Type, text, strings.Join(names, ", "))
 }

@@ -31,3 +31,16 @@ func TestParse(t *testing.T) {
 	)
 	assert.Equal(t, colour(1), c)
 }
+
+// An enumeration whose zero is no value has no name for it.
+func TestTheZeroWithoutAName(t *testing.T) {
+	names := enum.Names[colour]{Type: "paint: Colour", List: []string{"", "red", "green"}}
+	assert.Equal(t, "Colour(0)", names.Text(0))
+	assert.False(t, names.Has(0))
+	assert.True(t, names.Has(1))
+	c := colour(2)
+	assert.EqualError(t, names.Parse(nil, &c), `paint: Colour "" is none of red, green`)
+	assert.Equal(t, colour(2), c)
+	assert.NoError(t, names.Parse([]byte("red"), &c))
+	assert.Equal(t, colour(1), c)
+}

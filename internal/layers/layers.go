@@ -22,3 +22,15 @@ func Find[T any](conn net.Conn) (found T, ok bool) {
 	}
 	return found, false
 }
+
+// Innermost returns the lowest connection that the layers of conn lead to.
+func Innermost(conn net.Conn) net.Conn {
+	for range most {
+		layer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = layer.NetConn()
+	}
+	return conn
+}

@@ -18,7 +18,6 @@ const directLiteral = 16 << 10
 // write must be whole lines.
 type conn struct {
 	guard     *Guard
-	release   func() // may be called again
 	dialogue  dialogue
 	requests  requests
 	responses responses
@@ -319,7 +318,6 @@ func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnly() }
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.life.end()
-	defer c.release()
 	defer c.guard.remove(c)
 	return c.NetConn().Close()
 }

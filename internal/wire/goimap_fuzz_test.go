@@ -335,6 +335,8 @@ func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 		switch {
 		case want == "* BYE Unknown command":
 			return
+		case want == "" && strings.HasSuffix(got, " BAD Unknown command"):
+			return // of a line that has not come to its end, and does not matter
 		case overLimit.MatchString(got), early != nil && hasLiterals:
 			return
 		case early != nil && mistake.MatchString(want):

@@ -40,11 +40,10 @@ type Config struct {
 
 	// HideIdle tells whether a new connection has no IDLE.
 	HideIdle func() bool
-	// Admit is asked for each connection before anything is read from it. It is admitted if bye is
-	// empty. Otherwise the client reads "* BYE" and the text, after a TLS handshake if there is TLS,
-	// for which it has 10 s; without a release it is closed without a word. Release is called when
-	// the connection is over.
-	Admit func(conn net.Conn) (release func(), bye string)
+	// Admit is asked for each connection before anything is read from it, and returns the one to
+	// serve, whose Close gives back what it holds. After an error the client reads "* BYE" and its
+	// text, after a TLS handshake if there is TLS, for which it has 10 s.
+	Admit func(conn net.Conn) (net.Conn, error)
 	// Limits returns the limits of a connection, anew for each command.
 	Limits func(conn net.Conn) Limits
 	// Refused is told what is over a limit, and whether to refuse it. The name is that of the limit.
@@ -57,6 +56,7 @@ type Guard struct {
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
+	refused  int // connections that were refused, and have not read the BYE
 	sockets  int // how many conns can tell what is unread
 	watching bool
 	draining bool

@@ -2,9 +2,12 @@ package wire
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 
 	"github.com/imapgate/imapgate/internal/layers"
 )
@@ -48,32 +51,50 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) admit(accepted net.Conn) net.Conn {
-	release, bye := func() {}, ""
+	admitted := accepted
 	if admit := l.guard.config.Admit; admit != nil {
-		release, bye = admit(accepted)
-	}
-	if bye == "" && release != nil {
-		c := newConn(accepted, l)
-		c.release = release
-		if l.guard.add(c) {
-			return c
+		var err error
+		if admitted, err = admit(accepted); err != nil {
+			l.guard.refuse(accepted, err)
+			return nil
 		}
 	}
-	switch {
-	case release == nil:
-		go accepted.Close()
-	case bye == "":
-		go func() {
-			defer release()
-			accepted.Close()
-		}()
-	default:
-		go func() {
-			defer release()
-			refuse(accepted, bye)
-		}()
+	if c := newConn(admitted, l); l.guard.add(c) {
+		return c
 	}
+	go admitted.Close()
 	return nil
+}
+
+// maxRefused is how many connections may be there at once that were refused. Whoever comes then is
+// closed without a word.
+const maxRefused = 1000
+
+// refuse has the client read why it is not admitted, and does not wait for that.
+func (g *Guard) refuse(conn net.Conn, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.refused == maxRefused {
+		go layers.Innermost(conn).Close()
+		return
+	}
+	g.refused++
+	go func() {
+		refuse(conn, byeOf(err))
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.refused--
+	}()
+}
+
+// byeOf returns what the client reads after BYE.
+func byeOf(err error) string {
+	if refusal := (*imap.Error)(nil); errors.As(err, &refusal) && refusal.Code != "" {
+		return "[" + string(refusal.Code) + "] " + refusal.Text
+	} else if refusal != nil {
+		return refusal.Text
+	}
+	return "Internal server error"
 }
 
 // refuse says BYE to a client, for which that may take as long as a handshake and a second more.

@@ -1,0 +1,139 @@
+package admission
+
+import "time"
+
+// loginUser holds the sessions of one user, and those of them that make room for another one.
+type loginUser[S any] struct {
+	logins  []*Login[S]
+	evicted int // sessions that had to leave, and have not left yet: they may still run a command
+
+	// What the last sweep has found: sessions whose client has hung up, and silent ones.
+	hungUp, silent candidates[S]
+
+	swept    time.Time     // when that was
+	sweeping chan struct{} // closed when the sweep is over that goes on; nil if there is none
+}
+
+func (u *loginUser[S]) count() int {
+	if u == nil {
+		return 0
+	}
+	return len(u.logins)
+}
+
+// A Login is a session that is logged in.
+type Login[S any] struct {
+	Session S
+
+	attempt *Attempt[S]
+	user    string
+	at      int // in loginUser.logins
+	left    bool
+	evicted bool
+
+	candidates  *candidates[S] // those that it is one of; nil if it does not make room
+	candidateAt int            // its place among them
+}
+
+// Admit counts the session as logged in. The user is the one whom the backend has logged in, who may
+// be another one than the attempt's. It must be called before End.
+//
+// Sessions of the user that have to make room are returned as evicted, and do not count any more:
+// several after the limit has gone down. A caller that forces its login in evicts nobody. The refusal
+// is Closed, NetworkFull or UserFull, and then nothing is counted.
+func (a *Attempt[S]) Admit(
+	user string, session S,
+) (in *Login[S], evicted []*Login[S], refusal Refusal) {
+	l := a.logins
+	l.lock(&a.asker)
+	defer l.mu.Unlock()
+	if refusal = l.refusalLocked(&a.asker, user); refusal.Is() {
+		return nil, nil, refusal
+	}
+	if room := l.roomLocked(&a.asker, user); room <= 0 && !a.asker.limits.Force {
+		for range 1 - room {
+			evicted = append(evicted, l.evictLocked(&a.asker, user))
+		}
+	}
+	return l.admitLocked(a, user, session), evicted, Refusal{}
+}
+
+// AdmitAnyway is Admit for a session that is counted whatever the limits.
+func (a *Attempt[S]) AdmitAnyway(user string, session S) *Login[S] {
+	a.logins.mu.Lock()
+	defer a.logins.mu.Unlock()
+	return a.logins.admitLocked(a, user, session)
+}
+
+func (l *Logins[S]) admitLocked(a *Attempt[S], user string, session S) *Login[S] {
+	in := &Login[S]{Session: session, user: user, attempt: a}
+	l.total++
+	add(&l.networks, a.asker.Network, 1)
+	l.addLocked(in)
+	if p := a.pair; p != nil {
+		p.mixed = p.sessions > 0 && (p.mixed || p.user != user)
+		p.user = user
+		p.sessions++
+		l.settleLocked(a.key(), p)
+	}
+	return in
+}
+
+func (l *Logins[S]) addLocked(in *Login[S]) {
+	if in.user == "" {
+		return
+	}
+	u := l.users.Get(in.user)
+	if u == nil {
+		u = &loginUser[S]{}
+		l.users.Set(in.user, u)
+	}
+	in.at = len(u.logins)
+	u.logins = append(u.logins, in)
+}
+
+// Leave takes the session off the count. A second call does nothing, nor does one for a nil Login.
+func (l *Logins[S]) Leave(in *Login[S]) {
+	if in == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaveLocked(in)
+	if in.evicted {
+		in.evicted = false
+		u := l.users.Get(in.user)
+		u.evicted--
+		l.dropLocked(in.user, u)
+	}
+}
+
+func (l *Logins[S]) leaveLocked(in *Login[S]) {
+	if in.left {
+		return
+	}
+	in.left = true
+	l.total--
+	a := in.attempt
+	add(&l.networks, a.asker.Network, -1)
+	if in.user != "" {
+		u := l.users.Get(in.user)
+		last := len(u.logins) - 1
+		u.logins[in.at] = u.logins[last]
+		u.logins[in.at].at = in.at
+		u.logins[last] = nil
+		u.logins = u.logins[:last]
+		in.candidates.remove(in)
+		l.dropLocked(in.user, u)
+	}
+	if a.pair != nil {
+		a.pair.sessions--
+		l.settleLocked(a.key(), a.pair)
+	}
+}
+
+func (l *Logins[S]) dropLocked(user string, u *loginUser[S]) {
+	if len(u.logins) == 0 && u.evicted == 0 {
+		l.users.Delete(user)
+	}
+}

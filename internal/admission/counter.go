@@ -1,0 +1,60 @@
+package admission
+
+import "sync"
+
+// A Counter counts what each key has and all keys together, up to limits that may differ from call
+// to call. What the zero key has counts for all keys only.
+type Counter[K comparable] struct {
+	mu    sync.Mutex
+	total int
+	keys  Table[K, int]
+}
+
+// CounterLimits are the limits of one key and of all together. Zero means no limit.
+type CounterLimits struct {
+	Key, All int
+	Force    bool // count it even if there is a refusal
+}
+
+// Acquire counts one more of the key, and returns what takes it off again, which does so once. If
+// there is a refusal, KeyFull or AllFull, nothing is counted and release is nil, unless it is
+// forced.
+func (c *Counter[K]) Acquire(key K, limits CounterLimits) (release func(), refusal Refusal) {
+	var none K
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case limits.Key > 0 && key != none && c.keys.Get(key) >= limits.Key:
+		refusal = Refusal{Reason: KeyFull, Limit: limits.Key}
+	case limits.All > 0 && c.total >= limits.All:
+		refusal = Refusal{Reason: AllFull, Limit: limits.All}
+	}
+	if refusal.Is() && !limits.Force {
+		return nil, refusal
+	}
+	c.addLocked(key, 1)
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.addLocked(key, -1)
+	}), refusal
+}
+
+func (c *Counter[K]) addLocked(key K, n int) {
+	c.total += n
+	add(&c.keys, key, n)
+}
+
+// Count returns how many there are of all keys together.
+func (c *Counter[K]) Count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.total
+}
+
+// Entries returns how many keys have something.
+func (c *Counter[K]) Entries() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keys.Len()
+}

@@ -1,0 +1,503 @@
+package admission
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// Flights let equal work, that of one key, run once at a time behind a gate. Of those who ask for it
+// one runs it; the others join those who wait for their turn and get their answer, or wait until it
+// is over and run it themselves, as each says. V is the answer.
+//
+// A caller goes Join, Wait if it must, Run if it is the one to run, and Answer.
+type Flights[K comparable, V any] struct {
+	Gate   *Gate // must not change
+	Broken error // the answer when the work panics; must not change
+
+	mu      sync.Mutex
+	timeout time.Duration
+	closed  bool
+	changed chan struct{} // closed when timeout or closed change
+	keys    Table[K, *flight[K, V]]
+	joined  int // callers who want the answer of another's work
+	behind  int // callers who wait until equal work is over, for their own
+}
+
+// A Sharing says whose work a caller may get the answer of.
+type Sharing int
+
+const (
+	Alone       Sharing = iota // of its own, which runs when all equal work before it is over
+	JoinWaiting                // also of equal work that has not begun
+	JoinRunning                // also of equal work that has
+)
+
+// flight is the work of one key: a group that runs, and those that wait, first come first served.
+type flight[K comparable, V any] struct {
+	key     K
+	running *group[K, V]
+	waiting list.List // of *group
+}
+
+// group is work, and those who want its answer. Nobody leads while it waits: whoever is awake first
+// when the slot is granted runs it, and who leaves takes nothing along.
+type group[K comparable, V any] struct {
+	flight    *flight[K, V]
+	place     *list.Element // in flight.waiting
+	turn      string        // its key at the gate
+	caller    Caller        // whose limits it has there, also when the caller has left
+	alone     bool          // nobody may join it
+	members   int
+	ownerless bool // the caller that runs it wants the answer no more, but others may
+
+	ticket Ticket
+	stage  stage
+	wake   chan struct{} // closed when the stage changes; nil if nobody waits for that
+
+	refusal   Refusal
+	value     V
+	err       error
+	orphaned  bool          // it failed, and the client for whom it ran was gone
+	abandoned chan struct{} // closed when nobody wants the answer any more; nil if nobody asked
+}
+
+type stage int
+
+const (
+	stageBehind   stage = iota // equal work runs, or is before it
+	stageAsking                // somebody is asking the gate for a ticket, without the lock
+	stageQueued                // it has a ticket
+	stageRunning               // it runs
+	stageFinished              // there is an answer, or a refusal
+)
+
+// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for Leave and
+// Abandoned.
+type Part[K comparable, V any] struct {
+	Refusal Refusal
+	Runs    bool          // the caller is the one to run the work
+	Waited  time.Duration // until the answer was there, or until the caller could run the work
+
+	flights *Flights[K, V]
+	group   *group[K, V]
+	caller  Caller
+	start   time.Time
+	changed <-chan struct{} // Flights.changed, as it was when the caller last looked at its limits
+	settled bool            // there is nothing to wait for any more
+	left    bool            // it is no member of the group any more
+}
+
+// Join returns the caller's part in the work of the key. It does not block: if the part is waiting,
+// Wait does. The turn is the caller's key at the gate.
+func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
+	p := &Part[K, V]{flights: f, caller: caller, start: time.Now()}
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
+		return p
+	}
+	p.changed = f.changedLocked()
+	fl := f.keys.Get(key)
+	if fl == nil {
+		fl = &flight[K, V]{key: key}
+		f.keys.Set(key, fl)
+	}
+	if p.group = fl.open(sharing); p.group == nil {
+		p.group = &group[K, V]{flight: fl, turn: turn, caller: caller, alone: sharing == Alone}
+		p.group.place = fl.waiting.PushBack(p.group)
+		f.countBehind(p.group, 1)
+	}
+	p.group.add(f, 1)
+	next := f.nextLocked(fl)
+	f.mu.Unlock()
+	f.ask(next, false, p)
+	return p
+}
+
+// open returns the group that a caller may join: the one that runs, or the last one that waits. It
+// returns nil if there is none. Work that nobody wants any more is being stopped.
+func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
+	running := fl.running
+	if sharing == JoinRunning && running != nil && !running.alone && running.members > 0 {
+		return running
+	}
+	if last := fl.waiting.Back(); last != nil && sharing != Alone {
+		if g := last.Value.(*group[K, V]); !g.alone {
+			return g
+		}
+	}
+	return nil
+}
+
+// countBehind changes how many callers wait until equal work is over, for their own.
+func (f *Flights[K, V]) countBehind(g *group[K, V], n int) {
+	if g.alone {
+		f.behind += n
+	}
+}
+
+// add changes how many members the group has.
+func (g *group[K, V]) add(f *Flights[K, V], n int) {
+	f.joined -= g.joined()
+	g.members += n
+	f.joined += g.joined()
+}
+
+// joined returns how many members want the answer of another's work.
+func (g *group[K, V]) joined() int {
+	if g.ownerless {
+		return g.members
+	}
+	return max(g.members-1, 0)
+}
+
+// nextLocked returns the group that is to ask for a ticket now, nil if there is none, and forgets a
+// flight with nothing in it.
+func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
+	if fl.running != nil {
+		return nil
+	}
+	first := fl.waiting.Front()
+	if first == nil {
+		f.keys.Delete(fl.key)
+		return nil
+	}
+	g := first.Value.(*group[K, V])
+	if g.stage != stageBehind {
+		return nil
+	}
+	g.stage = stageAsking
+	f.countBehind(g, -1)
+	return g
+}
+
+// ask gets the group a ticket, or the next one if that is refused. Work that has waited for equal
+// work is not refused because the queue is full. The part, if there is one, learns the outcome.
+func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
+	for g != nil {
+		ticket := f.Gate.enter(g.turn, g.caller, hasWaited)
+		f.mu.Lock()
+		fl := g.flight
+		next := (*group[K, V])(nil)
+		switch {
+		case g.members == 0: // all have left, and taken it out of the flight
+		case ticket.Refusal.Is():
+			fl.waiting.Remove(g.place)
+			g.refusal = ticket.Refusal
+			f.overLocked(g)
+			next = f.nextLocked(fl)
+		default:
+			g.ticket, ticket = ticket, Ticket{}
+			g.setLocked(stageQueued)
+		}
+		if p != nil {
+			p.settleLocked()
+		}
+		f.mu.Unlock()
+		ticket.Release()
+		g, hasWaited = next, true
+	}
+}
+
+// setLocked changes the stage of the group, and wakes those who wait for that.
+func (g *group[K, V]) setLocked(s stage) {
+	g.stage = s
+	if g.wake != nil {
+		close(g.wake)
+		g.wake = nil
+	}
+}
+
+// overLocked ends a group: from now on its members leave without being counted.
+func (f *Flights[K, V]) overLocked(g *group[K, V]) {
+	g.add(f, -g.members)
+	g.setLocked(stageFinished)
+}
+
+// Waiting tells whether the caller has neither an answer nor a refusal, nor is to run the work.
+func (p *Part[K, V]) Waiting() bool { return !p.settled }
+
+// settleLocked looks at the group, and takes the work over if nobody runs it who could.
+func (p *Part[K, V]) settleLocked() {
+	g := p.group
+	switch {
+	case g.stage == stageFinished:
+		p.settled, p.Refusal = true, g.refusal
+	case g.stage == stageQueued && !g.ticket.Waiting():
+		g.flight.waiting.Remove(g.place)
+		g.flight.running = g
+		g.setLocked(stageRunning)
+		p.settled, p.Runs = true, true
+	}
+}
+
+// Wait blocks until there is an answer or the caller is the one to run the work, or returns the
+// refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller need
+// not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be it at
+// the last moment. After a refusal the caller has no part in it. Each caller has its own deadline,
+// until the work begins; began is called when it does, if the caller waits then.
+func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
+	if p.settled {
+		return p.Refusal
+	}
+	for {
+		if isClosed(gone) {
+			p.refuse(Refusal{Reason: Gone})
+		}
+		e := p.look()
+		if p.settled {
+			p.Waited = time.Since(p.start)
+			return p.Refusal
+		}
+		if e.running && began != nil {
+			began()
+			began = nil
+		}
+		switch e.wait(gone) {
+		case wokenLate:
+			p.timeIsUp(e.timeout)
+		case wokenChanged:
+			p.review()
+		}
+	}
+}
+
+// event is what a member waits for.
+type event struct {
+	running     bool            // the work runs, and there is no deadline any more
+	wake, ready <-chan struct{} // there is something to look at
+	changed     <-chan struct{} // limits have changed
+	deadline    time.Time       // zero if there is none
+	timeout     time.Duration   // from which the deadline follows
+}
+
+// look settles the part, or returns what it waits for.
+func (p *Part[K, V]) look() event {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !p.settled { // by a refusal
+		p.settleLocked()
+	}
+	if p.settled {
+		return event{}
+	}
+	if g.wake == nil {
+		g.wake = make(chan struct{})
+	}
+	e := event{wake: g.wake, changed: p.changed, running: g.stage == stageRunning}
+	if e.running {
+		return e
+	}
+	if g.stage == stageQueued {
+		e.ready = g.ticket.Ready()
+	}
+	if e.timeout = f.timeout; e.timeout > 0 {
+		e.deadline = p.start.Add(e.timeout)
+	}
+	return e
+}
+
+// woken is why a wait ended.
+type woken int
+
+const (
+	wokenToLook woken = iota
+	wokenLate
+	wokenChanged
+)
+
+func (e event) wait(gone <-chan struct{}) woken {
+	var timeout <-chan time.Time
+	if !e.deadline.IsZero() {
+		timer := time.NewTimer(time.Until(e.deadline))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-e.wake:
+	case <-e.ready:
+	case <-gone:
+	case <-timeout:
+		return wokenLate
+	case <-e.changed:
+		return wokenChanged
+	}
+	return wokenToLook
+}
+
+// timeIsUp refuses the caller, unless its wait has just ended or the work has begun.
+func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	stage, ticket := g.stage, g.ticket
+	f.mu.Unlock()
+	why := Refusal{Reason: EqualRuns, Timeout: timeout, TimedOut: true}
+	if stage == stageQueued {
+		why = ticket.blocked() // none if it has got the slot
+	}
+	if why.Is() && stage < stageRunning {
+		p.refuse(why)
+	}
+}
+
+// review looks at the caller's limits, which may have changed.
+func (p *Part[K, V]) review() {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	p.changed = f.changedLocked() // before the limits are read
+	f.mu.Unlock()
+	limits := p.caller.KeyLimits(f.Gate)
+	f.mu.Lock()
+	why := Refusal{}
+	switch {
+	case g.stage == stageFinished || g.stage == stageQueued && !g.ticket.Waiting():
+	case f.closed:
+		why.Reason = Closed
+	case limits.Exempt && g.stage < stageRunning:
+		why.Reason = Exempt
+	}
+	f.mu.Unlock()
+	if why.Is() {
+		p.refuse(why)
+	}
+}
+
+// refuse takes the caller out of the group for the reason.
+func (p *Part[K, V]) refuse(why Refusal) {
+	p.settled, p.Refusal = true, why
+	p.Leave()
+}
+
+// Leave says that the client of the caller that runs the work does not want the answer any more. It
+// may be called again, and from another goroutine.
+func (p *Part[K, V]) Leave() {
+	p.flights.mu.Lock()
+	release := p.leaveLocked()
+	p.flights.mu.Unlock()
+	release()
+}
+
+// leaveLocked takes the caller out of the group, and the group out of the flight if it was the last
+// one and it does not run. The rest is to be done without the lock.
+func (p *Part[K, V]) leaveLocked() (release func()) {
+	f, g := p.flights, p.group
+	if p.left || g.stage == stageFinished {
+		return func() {}
+	}
+	p.left = true
+	f.joined -= g.joined()
+	g.members--
+	g.ownerless = g.ownerless || p.Runs
+	f.joined += g.joined()
+	switch {
+	case g.members > 0:
+		return func() {}
+	case g.stage == stageRunning:
+		if g.abandoned != nil {
+			close(g.abandoned)
+		}
+		return func() {}
+	case g.stage == stageBehind:
+		f.countBehind(g, -1)
+	}
+	fl, ticket := g.flight, g.ticket
+	fl.waiting.Remove(g.place)
+	next := f.nextLocked(fl)
+	return func() {
+		ticket.Release()
+		f.ask(next, true, nil)
+	}
+}
+
+// Abandoned returns a channel that is closed when nobody wants the answer any more. It is for the
+// caller that runs the work, which says by Leave that its own client does not.
+func (p *Part[K, V]) Abandoned() <-chan struct{} {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if g.abandoned == nil {
+		g.abandoned = make(chan struct{})
+		if g.members == 0 {
+			close(g.abandoned)
+		}
+	}
+	return g.abandoned
+}
+
+// Run runs the work for all who want its answer. Orphaned says that it failed and that the client
+// for whom it ran was gone, which may be all that was wrong. If the work panics, the answer of the
+// others is Broken.
+func (p *Part[K, V]) Run(work func() (value V, orphaned bool, err error)) {
+	g := p.group
+	defer p.finish()
+	g.err = p.flights.Broken // until it is known better
+	g.value, g.orphaned, g.err = work()
+}
+
+// finish gives the answer out and the slot back, and lets the next group ask for a ticket.
+func (p *Part[K, V]) finish() {
+	f, g := p.flights, p.group
+	f.mu.Lock()
+	fl := g.flight
+	fl.running = nil
+	f.overLocked(g)
+	ticket := g.ticket
+	next := f.nextLocked(fl)
+	f.mu.Unlock()
+	ticket.Release()
+	f.ask(next, true, nil)
+}
+
+// Answer returns the answer, and whether it is an orphan's: see Run.
+func (p *Part[K, V]) Answer() (value V, orphaned bool, err error) {
+	return p.group.value, p.group.orphaned, p.group.err
+}
+
+// SetTimeout changes the longest wait. Zero means no limit. Who waits asks for its limits again.
+func (f *Flights[K, V]) SetTimeout(timeout time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.timeout = timeout
+	f.wakeLocked()
+}
+
+// Close refuses all who wait. Who comes is refused by the gate.
+func (f *Flights[K, V]) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.wakeLocked()
+}
+
+// changedLocked returns a channel that is closed at the next change.
+func (f *Flights[K, V]) changedLocked() <-chan struct{} {
+	if f.changed == nil {
+		f.changed = make(chan struct{})
+	}
+	return f.changed
+}
+
+func (f *Flights[K, V]) wakeLocked() {
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// Counts returns how many callers want the answer of another's work, and how many wait until equal
+// work is over, for their own.
+func (f *Flights[K, V]) Counts() (joined, behind int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.joined, f.behind
+}
+
+// Entries returns how many keys there is work of.
+func (f *Flights[K, V]) Entries() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keys.Len()
+}

@@ -1,0 +1,343 @@
+package admission
+
+import (
+	"container/list"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Gate lets callers in, up to a limit for each key and one for all keys together, and keeps the
+// others in a queue.
+//
+// Within a key it is first come first served, between keys turn by turn: a slot that becomes free
+// goes to the next key in the round that has a caller waiting and is below its own limit. One
+// semaphore behind another would make a light key wait for the heavy ones, which hold the first
+// and wait for the second. Here both slots are granted under one lock: one wait, one deadline, and
+// nothing to roll back.
+type Gate struct {
+	// changes counts the calls of SetLimits, so that nobody waits with limits that it has read before
+	// one of them.
+	changes atomic.Uint64
+
+	mu      sync.Mutex
+	limits  GateLimits
+	closed  bool
+	changed chan struct{} // closed when limits or closed change
+	running int
+	waiting int
+	keys    Table[string, gateKey] // those that have a caller inside or waiting
+	turns   list.List              // of *queue: keys with a caller that their own limit lets in
+}
+
+// GateLimits are the limits of all keys together. Zero means no limit.
+type GateLimits struct {
+	Max        int           // inside at once
+	MaxWaiting int           // in the queue
+	Timeout    time.Duration // the longest wait
+}
+
+// KeyLimits are the limits of one key. Zero means no limit. Callers of one key may bring different
+// ones: each is let in by its own.
+type KeyLimits struct {
+	Max        int  // inside at once
+	MaxWaiting int  // in the queue
+	Exempt     bool // let in at once, whatever the limits of the key and of all
+}
+
+// A Caller is who asks for a slot.
+type Caller interface {
+	// KeyLimits returns the limits of the caller's key at the gate now. It is called without a lock:
+	// when the caller comes and, while it waits, at each call of SetLimits.
+	KeyLimits(*Gate) KeyLimits
+}
+
+type gateKey struct {
+	running int
+	queue   *queue // nil if no caller waits
+}
+
+// queue holds the waiting callers of one key.
+type queue struct {
+	key     string
+	waiters list.List     // of *waiter
+	turn    *list.Element // in Gate.turns, nil if not there
+}
+
+// waiter is a caller that has to wait, or had to.
+type waiter struct {
+	key    string
+	caller Caller
+	limits KeyLimits
+	start  time.Time
+	place  *list.Element // in queue.waiters
+
+	ready   chan struct{} // closed when the slot is granted
+	granted bool          // it has the slot; written before ready is closed
+	left    bool          // it has left the queue without a slot
+	waited  time.Duration // how long, once it has the slot or has left
+
+	// What the caller knew of the gate when it last looked.
+	changed  <-chan struct{} // Gate.changed
+	deadline time.Time       // zero if there is none
+}
+
+// A Ticket is what a caller gets: a slot, a place in the queue, or a refusal. It belongs to the
+// goroutine of the caller. The zero Ticket holds nothing.
+type Ticket struct {
+	Refusal Refusal
+
+	gate   *Gate // nil if nothing is held
+	key    string
+	waiter *waiter // nil if the slot was granted at once
+}
+
+// Enter returns a ticket for a caller of the key. It does not block: if the ticket is waiting, Wait
+// does. Release must be called, whatever became of it.
+func (g *Gate) Enter(key string, caller Caller) Ticket {
+	return g.enter(key, caller, false)
+}
+
+// EnterAnyway returns a ticket with a slot for a caller of the key, whatever the limits, unless the
+// gate is closed.
+func (g *Gate) EnterAnyway(key string) Ticket {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, false)
+}
+
+// enter is Enter. A caller that has waited elsewhere is not refused because the queue is full.
+func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
+	for {
+		changes := g.changes.Load()
+		limits := caller.KeyLimits(g)
+		g.mu.Lock()
+		if changes == g.changes.Load() {
+			defer g.mu.Unlock()
+			return g.ticketLocked(key, caller, limits, hasWaited)
+		}
+		g.mu.Unlock() // the limits may be old
+	}
+}
+
+func (g *Gate) ticketLocked(key string, caller Caller, limits KeyLimits, hasWaited bool) Ticket {
+	k := g.keys.Get(key)
+	switch {
+	case g.closed:
+		return Ticket{Refusal: Refusal{Reason: Closed}}
+	case limits.Exempt || k.queue == nil && g.roomLocked() && limits.room(k):
+		// If somebody else's turn were possible now, it would have been granted already: only
+		// exempt callers pass others.
+		g.enterLocked(key, k)
+		return Ticket{gate: g, key: key}
+	}
+	if full := g.queueFullLocked(k, limits); full.Is() && !hasWaited {
+		return Ticket{Refusal: full}
+	}
+	return Ticket{gate: g, key: key, waiter: g.enqueueLocked(key, k, caller, limits)}
+}
+
+// Waiting tells whether the ticket has a place in the queue, and no slot yet.
+func (t *Ticket) Waiting() bool {
+	return t.gate != nil && t.waiter != nil && !isClosed(t.waiter.ready)
+}
+
+// Ready returns a channel that is closed when the ticket has a slot; nil if it had one at once, or
+// was refused.
+func (t *Ticket) Ready() <-chan struct{} {
+	if t.waiter == nil {
+		return nil
+	}
+	return t.waiter.ready
+}
+
+// Waited returns how long the caller has waited, until now if it still waits.
+func (t *Ticket) Waited() time.Duration {
+	switch {
+	case t.waiter == nil:
+		return 0
+	case t.Waiting():
+		return time.Since(t.waiter.start)
+	default:
+		return t.waiter.waited
+	}
+}
+
+// Wait blocks until the ticket has a slot, or returns the refusal: of a limit when the time is up,
+// Closed, or Gone when gone is closed, be it at the last moment. Then the place in the queue has
+// been given up.
+func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
+	for again := t.gate != nil && t.waiter != nil; again && !t.Refusal.Is(); {
+		if again = t.waitOnce(gone); again {
+			t.look()
+		}
+		if isClosed(gone) && !t.Refusal.Is() {
+			t.Release()
+			t.Refusal = Refusal{Reason: Gone}
+		}
+	}
+	return t.Refusal
+}
+
+// waitOnce waits until the ticket has a slot or is refused, or until the limits have changed: then it
+// is to look at them, and to wait again.
+func (t *Ticket) waitOnce(gone <-chan struct{}) (again bool) {
+	w := t.waiter
+	var timeout <-chan time.Time
+	if !w.deadline.IsZero() {
+		timer := time.NewTimer(time.Until(w.deadline))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-w.ready:
+	case <-gone:
+	case <-timeout:
+		t.giveUp()
+	case <-w.changed:
+		return true
+	}
+	return false
+}
+
+// giveUp ends the wait at its deadline. The slot may have been granted in the meantime.
+func (t *Ticket) giveUp() {
+	g := t.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !t.waiter.granted {
+		t.refuseLocked(g.blockedLocked(t.waiter))
+	}
+}
+
+// refuseLocked takes the ticket out of the queue.
+func (t *Ticket) refuseLocked(refusal Refusal) {
+	t.gate.leaveQueueLocked(t.waiter)
+	t.gate, t.Refusal = nil, refusal
+}
+
+// look takes over a new deadline, or leaves a gate that was closed.
+func (t *Ticket) look() {
+	g, w := t.gate, t.waiter
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.noteLocked(w)
+	if g.closed && !w.granted {
+		t.refuseLocked(Refusal{Reason: Closed})
+	}
+}
+
+// Release gives back what the ticket holds: its slot, or its place in the queue. A second call does
+// nothing.
+func (t *Ticket) Release() {
+	if t.gate == nil {
+		return
+	}
+	g := t.gate
+	t.gate = nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.waiter != nil && !t.waiter.granted {
+		g.leaveQueueLocked(t.waiter)
+		return
+	}
+	k := g.keys.Get(t.key)
+	k.running--
+	g.running--
+	g.storeLocked(t.key, k)
+	g.takeTurnLocked(k)
+	g.grantLocked()
+}
+
+// Overdue is for a caller that went on without its slot, and holds the ticket only to see when it
+// would have got one. It returns the refusal that the caller would have read by now, had it waited:
+// none if its time is not up, or if there is no limit any more.
+func (t *Ticket) Overdue() Refusal {
+	if t.gate == nil || t.waiter == nil {
+		return Refusal{}
+	}
+	g := t.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if timeout := g.limits.Timeout; timeout <= 0 || t.Waited() < timeout {
+		return Refusal{}
+	}
+	return g.blockedLocked(t.waiter)
+}
+
+// blocked returns the refusal of a caller whose time is up now: none if the ticket has a slot.
+func (t *Ticket) blocked() Refusal {
+	if t.gate == nil || t.waiter == nil {
+		return t.Refusal
+	}
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	if t.waiter.granted {
+		return Refusal{}
+	}
+	return t.gate.blockedLocked(t.waiter)
+}
+
+// SetLimits changes the limits of all keys together, and asks all who wait for those of their keys,
+// which must have changed before. When it returns, all who may are inside. Of two calls at the same
+// time the later one counts.
+func (g *Gate) SetLimits(limits GateLimits) {
+	change := g.changes.Add(1)
+	g.mu.Lock()
+	var waiters []*waiter
+	for _, k := range g.keys.All {
+		waiters = k.appendWaiters(waiters)
+	}
+	g.mu.Unlock()
+
+	// Who comes now has the limits of its key from after the change, and needs not be asked.
+	fresh := make([]KeyLimits, len(waiters))
+	for i, w := range waiters {
+		fresh[i] = w.caller.KeyLimits(g)
+	}
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if change != g.changes.Load() {
+		return
+	}
+	g.limits = limits
+	for i, w := range waiters {
+		w.limits = fresh[i]
+	}
+	for _, w := range waiters {
+		switch {
+		case w.granted || w.left || g.closed:
+		case w.limits.Exempt:
+			g.leaveQueueLocked(w)
+			g.enterLocked(w.key, g.keys.Get(w.key))
+			w.grant()
+		default:
+			g.takeTurnLocked(g.keys.Get(w.key))
+		}
+	}
+	g.grantLocked()
+	g.wakeLocked()
+}
+
+// Close refuses all who wait and all who come. Who is inside stays.
+func (g *Gate) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	g.wakeLocked()
+}
+
+// Counts returns how many callers are inside and how many wait.
+func (g *Gate) Counts() (running, waiting int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running, g.waiting
+}
+
+// Entries returns how many keys have a caller inside or waiting.
+func (g *Gate) Entries() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.keys.Len()
+}

@@ -1,0 +1,141 @@
+package admission
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Sweeps of a user with many sessions must not cost more CPU than those of one with few. So what a
+// sweep of n sessions has found is good for n times sweepCost, and for minSweep at least, and a user
+// with more than cheapSweep sessions is not swept again meanwhile. One socket is asked in a fiftieth
+// of sweepCost.
+const (
+	sweepCost  = 25 * time.Microsecond
+	minSweep   = 10 * time.Millisecond
+	cheapSweep = 64
+)
+
+// A Sweep finds those of a user's sessions that make room for new ones: those whose client has hung
+// up, whose commands may still run, and those that are silent, the first to go first.
+type Sweep[S any] func(logins []*Login[S]) (hungUp, silent []*Login[S])
+
+// MakeRoom sweeps the sessions of a user at the limit, without a lock, or waits for a sweep that goes
+// on. It tells whether anybody may have been found, so that what was refused with UserFull is worth
+// trying once more.
+func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
+	l.mu.Lock()
+	u := l.users.Get(user)
+	if u == nil || u.sweeping == nil && u.fresh() && len(u.logins) > cheapSweep {
+		l.mu.Unlock()
+		return false
+	}
+	if other := u.sweeping; other != nil {
+		l.mu.Unlock()
+		<-other
+		return true
+	}
+	u.found(nil, nil)
+	u.sweeping = make(chan struct{})
+	logins := slices.Clone(u.logins)
+	l.mu.Unlock()
+
+	var hungUp, silent []*Login[S]
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		close(u.sweeping)
+		u.sweeping, u.swept = nil, time.Now()
+		u.found(hungUp, silent)
+	}()
+	hungUp, silent = sweep(logins)
+	return len(hungUp)+len(silent) > 0
+}
+
+// found replaces what the last sweep has found.
+func (u *loginUser[S]) found(hungUp, silent []*Login[S]) {
+	u.hungUp.set(hungUp)
+	u.silent.set(silent)
+}
+
+// fresh tells whether what the last sweep has found is still good.
+func (u *loginUser[S]) fresh() bool {
+	good := max(time.Duration(len(u.logins))*sweepCost, minSweep)
+	return !u.swept.IsZero() && time.Since(u.swept) < good
+}
+
+// mayGo returns how many sessions of clients that have hung up may have to leave, by the limit of the
+// caller. Their commands may still run, so that no more than the limit may be left at a time.
+func (u *loginUser[S]) mayGo(c *asker) int {
+	return min(u.hungUp.count, c.limits.User-u.evicted)
+}
+
+// roomToMakeLocked returns how many more sessions of the user may be logged in if all go that make
+// room.
+func (l *Logins[S]) roomToMakeLocked(c *asker, user string) int {
+	room := l.roomLocked(c, user)
+	if room == math.MaxInt {
+		return room
+	}
+	u := l.users.Get(user)
+	if u == nil || u.evicted >= c.limits.User || !u.fresh() {
+		return room
+	}
+	return room + u.mayGo(c) + u.silent.count
+}
+
+// evictLocked takes the next session of the user that makes room off the count.
+func (l *Logins[S]) evictLocked(c *asker, user string) *Login[S] {
+	u := l.users.Get(user)
+	from := &u.silent
+	if u.mayGo(c) > 0 {
+		from = &u.hungUp
+	}
+	in := from.first()
+	in.evicted = true
+	u.evicted++
+	l.leaveLocked(in)
+	return in
+}
+
+// candidates are sessions that make room, in the order in which they go. Each can leave at once,
+// wherever it stands.
+type candidates[S any] struct {
+	places []*Login[S] // nil where one has left
+	next   int         // before it there is none
+	count  int
+}
+
+// set replaces them. Some may have left since they were found.
+func (c *candidates[S]) set(logins []*Login[S]) {
+	for _, in := range c.places {
+		c.remove(in)
+	}
+	c.places, c.next = logins, 0
+	for i, in := range logins {
+		if in.left {
+			logins[i] = nil
+			continue
+		}
+		in.candidates, in.candidateAt = c, i
+		c.count++
+	}
+}
+
+// remove removes the session if it is there.
+func (c *candidates[S]) remove(in *Login[S]) {
+	if c == nil || in == nil {
+		return
+	}
+	c.places[in.candidateAt] = nil
+	c.count--
+	in.candidates = nil
+}
+
+// first returns the first session. There must be one.
+func (c *candidates[S]) first() *Login[S] {
+	for c.places[c.next] == nil {
+		c.next++
+	}
+	return c.places[c.next]
+}

@@ -1,0 +1,156 @@
+package admission
+
+import "time"
+
+// wakeLocked makes all who wait look at the limits again.
+func (g *Gate) wakeLocked() {
+	if g.changed != nil {
+		close(g.changed)
+	}
+	g.changed = make(chan struct{})
+}
+
+// room tells whether one more caller with these limits may be inside beside those of its key.
+func (l KeyLimits) room(k gateKey) bool { return l.Exempt || l.Max <= 0 || k.running < l.Max }
+
+func (g *Gate) roomLocked() bool { return g.limits.Max <= 0 || g.running < g.limits.Max }
+
+func (g *Gate) queueFullLocked(k gateKey, limits KeyLimits) Refusal {
+	switch {
+	case g.limits.MaxWaiting > 0 && g.waiting >= g.limits.MaxWaiting:
+		return Refusal{Reason: AllQueue, Limit: g.limits.MaxWaiting}
+	case limits.MaxWaiting > 0 && k.queue != nil && k.queue.waiters.Len() >= limits.MaxWaiting:
+		return Refusal{Reason: KeyQueue, Limit: limits.MaxWaiting}
+	default:
+		return Refusal{}
+	}
+}
+
+// blockedLocked returns what keeps the waiter out, or has kept it out if it has a slot by now: the
+// limit of its key, as the first of its queue has it, or that of all, or that the gate is closed.
+// There is none only for a waiter that has a slot, and whose limits are no more.
+func (g *Gate) blockedLocked(w *waiter) Refusal {
+	k, first := g.keys.Get(w.key), w
+	if !w.granted { // a key that is full with the waiter's own slot has kept it out
+		first = k.queue.waiters.Front().Value.(*waiter)
+	}
+	own := Refusal{Reason: KeyFull, Limit: first.limits.Max, TimedOut: true}
+	switch {
+	case g.closed:
+		return Refusal{Reason: Closed}
+	case !first.limits.room(k):
+		return own
+	case g.limits.Max > 0:
+		return Refusal{Reason: AllFull, Limit: g.limits.Max, TimedOut: true}
+	case first.limits.Max > 0 && !first.limits.Exempt:
+		return own
+	default:
+		return Refusal{}
+	}
+}
+
+func (g *Gate) enterLocked(key string, k gateKey) {
+	k.running++
+	g.running++
+	g.keys.Set(key, k)
+}
+
+func (g *Gate) enqueueLocked(key string, k gateKey, caller Caller, limits KeyLimits) *waiter {
+	if k.queue == nil {
+		k.queue = &queue{key: key}
+	}
+	w := &waiter{
+		key: key, caller: caller, limits: limits, start: time.Now(), ready: make(chan struct{}),
+	}
+	w.place = k.queue.waiters.PushBack(w)
+	g.noteLocked(w)
+	g.waiting++
+	g.keys.Set(key, k)
+	g.takeTurnLocked(k)
+	return w
+}
+
+// noteLocked tells the waiter how long it may wait, and when to ask again.
+func (g *Gate) noteLocked(w *waiter) {
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	w.changed, w.deadline = g.changed, time.Time{}
+	if g.limits.Timeout > 0 {
+		w.deadline = w.start.Add(g.limits.Timeout)
+	}
+}
+
+// appendWaiters appends those of the key to the list.
+func (k gateKey) appendWaiters(list []*waiter) []*waiter {
+	if k.queue == nil {
+		return list
+	}
+	for place := k.queue.waiters.Front(); place != nil; place = place.Next() {
+		list = append(list, place.Value.(*waiter))
+	}
+	return list
+}
+
+func (g *Gate) leaveQueueLocked(w *waiter) {
+	k := g.keys.Get(w.key)
+	k.queue.waiters.Remove(w.place)
+	w.left, w.waited = true, time.Since(w.start)
+	g.waiting--
+	g.storeLocked(w.key, k)
+	// The next of the key may have a higher limit than this one had.
+	g.takeTurnLocked(k)
+	g.grantLocked()
+}
+
+// storeLocked stores the entry of the key. It drops an empty queue, and a key with nothing left.
+func (g *Gate) storeLocked(key string, k gateKey) {
+	if k.queue != nil && k.queue.waiters.Len() == 0 {
+		if k.queue.turn != nil {
+			g.turns.Remove(k.queue.turn)
+		}
+		k.queue = nil
+	}
+	if k == (gateKey{}) {
+		g.keys.Delete(key)
+	} else {
+		g.keys.Set(key, k)
+	}
+}
+
+// takeTurnLocked puts the key at the end of the round, if it is not in it, a caller of it waits and
+// its own limit has room.
+func (g *Gate) takeTurnLocked(k gateKey) {
+	if k.queue == nil || k.queue.turn != nil || k.queue.waiters.Len() == 0 {
+		return
+	}
+	if first := k.queue.waiters.Front().Value.(*waiter); first.limits.room(k) {
+		k.queue.turn = g.turns.PushBack(k.queue)
+	}
+}
+
+// grantLocked gives the free slots to the keys whose turn it is.
+func (g *Gate) grantLocked() {
+	for !g.closed && g.roomLocked() && g.turns.Len() > 0 {
+		q := g.turns.Remove(g.turns.Front()).(*queue)
+		q.turn = nil
+		k := g.keys.Get(q.key)
+		first := q.waiters.Front()
+		w := first.Value.(*waiter)
+		if !w.limits.room(k) {
+			continue // the limit went down meanwhile; a release puts the key back in the round
+		}
+		q.waiters.Remove(first)
+		g.waiting--
+		k.running++
+		g.running++
+		g.storeLocked(q.key, k)
+		g.takeTurnLocked(k)
+		w.grant()
+	}
+}
+
+func (w *waiter) grant() {
+	w.granted, w.waited = true, time.Since(w.start)
+	close(w.ready)
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package socket
+
+// Other systems tell of a FIN only after everything before it has been read, and count sent bytes in
+// ways of their own.
+const socketsTell = false
+
+func pollHangUp(uintptr) bool { return false }
+
+func sentBytes(uintptr) (confirmed uint64, more, ok bool) { return 0, false, false }
+
+func writtenBytes(uintptr) (written uint64, ok bool) { return 0, false }

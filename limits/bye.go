@@ -1,0 +1,97 @@
+package limits
+
+import (
+	"io"
+	"net"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/imapgate/imapgate/internal/layers"
+)
+
+const (
+	// byeDelay lets the tagged NO go out before the BYE: it is written after Login has returned. Where
+	// the socket or the connection knows whether it is out, the BYE waits for that too.
+	byeDelay = 100 * time.Millisecond
+	// byeTimeout is how long a client that does not read is given to take the BYE.
+	byeTimeout = 50 * time.Millisecond
+	// endTimeout is how long a connection that was refused may be there, whatever its client does.
+	endTimeout = 10 * time.Second
+)
+
+// An answerer is a connection that knows when the answer to a command is out. It calls the function
+// once the answer to the command that runs now has been written.
+type answerer interface{ AfterAnswer(func()) }
+
+// ending is why a connection is about to be closed. Until then every login on it gets the answer, and
+// nothing reaches the backend.
+type ending struct {
+	answer *imap.Error
+	text   string // of the BYE
+	armed  bool   // the BYE is on its way; guarded by session.timers
+}
+
+// endWith decides that the connection ends with the answer to the command that runs. The first
+// decision stands.
+func (s *session) endWith(answer *imap.Error, text string) {
+	s.ending.CompareAndSwap(nil, &ending{answer: answer, text: text})
+}
+
+// sayBye sends the BYE that was decided on, if there is one, as soon as the answer to the command that
+// runs is out. It is the last thing that the command does.
+func (s *session) sayBye() {
+	e := s.ending.Load()
+	if e == nil {
+		return
+	}
+	s.timers.Lock()
+	defer s.timers.Unlock()
+	if e.armed || s.closed {
+		return
+	}
+	e.armed = true
+	if conn, ok := layers.Find[answerer](s.conn.NetConn()); ok {
+		conn.AfterAnswer(func() { go s.hangUp(e.text) })
+		s.bye = time.AfterFunc(endTimeout, func() { abort(s.conn.NetConn()) })
+		return
+	}
+	before, knows := s.socket.Written()
+	deadline := time.Now().Add(endTimeout)
+	s.bye = time.AfterFunc(byeDelay, func() {
+		if now, ok := s.socket.Written(); knows && ok && now == before && time.Now().Before(deadline) {
+			s.timers.Lock()
+			defer s.timers.Unlock()
+			if !s.closed {
+				s.bye.Reset(byeDelay)
+			}
+			return
+		}
+		s.hangUp(e.text)
+	})
+}
+
+// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that
+// does not read, and closes the connection without the lock that STARTTLS changes it under. The line
+// is whole and goes out in one piece, as every answer of less than 4 KB does while no command runs.
+func (c *client) hangUp(text string) {
+	conn := c.conn.NetConn()
+	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
+	defer kill.Stop()
+	defer c.lost()
+	defer conn.Close()
+	io.WriteString(conn, "* BYE "+text+"\r\n")
+}
+
+// hangUpBetween is hangUp for a connection on which a command may be writing: the BYE comes between
+// two of its responses.
+func (c *client) hangUpBetween(text string) {
+	conn := c.conn.NetConn()
+	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
+	defer kill.Stop()
+	defer c.lost()
+	c.conn.Bye(text)
+}
+
+// abort closes the connection below all its layers, as TLS may wait to say goodbye.
+func abort(conn net.Conn) { layers.Innermost(conn).Close() }

@@ -1,0 +1,200 @@
+package limits
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
+	"github.com/imapgate/imapgate/internal/socket"
+)
+
+// newSession admits a connection, and wraps the session that next makes for it. Whatever goes wrong,
+// the connection does not outlive endTimeout.
+func (l *Limiter) newSession(
+	conn *imapserver.Conn, next NewSessionFunc, backend uint64,
+) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
+	s := l.newClient(conn, backend)
+	admitted := false
+	defer func() {
+		if !admitted {
+			s.refuseConnection()
+		}
+	}()
+	if err := s.connect(); err != nil {
+		return nil, nil, err
+	}
+	l.sessions.add(s)
+	s.refreshLimits() // SetOptions did not know of this session before
+	s.armLoginTimeout()
+
+	inner, greeting, err := next(conn)
+	if inner == nil && err == nil {
+		err = errors.New("limits: the wrapped NewSession returned neither a session nor an error")
+	}
+	s.Session = inner
+	if err == nil && greeting != nil && greeting.PreAuth {
+		err = s.preAuth()
+	}
+	if err != nil {
+		if inner != nil { // the server does not close a session that came with an error
+			err = errors.Join(err, inner.Close())
+		}
+		return nil, nil, err
+	}
+	_, s.stopsFetch = keep.AsContextFetcher(keep.Backend(inner))
+	_, s.stopsSearch = keep.AsContextSearcher(keep.Backend(inner))
+	admitted = true
+	return keep.Optional(s, inner), greeting, nil
+}
+
+func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
+	netConn := conn.NetConn()
+	s := &session{connected: time.Now()}
+	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
+	s.id = l.lastID.Add(1)
+	s.activity.end() // silent since it came
+	s.limiter, s.conn = l, conn
+	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)
+	s.addr = s.remote.Addr()
+	s.ip = l.settings.Load().ipKey(s.addr)
+	return s
+}
+
+// connect counts the connection, or returns what refuses it.
+func (s *session) connect() error {
+	if err := s.identify(""); err != nil {
+		return err
+	}
+	if s.limiter.closed.Load() {
+		s.refuse(Event{Command: commandConnect}, refusal{limit: limiterClosed})
+		return asGreeting(ErrClosed)
+	}
+	if accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn()); ok && accepted.limiter == s.limiter {
+		s.releaseConnection = func() {} // the connection gives it back
+		return nil
+	}
+	release, r := s.count()
+	if r.limit != nil && s.refuse(Event{Command: commandConnect}, r) {
+		return r.answer()
+	}
+	s.releaseConnection = release
+	return nil
+}
+
+// count counts the connection of the client, unless there is a refusal.
+func (c *client) count() (release func(), r refusal) {
+	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+	bounds := admission.CounterLimits{
+		Key: limits.MaxConnectionsPerIP, All: settings.MaxConnections, Force: settings.DryRun,
+	}
+	if limits.exempt {
+		bounds = admission.CounterLimits{}
+	}
+	release, refused := c.limiter.connections.Acquire(c.ip, bounds)
+	switch refused.Reason {
+	case admission.KeyFull:
+		r = refusal{limit: maxConnectionsPerIP, value: int64(refused.Limit)}
+	case admission.AllFull:
+		r = refusal{limit: maxConnections, value: int64(refused.Limit)}
+	}
+	return release, r
+}
+
+// preAuth counts the user of a session that is logged in from the start.
+func (s *session) preAuth() error {
+	attempt := s.limiter.logins.Ask(s.loginCaller(""))
+	if r := attempt.Refusal; r.Is() {
+		refused := loginRefusal(r)
+		s.refuse(Event{Command: commandConnect}, refused)
+		return asGreeting(refused.answer())
+	}
+	defer attempt.End()
+	var refused *imap.Error
+	if err := s.admit(commandConnect, attempt, "", ""); errors.As(err, &refused) {
+		return asGreeting(refused)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// refuseConnection gives back what a connection holds that was not admitted, and sees to it that it
+// is closed soon: the server writes what it was refused with, for which there may have to be a TLS
+// handshake first, and that has no deadline of its own. When there are too many of them it is closed
+// at once.
+func (s *session) refuseConnection() {
+	s.release()
+	l, conn := s.limiter, s.conn.NetConn()
+	release, tooMany := l.ending.Acquire(netip.Prefix{}, admission.CounterLimits{
+		All: (l.settings.Load().MaxConnections + 9) / 10,
+	})
+	if tooMany.Is() {
+		abort(conn)
+		return
+	}
+	s.endsBy = time.Now().Add(endTimeout)
+	l.sessions.add(s)
+	var look func()
+	pause := 10 * time.Millisecond
+	look = func() {
+		// The deadline ends a handshake, and tells whether the connection is closed already: then it
+		// cannot be set any more.
+		if time.Now().Before(s.endsBy) && layers.Innermost(conn).SetReadDeadline(s.endsBy) == nil {
+			pause = min(2*pause, time.Second)
+			time.AfterFunc(min(pause, time.Until(s.endsBy)), look)
+			return
+		}
+		abort(conn)
+		l.sessions.remove(s)
+		release()
+	}
+	look()
+}
+
+// Accept counts a connection before anything is read from it, for a server that asks as soon as it has
+// accepted one, before TLS. A session that is made for the connection that is returned, or for one
+// above it, is not counted again; its Close gives the place back. After an error, which is an
+// [*imap.Error] of type BYE, the connection is still the caller's to close.
+func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
+	c := &client{limiter: l, remote: addrPort(conn.RemoteAddr())}
+	c.addr = c.remote.Addr()
+	c.ip = l.settings.Load().ipKey(c.addr)
+	_, encrypted := layers.Find[*tls.Conn](conn)
+	c.identity.Store(&identity{tls: encrypted})
+	if err := c.refreshLimits(); err != nil {
+		return nil, err
+	}
+	event := Event{Command: commandConnect}
+	if l.closed.Load() {
+		c.refuse(event, refusal{limit: limiterClosed})
+		return nil, asGreeting(ErrClosed)
+	}
+	release, r := c.count()
+	if r.limit != nil && c.refuse(event, r) {
+		return nil, r.answer()
+	}
+	return &acceptedConn{Conn: conn, limiter: l, release: release}, nil
+}
+
+// acceptedConn is a connection that has been counted.
+type acceptedConn struct {
+	net.Conn
+	limiter *Limiter
+	release func() // gives the place back, once
+}
+
+// NetConn returns the connection below.
+func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
+
+func (c *acceptedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

@@ -1,0 +1,278 @@
+package limits
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// A limit is the one declaration of a field of Options that limits something: what it is by default,
+// what the client reads when it is reached, what kind of event that is, and what counts it. Options,
+// Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from here.
+type limit struct {
+	option  string // the name of the field; "" for what refuses and is no setting
+	initial int64  // the default; a time is in nanoseconds
+	help    string
+	// answer is what the client reads; nil for a limit whose answer is that of another one, or that is
+	// reached without a word.
+	answer *imap.Error
+	kind   EventKind                // of the event
+	count  func(*Stats) *uint64     // what counts it; nil for one that is counted as another one
+	retry  *limit                   // the time after which it is worth trying again; nil if nobody can say
+	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
+	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
+
+	at int // in declared
+}
+
+// The limits, in the order of Options.
+var (
+	maxConnections = &limit{
+		option: "MaxConnections", initial: 10_000, help: "connections at once, logged in or not",
+		answer: ErrTooManyConnections, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.Connections },
+		inUse: func(s *Stats) *int { return &s.Connections },
+	}
+	maxConnectionsPerIP = &limit{
+		option: "MaxConnectionsPerIP", initial: 300, help: "connections at once from one address",
+		answer: ErrTooManyIPConnections, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ConnectionsPerIP },
+	}
+	maxLoginsPerUser = &limit{
+		option: "MaxLoginsPerUser", initial: 20, help: "sessions of one user that are logged in",
+		answer: ErrTooManyUserLogins, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginsPerUser },
+		inUse: func(s *Stats) *int { return &s.Sessions },
+	}
+	maxLoginsPerIP = &limit{
+		option: "MaxLoginsPerIP", initial: 100, help: "sessions from one address that are logged in",
+		answer: ErrTooManyIPLogins, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginsPerIP },
+	}
+	maxFailedLogins = &limit{
+		option: "MaxFailedLogins", initial: 3, help: "wrong passwords on one connection",
+		answer: errTooManyFailedLogins, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.FailedLogins },
+	}
+	maxFetches = &limit{
+		option: "MaxFetches", initial: 50, help: "FETCH commands running at once",
+		answer: ErrTooManyFetches, kind: EventRefused, retry: fetchQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Fetches },
+		inUse: func(s *Stats) *int { return &s.Fetches },
+		waits: func(s *Stats) *int { return &s.FetchesWaiting },
+	}
+	maxFetchesPerUser = &limit{
+		option: "MaxFetchesPerUser", initial: 10, help: "FETCH commands of one user running at once",
+		answer: ErrTooManyFetches, kind: EventRefused, retry: fetchQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Fetches },
+	}
+	fetchQueueTimeout = &limit{
+		option: "FetchQueueTimeout", initial: int64(40 * time.Second),
+		help: "longest time a FETCH waits in the queue",
+	}
+	maxSearches = &limit{
+		option: "MaxSearches", initial: 20, help: "SEARCH commands running at once",
+		answer: ErrTooManySearches, kind: EventRefused, retry: searchQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Searches },
+		inUse: func(s *Stats) *int { return &s.Searches },
+		waits: func(s *Stats) *int { return &s.SearchesWaiting },
+	}
+	maxSearchesPerUser = &limit{
+		option: "MaxSearchesPerUser", initial: 3, help: "SEARCH commands of one user running at once",
+		answer: ErrTooManySearches, kind: EventRefused, retry: searchQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Searches },
+	}
+	searchQueueTimeout = &limit{
+		option: "SearchQueueTimeout", initial: int64(30 * time.Second),
+		help: "longest time a SEARCH waits in the queue",
+	}
+	maxWaiting = &limit{
+		option: "MaxWaiting", kind: EventRefused, help: "commands that wait in each of the queues",
+	}
+	maxWaitingPerUser = &limit{
+		option: "MaxWaitingPerUser", kind: EventRefused, help: "… of one user",
+	}
+	progressInterval = &limit{
+		option: "ProgressInterval", initial: int64(10 * time.Second),
+		help: "time between two notices to a client that waits",
+	}
+	fetchRunTimeout = &limit{
+		option: "FetchRunTimeout", help: "longest time a FETCH runs",
+		answer: ErrFetchRunTimeout, kind: EventTimedOut,
+		count: func(s *Stats) *uint64 { return &s.Refused.FetchRunTimeout },
+	}
+	searchRunTimeout = &limit{
+		option: "SearchRunTimeout", help: "longest time a SEARCH runs",
+		answer: ErrSearchRunTimeout, kind: EventTimedOut,
+		count: func(s *Stats) *uint64 { return &s.Refused.SearchRunTimeout },
+	}
+	stallTimeout = &limit{
+		option: "StallTimeout", initial: int64(30 * time.Second), kind: EventStalled,
+		help:  "time in which a client must take something of what a FETCH sends",
+		count: func(s *Stats) *uint64 { return &s.Refused.Stalled },
+	}
+	loginTimeout = &limit{
+		option: "LoginTimeout", initial: int64(time.Minute), help: "time to log in",
+		answer: errLoginTimeout, kind: EventTimedOut,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginTimeout },
+	}
+	evictIdle = &limit{
+		option: "EvictIdle", help: "silence after which a session makes room for a new login",
+	}
+	maxListWildcards = &limit{
+		option: "MaxListWildcards", initial: 3, help: "wildcards in a mailbox pattern",
+		answer: ErrListWildcards, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ListWildcards },
+	}
+	maxSearchTerms = &limit{
+		option: "MaxSearchTerms", initial: 2000, help: "terms of a SEARCH",
+		answer: ErrSearchTerms, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.SearchTerms },
+	}
+	maxSearchDepth = &limit{
+		option: "MaxSearchDepth", initial: 30, help: "how deep a SEARCH is nested",
+		answer: ErrSearchDepth, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.SearchDepth },
+	}
+	maxAppendSize = &limit{
+		option: "MaxAppendSize", help: "bytes of a message",
+		answer: ErrAppendSize, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.AppendSize },
+	}
+	maxLoginBytes = &limit{
+		option: "MaxLoginBytes", initial: 64 << 10, kind: EventRefused,
+		help:  "bytes that a connection sends before it has logged in",
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginBytes },
+	}
+	maxCommandBytes = &limit{
+		option: "MaxCommandBytes", initial: 1 << 20, kind: EventRefused,
+		help:  "bytes of a command, messages aside",
+		count: func(s *Stats) *uint64 { return &s.Refused.CommandBytes },
+	}
+)
+
+// declared are all limits.
+var declared = []*limit{
+	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
+	maxFetches, maxFetchesPerUser, fetchQueueTimeout,
+	maxSearches, maxSearchesPerUser, searchQueueTimeout,
+	maxWaiting, maxWaitingPerUser, progressInterval, fetchRunTimeout, searchRunTimeout,
+	stallTimeout, loginTimeout, evictIdle,
+	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,
+	maxLoginBytes, maxCommandBytes,
+}
+
+func init() {
+	for i, l := range declared {
+		l.at = i
+	}
+}
+
+// values returns the value of each declared limit, where it can be found quickly.
+func (o *Options) values() []int64 {
+	values := make([]int64, len(declared))
+	for i, l := range declared {
+		values[i] = l.field(o).Int()
+	}
+	return values
+}
+
+// value returns the value of the limit in the settings; a time is in nanoseconds.
+func (s *settings) value(l *limit) int64 { return s.values[l.at] }
+
+// What ends a command or a login, and is no setting.
+var (
+	limiterClosed = &limit{
+		answer: ErrClosed, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.Closed },
+	}
+	clientGone = &limit{
+		answer: errClientGone, kind: EventLeft,
+		count: func(s *Stats) *uint64 { return &s.Total.Left },
+	}
+	equalLogins = &limit{kind: EventTimedOut} // of a client that no limit applies to
+)
+
+// field returns the field of the options that the limit is.
+func (l *limit) field(options *Options) reflect.Value {
+	return reflect.ValueOf(options).Elem().FieldByName(l.option)
+}
+
+// text returns the value as it prints well: a number, or a time such as 40s.
+func (l *limit) text(value int64) string {
+	if l.isTime() {
+		return time.Duration(value).String()
+	}
+	return strconv.FormatInt(value, 10)
+}
+
+func (l *limit) isTime() bool {
+	field, ok := reflect.TypeFor[Options]().FieldByName(l.option)
+	return ok && field.Type == reflect.TypeFor[time.Duration]()
+}
+
+// validate returns an error that names the limit and its value if that is negative. The name is that
+// of the field of Options or ClientLimits, and who where it stands.
+func (l *limit) validate(where string, value int64) error {
+	if value >= 0 {
+		return nil
+	}
+	return fmt.Errorf(
+		"limits: %s%s is %s: it must be 0 (no limit) or more", where, l.option, l.text(value),
+	)
+}
+
+// A Declaration describes one field of [Options] that limits something, for those who make a flag, a
+// table or a figure of each.
+type Declaration struct {
+	Option  string // the name of the field, such as MaxFetches
+	Help    string // what it limits, in a few words
+	Time    bool   // it is a time.Duration; otherwise it is a number
+	Default int64  // in DefaultOptions; a time is in nanoseconds
+	Answer  string // what the client reads, such as "NO [LIMIT] …"; "" if nothing of its own
+
+	limit *limit
+}
+
+// Declared returns the declaration of each limit, in the order of Options.
+func Declared() []Declaration {
+	all := make([]Declaration, len(declared))
+	for i, l := range declared {
+		all[i] = Declaration{l.option, l.help, l.isTime(), l.initial, "", l}
+		if l.answer != nil {
+			all[i].Answer = fmt.Sprintf("%s [%s] %s", l.answer.Type, l.answer.Code, l.answer.Text)
+		}
+	}
+	return all
+}
+
+// Value returns what the options say; a time is in nanoseconds.
+func (d Declaration) Value(options *Options) int64 { return d.limit.field(options).Int() }
+
+// Refused returns how often the limit refused something, or ended it. Limits that give the same answer
+// are counted together. ok is false for a limit that is counted as another one.
+func (d Declaration) Refused(stats Stats) (n uint64, ok bool) {
+	if d.limit.count == nil {
+		return 0, false
+	}
+	return *d.limit.count(&stats), true
+}
+
+// InUse returns how much of what it limits is in use; ok is false if nobody counts that.
+func (d Declaration) InUse(stats Stats) (n int, ok bool) {
+	if d.limit.inUse == nil {
+		return 0, false
+	}
+	return *d.limit.inUse(&stats), true
+}
+
+// Waiting returns how many wait for it; ok is false if nobody waits for such a limit.
+func (d Declaration) Waiting(stats Stats) (n int, ok bool) {
+	if d.limit.waits == nil {
+		return 0, false
+	}
+	return *d.limit.waits(&stats), true
+}

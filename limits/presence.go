@@ -1,0 +1,74 @@
+package limits
+
+import (
+	"sync"
+	"time"
+)
+
+// presence is what the goroutine of a connection hears of its client while a command waits or runs,
+// when nobody reads from the connection: whether it is gone.
+type presence struct {
+	mu   sync.Mutex
+	lost func() // of the command that goes on, nil if there is none
+}
+
+// watch calls lost, at most once and perhaps from another goroutine, when the client has hung up or
+// was disconnected, until stop is called. There is one command at a time.
+func (c *client) watch(lost func()) (stop func()) {
+	c.presence.mu.Lock()
+	c.presence.lost = lost
+	c.presence.mu.Unlock()
+	watch := c.limiter.watcher.Watch(c.socket, c.lost)
+	if c.socket.HungUp() {
+		c.lost()
+	}
+	return func() {
+		watch.Stop()
+		c.presence.mu.Lock()
+		c.presence.lost = nil
+		c.presence.mu.Unlock()
+	}
+}
+
+// lost tells the command that goes on that its client is gone.
+func (c *client) lost() {
+	c.presence.mu.Lock()
+	lost := c.presence.lost
+	c.presence.lost = nil
+	c.presence.mu.Unlock()
+	if lost != nil {
+		lost()
+	}
+}
+
+// wait is a client that waits: it is noticed when it hangs up.
+type wait struct {
+	gone      chan struct{} // closed when the client is gone
+	stopWatch func()
+}
+
+// wait begins a wait. It must be ended.
+func (s *session) wait() *wait {
+	w := &wait{gone: make(chan struct{})}
+	s.activity.setWaiting(true)
+	w.stopWatch = s.watch(func() { close(w.gone) })
+	return w
+}
+
+// waitInQueue is wait for a command that is told of it now and then, until the queue's time is up.
+func (s *session) waitInQueue(q *queue) *wait {
+	w := s.wait()
+	var until time.Time
+	if timeout := s.reached(q.own.retry).value; timeout > 0 {
+		until = time.Now().Add(time.Duration(timeout))
+	}
+	s.notice.start(&s.client, textWaiting, until)
+	return w
+}
+
+// endWait ends the wait.
+func (s *session) endWait(w *wait) {
+	s.notice.stop()
+	w.stopWatch()
+	s.activity.setWaiting(false)
+}

@@ -1,0 +1,61 @@
+package limits
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// run is a command that runs at a backend which takes a context.
+type run struct {
+	ctx     context.Context
+	session *session
+	command string
+	limit   *limit // how long it may run
+	start   time.Time
+	cancel  context.CancelCauseFunc
+	stop    context.CancelFunc
+}
+
+// stopReason is why the context of a command ended, as its cause. It wraps what the client reads.
+type stopReason struct{ refusal refusal }
+
+func (r *stopReason) Error() string { return r.refusal.answer().Error() }
+func (r *stopReason) Unwrap() error { return r.refusal.answer() }
+
+// startRun returns a run whose context ends when clientGone is called, when the limit is reached, and
+// when the limiter is closed. It must be ended.
+func (s *session) startRun(command string, limit *limit) *run {
+	r := &run{session: s, command: command, limit: limit, start: time.Now(), stop: func() {}}
+	r.ctx, r.cancel = context.WithCancelCause(s.limiter.open)
+	reached := s.reached(limit)
+	if reached.value > 0 && !s.dryRun() && !s.limits.Load().exempt {
+		r.ctx, r.stop = context.WithTimeoutCause(
+			r.ctx, time.Duration(reached.value), &stopReason{reached},
+		)
+	}
+	return r
+}
+
+func (r *run) clientGone() { r.cancel(&stopReason{refusal{limit: clientGone}}) }
+
+func (r *run) end() {
+	r.stop()
+	r.cancel(nil)
+}
+
+// stopped returns what the client of a command reads whose context ended before the command did; nil
+// if it did not. Then its result may be incomplete, whatever the backend says.
+func (r *run) stopped() error {
+	s, event := r.session, Event{Command: r.command, User: r.session.user}
+	var why *stopReason
+	if errors.As(context.Cause(r.ctx), &why) {
+		s.refuse(event, why.refusal)
+		return why.refusal.answer()
+	}
+	reached := s.reached(r.limit)
+	if s.dryRun() && reached.value > 0 && time.Since(r.start) >= time.Duration(reached.value) {
+		s.refuse(event, reached)
+	}
+	return nil
+}
