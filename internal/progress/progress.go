@@ -49,8 +49,8 @@ type Notice struct {
 }
 
 // Start tells the client of conn the text at each interval, from one interval after now, until Stop
-// is called. If it cannot, it closes the connection, calls lost once, which may be nil, and tells no
-// more. An interval that is not positive tells nothing.
+// is called. If it cannot, it closes the connection, calls lost once, which may be nil, and tells
+// no more. An interval that is not positive tells nothing.
 func (n *Notice) Start(conn net.Conn, interval time.Duration, text string, lost func()) {
 	if interval <= 0 {
 		return
@@ -74,8 +74,8 @@ func (n *Notice) Say(text string) {
 	n.text = text
 }
 
-// Stop ends what Start began. It waits for a line that is being written: what the server writes then
-// must not get into it. It may be called again, and without a Start.
+// Stop ends what Start began. It waits for a line that is being written: what the server writes
+// then must not get into it. It may be called again, and without a Start.
 func (n *Notice) Stop() {
 	n.mu.Lock()
 	n.conn, n.lost = nil, nil

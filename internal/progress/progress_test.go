@@ -113,8 +113,8 @@ func TestSayChangesTheTextOnly(t *testing.T) {
 	})
 }
 
-// A client that does not read has two seconds. Then the connection is closed, for a piece of the line
-// may be out, and Stop has waited for that.
+// A client that does not read has two seconds. Then the connection is closed, for a piece of the
+// line may be out, and Stop has waited for that.
 func TestAClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, ours := pipe(t)
