@@ -124,6 +124,7 @@ func (s *session) searchOnce(
 	for {
 		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
 		part := s.limiter.flights.Join(key, s.turn, &s.client, s.sharing())
+		part.Start = start
 		if part.Waiting() {
 			s.awaitSearch(part)
 			event.Waited = time.Since(start)
