@@ -242,7 +242,7 @@ func (s *Server) drain(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(closeInterval)
 	defer ticker.Stop()
-	for s.limiter.Stats().Connections > 0 {
+	for len(s.limiter.Sessions()) > 0 {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
