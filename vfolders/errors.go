@@ -21,8 +21,7 @@ var (
 
 // The answers to a LIST for which there is no memory.
 var (
-	// ErrTooManyLists is the answer to a LIST that has waited for memory, or to one that keeps others
-	// waiting.
+	// ErrTooManyLists is the answer to a LIST that has waited too long for memory.
 	ErrTooManyLists = &imap.Error{
 		Type: imap.StatusResponseTypeNo,
 		Code: imap.ResponseCodeLimit,

@@ -36,8 +36,8 @@ func (s *session) List(
 	}
 }
 
-// write writes an answer, which is all that is left of the share. It gives up when the client takes
-// too long for it while others wait for memory.
+// write writes an answer, which is all that is left of the share. When the client takes too long for
+// it while others wait for memory, the connection ends.
 func (s *session) write(
 	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
 ) error {
@@ -47,12 +47,10 @@ func (s *session) write(
 	}
 	share.shrink(size)
 	defer share.limitHold(func() {
-		s.conn.NetConn().SetWriteDeadline(time.Unix(1, 0)) // what is being written fails
+		// What is being written fails. A response that begins later has a deadline of its own.
+		s.conn.NetConn().SetWriteDeadline(time.Unix(1, 0))
 	})()
 	for _, data := range answer {
-		if share.overdue.Load() {
-			return ErrTooManyLists
-		}
 		if err := w.WriteList(data); err != nil {
 			return err
 		}

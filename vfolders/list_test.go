@@ -186,6 +186,10 @@ func TestListWithOtherDelimiters(t *testing.T) {
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(t, []string{`LIST (\HasChildren) "\\" "x"`}, answer(t, c, `LIST "" "x%"`))
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "é"`}, answer(t, c, `LIST "" "é%"`))
+
+	c = connect(t, names('·', "a¢b·c").session, nil) // a character that begins as the delimiter does
+	answer(t, c, "ENABLE UTF8=ACCEPT")
+	assert.Equal(t, []string{`LIST (\HasChildren) "·" "a¢b"`}, answer(t, c, `LIST "" "a%b"`))
 }
 
 func TestNamesOfAnyKind(t *testing.T) {
@@ -212,8 +216,18 @@ func TestNamesOfAnyKind(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	c := connect(t, names('/', "a\r\nb/c", "d\x00/e").session, nil)
-	assert.Len(t, answer(t, c, `LIST "" *`), 2, "no virtual folders")
+	c := connect(t, names('/', "a\r\nb/c", "d\x00/e", "\xff/x", "top/\xff/x").session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 4+1, "no virtual folder but top")
+}
+
+func TestNamesOfManyLevels(t *testing.T) {
+	levels := strings.Split(strings.Repeat("x", 30), "")
+	c := connect(t, names('/', strings.Join(levels, "/")).session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 20+1)
+	answer(t, c, "STATUS "+strings.Join(levels[:20], "/")+" (MESSAGES)")
+	assert.Contains(
+		t, imaptest.Last(c.Cmd("a STATUS "+strings.Join(levels[:21], "/")+" (MESSAGES)")), "NO ",
+	)
 }
 
 func TestListLeavesOtherSubtreesAlone(t *testing.T) {
@@ -227,6 +241,17 @@ func TestListLeavesOtherSubtreesAlone(t *testing.T) {
 
 	assert.Equal(t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" %`))
 	assert.Equal(t, []string{"LIST  %", "LIST  ##users/Karen* #users/Karen* PPublic* Public*"}, b.took())
+	for _, pattern := range []string{"Public/%", "/Public/%", "/Public/%m"} {
+		assert.Equal(
+			t, []string{`LIST (\HasChildren) "/" "Public/Team"`}, answer(t, c, `LIST "" `+pattern), pattern,
+		)
+	}
+	for _, pattern := range []string{"P%c", "/P%c", "/%c"} {
+		assert.Equal(
+			t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" `+pattern), pattern,
+		)
+	}
+	b.took()
 	assert.Empty(t, answer(t, c, `LIST "" "other/%"`))
 	assert.Equal(t, []string{"LIST  other/%"}, b.took())
 	assert.Equal(t, `NO [NONEXISTENT] No such mailbox`, imaptest.Last(c.Cmd("a SELECT a")))

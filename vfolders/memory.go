@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -45,7 +44,6 @@ type share struct {
 	needed   int64
 	short    bool
 	deadline time.Time // of the wait, zero before it
-	overdue  atomic.Bool
 }
 
 // take is called before that many bytes more are kept. It tells whether they may be. Once they may
@@ -73,18 +71,20 @@ func (s *share) take(size int64) (ok bool, err error) {
 	return false, nil
 }
 
-// wait waits until there is room for all that was counted, first come first served. It returns
-// ErrTooManyLists after longestWait, also if that is over several calls.
+// wait waits until there is room for all that was counted and a little that may come meanwhile, first
+// come first served. It returns ErrTooManyLists after longestWait, which may be that of several
+// calls.
 func (s *share) wait() error {
 	if s.deadline.IsZero() {
 		s.deadline = time.Now().Add(longestWait)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
 	defer cancel()
-	if err := s.budget.free.Acquire(ctx, s.needed); err != nil {
+	more := min(s.needed+step, s.budget.size)
+	if err := s.budget.free.Acquire(ctx, more); err != nil {
 		return ErrTooManyLists
 	}
-	s.held, s.needed, s.short = s.needed, 0, false
+	s.held, s.needed, s.short = more, 0, false
 	return nil
 }
 
@@ -99,8 +99,8 @@ func (s *share) shrink(needed int64) {
 // giveBack may be called again.
 func (s *share) giveBack() { s.shrink(0) }
 
-// limitHold sets overdue and calls giveUp when the share has been held for too long while somebody
-// waits, unless stop is called before. Neither happens after stop has returned.
+// limitHold calls giveUp when the share has been held for too long, every second while somebody
+// waits, until stop is called.
 func (s *share) limitHold(giveUp func()) (stop func()) {
 	if s.budget == nil {
 		return func() {}
@@ -113,14 +113,13 @@ func (s *share) limitHold(giveUp func()) (stop func()) {
 	timer = time.AfterFunc(longestHold, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case stopped:
-		case s.budget.isAwaited():
-			s.overdue.Store(true)
-			giveUp()
-		default:
-			timer.Reset(time.Second)
+		if stopped {
+			return
 		}
+		if s.budget.isAwaited() {
+			giveUp()
+		}
+		timer.Reset(time.Second)
 	})
 	return func() {
 		mu.Lock()

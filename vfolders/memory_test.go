@@ -81,24 +81,84 @@ func TestAClientThatDoesNotReadItsListKeepsNobodyOut(t *testing.T) {
 	})
 }
 
-// Who reads a little now and then is told.
-func TestAClientThatReadsItsListSlowlyIsToldThatOthersWait(t *testing.T) {
+// Nor does one that reads a little now and then, also if the others come later.
+func TestAClientThatReadsItsListSlowlyKeepsNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := budgeted(t, mover{large()}.session, inMemory*3/2)
 		slow, other := server.Login("bob", "pass"), server.Login("bob", "pass")
 		slow.Send(`a LIST "" *`)
+		go func() {
+			buf := make([]byte, 1000)
+			for {
+				time.Sleep(time.Second)
+				if _, err := slow.Read(buf); err != nil {
+					return
+				}
+			}
+		}()
+		time.Sleep(25*time.Second + time.Second/2)
+		start := time.Now()
+		assert.True(t, imaptest.IsOK(other.Cmd(`a LIST "" *`)))
+		assert.Equal(t, time.Second/2, time.Since(start))
+		time.Sleep(5 * time.Minute) // slow gets the rest of what was written, and then the end
+	})
+}
+
+// The time that a client has begins anew with each LIST.
+func TestEachListHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := budgeted(t, mover{large()}.session, inMemory*3/2)
+		c, other := server.Login("bob", "pass"), server.Login("bob", "pass")
+		answer(t, c, `LIST "" *`)
+		time.Sleep(19 * time.Second)
+		c.Send(`a LIST "" *`)
 		synctest.Wait()
-		other.Send(`a LIST "" *`)
-		synctest.Wait()
-		buf := make([]byte, 1000)
-		for range 40 {
-			time.Sleep(time.Second)
-			_, err := slow.Read(buf)
-			require.NoError(t, err)
+		start := time.Now()
+		assert.True(t, imaptest.IsOK(other.Cmd(`a LIST "" *`)))
+		assert.Equal(t, 20*time.Second, time.Since(start))
+	})
+}
+
+// growing is a backend whose list is longer when the session that is the second one lists it again.
+type growing struct {
+	mover
+	sessions, number, lists int
+}
+
+func (g *growing) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	g.sessions++
+	return &growing{mover: g.mover, number: g.sessions}, nil, nil
+}
+
+func (g *growing) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
+	if g.lists++; g.number == 2 && g.lists == 2 {
+		for i := range 200 {
+			if err := w.WriteList(&imap.ListData{Mailbox: fmt.Sprint(i)}); err != nil {
+				return err
+			}
 		}
-		assert.True(t, imaptest.IsOK(other.Answer("a")))
-		last := slow.Rest()
-		assert.NotContains(t, strings.Join(last, "\n"), "a OK")
+	}
+	return g.mover.List(w, ref, patterns, options)
+}
+
+// A list that has grown meanwhile waits again, but no longer than any other.
+func TestAListThatGrowsWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := &growing{mover: mover{large()}}
+		server := budgeted(t, next.session, inMemory*3/2)
+		var clients []*imaptest.Conn
+		for range 3 {
+			clients = append(clients, server.Login("bob", "pass"))
+			clients[len(clients)-1].Send(`a LIST "" *`)
+			synctest.Wait()
+		}
+		start := time.Now()
+		// The first one is ended after 20 s. Then the second one needs more, and has to wait for the
+		// third one, which does not read either.
+		assert.Equal(t, tooMany, imaptest.Last(clients[1].Answer("a")))
+		assert.Equal(t, 30*time.Second, time.Since(start))
 	})
 }
 
@@ -138,6 +198,16 @@ func TestAListThatIsTooLarge(t *testing.T) {
 			answer(t, c, `LIST "" nothing`)
 			answer(t, c, `STATUS "dir 7" (MESSAGES)`)
 		}
+	}
+}
+
+// What is taken is no more than what there is, and what the folders are.
+func TestAListThatIsSmall(t *testing.T) {
+	for _, b := range []*backend{names('/', "a/b", "c"), names('/', strings.Repeat("x/", 2000))} {
+		c := budgeted(t, mover{b}.session, 14<<10).Login("bob", "pass")
+		b.took()
+		answer(t, c, `LIST "" *`)
+		assert.Equal(t, []string{"LIST  *"}, b.took(), "it did not wait")
 	}
 }
 
@@ -210,7 +280,8 @@ func TestMaxTotalMemoryIsWhatIsHeld(t *testing.T) {
 		for _, command := range []string{`LIST "" (% %/%)`, `LIST "" * RETURN (STATUS (MESSAGES SIZE))`} {
 			synctest.Test(t, func(t *testing.T) {
 				const bytes = 4 << 20
-				server := budgeted(t, everything{mover{b}}.session, bytes)
+				next := everything{mover{b}, make(chan struct{})}
+				server := budgeted(t, next.session, bytes)
 				clients := make([]*imaptest.Conn, 7)
 				for i := range clients {
 					clients[i] = server.Login("bob", "pass")
@@ -219,30 +290,42 @@ func TestMaxTotalMemoryIsWhatIsHeld(t *testing.T) {
 				for _, c := range clients {
 					c.Send("a " + command)
 				}
-				synctest.Wait()
-				grown := heap() - before
-				t.Logf("%s, %s: %.2f of the bytes allowed", name, command, float64(grown)/bytes)
-				assert.Less(t, float64(grown), bytes*1.1, "%s, %s", name, command)
-				assert.Greater(t, float64(grown), bytes*0.15, "%s, %s", name, command)
+				for _, when := range []string{"collected", "written"} {
+					synctest.Wait()
+					grown := heap() - before
+					t.Logf("%s, %s, %s: %.2f of the bytes allowed", name, command, when, float64(grown)/bytes)
+					assert.Less(t, float64(grown), bytes*1.1, "%s, %s, %s", name, command, when)
+					assert.Greater(t, float64(grown), bytes*0.15, "%s, %s, %s", name, command, when)
+					if when == "collected" {
+						close(next.release)
+					}
+				}
 			})
 		}
 	}
 }
 
-// everything is a backend whose LIST lists all that there is, as it is.
-type everything struct{ mover }
+// everything is a backend whose LIST lists all that there is, as it is. At the end of one for "*" it
+// waits.
+type everything struct {
+	mover
+	release chan struct{}
+}
 
 func (e everything) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 	return e, nil, nil
 }
 
 func (e everything) List(
-	w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions,
+	w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
 ) error {
 	for i := range e.mailboxes {
 		if err := w.WriteList(&e.mailboxes[i].ListData); err != nil {
 			return err
 		}
+	}
+	if patterns[0] == "*" {
+		<-e.release
 	}
 	return nil
 }

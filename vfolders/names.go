@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	forbidden = "\x00\r\n" // in the names of virtual folders
+	// forbidden is what no client can send in a name, or that stands for malformed UTF-8.
+	forbidden = "\x00\r\n\uFFFD"
 	// maxLevels bounds what one name can cost: each of its levels can become a folder.
 	maxLevels = 20
 )
@@ -22,9 +23,7 @@ func canBeVirtual(name string) bool {
 }
 
 // canBeSent tells whether a client that reads the name can send it back.
-func canBeSent(name string) bool {
-	return utf8.ValidString(name) && !strings.ContainsAny(name, forbidden)
-}
+func canBeSent(name string) bool { return !strings.ContainsAny(name, forbidden) }
 
 // ancestors returns those names above a mailbox that can be virtual, from the top down.
 func ancestors(name string, delim rune) iter.Seq[string] {

@@ -27,7 +27,7 @@ func (s *session) roots() map[string]rune {
 			continue
 		}
 		root, ok := strings.CutSuffix(namespace.Prefix, string(namespace.Delim))
-		if ok && canBeVirtual(root) && s.options.covers(root, namespace.Delim) {
+		if ok && s.options.covers(root, namespace.Delim) {
 			roots[root] = namespace.Delim
 		}
 	}

@@ -89,6 +89,11 @@ func TestTheRootOfANamespaceCanBeOpened(t *testing.T) {
 	c := imaptest.Serve(t, vfolders.Wrap(s.session, &vfolders.Options{Prefixes: []string{"a"}})).
 		Login("bob", "pass")
 	assert.Contains(t, imaptest.Last(c.Cmd("a SELECT #users")), "NO [NONEXISTENT]")
+	s = announce(names('/', "#news/b"))
+	s.data.Shared[0] = imap.NamespaceDescriptor{Prefix: "#news/", Delim: '/'}
+	c = imaptest.Serve(t, vfolders.Wrap(s.session, &vfolders.Options{Prefixes: []string{"#news."}})).
+		Login("bob", "pass")
+	assert.Contains(t, imaptest.Last(c.Cmd("a SELECT #news")), "NO [NONEXISTENT]")
 	c = imaptest.Serve(t, vfolders.Wrap(s.session, &vfolders.Options{Mode: vfolders.NoSelect})).
 		Login("bob", "pass")
 	assert.Contains(t, imaptest.Last(c.Cmd("a SELECT #users")), "NO [NONEXISTENT]")

@@ -35,6 +35,20 @@ func TestASubscriptionIsKeptOrRefused(t *testing.T) {
 		assert.Equal(t, []string{
 			`LIST (` + attrs[2] + ` \Subscribed) "/" "#users/Karen"`,
 		}, answer(t, c, `LIST "" #users/% RETURN (SUBSCRIBED)`))
+		// What is below it is another matter, of which only RECURSIVEMATCH makes one.
+		answer(t, c, "SUBSCRIBE #users/Karen/Inbox")
+		for list, childInfo := range map[string]string{
+			"(SUBSCRIBED)": "", "(SUBSCRIBED RECURSIVEMATCH)": ` (CHILDINFO ("SUBSCRIBED"))`,
+		} {
+			assert.Equal(t, []string{
+				`LIST (` + attrs[1] + ` \Subscribed) "/" "#users/Karen"` + childInfo,
+			}, answer(t, c, `LIST `+list+` "" #users/%`), list)
+		}
+		b.add('/', "other/x")
+		answer(t, c, "SUBSCRIBE other/x")
+		assert.Len(t, answer(t, c, `LIST (SUBSCRIBED) "" (#users/% %)`), 1)
+		answer(t, c, "UNSUBSCRIBE #users/Karen/Inbox")
+		answer(t, c, "UNSUBSCRIBE other/x")
 		answer(t, c, "UNSUBSCRIBE #users/Karen")
 		assert.Empty(t, answer(t, c, `LSUB "" *`))
 	}

@@ -92,8 +92,9 @@ type Options struct {
 	Prefixes []string
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
 	// of one [Wrap] together. Others wait for their turn, first come first served, for up to 30 s,
-	// and then read [ErrTooManyLists]; so does a client that takes more than 20 s to read its answer
-	// while others wait. An answer that alone is larger gets [ErrListTooLarge]. Zero means no limit.
+	// and then read [ErrTooManyLists]. A client that takes more than 20 s to read its answer while
+	// others wait loses its connection. An answer that alone is larger gets [ErrListTooLarge]. Zero
+	// means no limit.
 	MaxTotalMemory int64
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 )
 
 // tree is the mailboxes of a user, and whether they are subscribed.
@@ -71,7 +70,7 @@ func parents(name string) []string {
 	levels := strings.Split(name, "/")
 	for i := 1; i < len(levels) && i <= 20; i++ {
 		parent := strings.Join(levels[:i], "/")
-		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n") || !utf8.ValidString(parent) ||
+		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n\uFFFD") ||
 			strings.EqualFold(parent, "INBOX") {
 			continue
 		}
