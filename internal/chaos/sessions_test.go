@@ -192,12 +192,27 @@ func (s *inside) Search(
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
+// Poll runs before a SEARCH that others may share, when its wait is over.
+func (s *inside) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	if s.command != nil {
+		s.beginSearch()
+	}
+	return s.Session.Poll(w, allowExpunge)
+}
+
+// beginSearch notes, once, that a SEARCH has waited for long enough.
+func (s *inside) beginSearch() {
+	if !s.command.inside {
+		s.command.inside = true
+		s.witness.endWait(s.command, "SEARCH", 0)
+	}
+}
+
 func (s *inside) SearchContext(
 	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	s.command.inside = true
-	s.witness.endWait(s.command, "SEARCH", 0)
+	s.beginSearch()
 	defer s.witness.enter(&s.witness.searches, s.stay(s.command))()
 	start := time.Now()
 	defer func() { s.witness.searched(time.Since(start)) }()
