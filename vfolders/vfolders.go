@@ -27,13 +27,16 @@
 //
 // SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 2147483646 and UIDNEXT 1. Hardly a real
 // mailbox has that UIDVALIDITY. So a client whose mailbox has become a virtual folder, or the other
-// way round, notices that it is another one, and deletes nothing of what it has. It cannot be
-// greater than that of every mailbox before it and less than that of every one after it, as RFC
-// 9051 section 2.3.1.1 has it. While a virtual folder is selected the backend has no mailbox
-// selected, and is told nothing of what the client does with it. A client that still has one
-// selected when it becomes real sees the messages when it selects it again. The OK of SELECT says
-// READ-WRITE, as the server always does, unless the connection can put READ-ONLY there, as package
-// imapgate's does.
+// way round, can see that it is another one, and has no reason to delete what it has: mbsync keeps
+// it. (offlineimap3 sees it, and deletes nevertheless, as it does with every server on which a
+// mailbox was made anew; NoSelect spares its users that.) The value cannot be greater than that of
+// every mailbox before it and less than that of every one after it, as RFC 9051 section 2.3.1.1 has
+// it.
+//
+// While a virtual folder is selected the backend has no mailbox selected, and is told nothing of
+// what the client does with it. A client that still has one selected when it becomes real sees the
+// messages when it selects it again. The OK of SELECT says READ-WRITE, as the server always does,
+// unless the connection can put READ-ONLY there, as package imapgate's does.
 //
 // What changes a folder, the backend is asked for first: it may create or rename what is virtual
 // until then, or keep a subscription to it. Where it refuses that, and says nothing else than that
