@@ -61,7 +61,8 @@ func BenchmarkOverLoopback(b *testing.B) {
 	bare, wrapped := dial(b, memory), dial(b, vfolders.Wrap(memory, nil))
 	limited := dial(b, vfolders.Wrap(memory, &vfolders.Options{Prefixes: []string{"Public"}}))
 	for _, text := range []string{
-		`LIST "" *`, `LIST "" * RETURN (STATUS (MESSAGES UNSEEN))`, `LIST "" %`, `LSUB "" *`, `SELECT INBOX`, `STATUS INBOX (MESSAGES)`, `STATUS #users (MESSAGES)`,
+		`LIST "" *`, `LIST "" * RETURN (STATUS (MESSAGES UNSEEN))`, `LIST "" %`, `LSUB "" *`,
+		`SELECT INBOX`, `STATUS INBOX (MESSAGES)`, `STATUS #users (MESSAGES)`,
 	} {
 		b.Run(text, func(b *testing.B) {
 			var spent [3]time.Duration

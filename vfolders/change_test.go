@@ -25,13 +25,18 @@ func TestWhatCannotBeDoneWithAVirtualFolder(t *testing.T) {
 		c := imaptest.Serve(t, vfolders.Wrap(m.session, &vfolders.Options{Mode: mode})).
 			Login("bob", "pass")
 		answer(t, c, "SELECT mine")
-		for _, m.refusal = range []error{refusal(""), refusal(imap.ResponseCodeCannot), refusal(imap.ResponseCodeNoPerm)} {
+		for _, code := range []imap.ResponseCode{"", imap.ResponseCodeCannot, imap.ResponseCodeNoPerm} {
+			m.refusal = refusal(code)
 			for command, want := range map[string]string{
 				"APPEND #users {3+}\r\nabc": cannot, "APPEND #users/Karen (\\Seen) {3+}\r\nabc": cannot,
-				"COPY 1 #users": cannot, "UID COPY 1:* #users/Karen": cannot, "MOVE 1 #users": cannot, "UID MOVE 1 #users": cannot,
-				"CREATE #users": exists, "CREATE #users/Karen": exists, "CREATE #users/": exists, "CREATE #users/Karen/": exists, "CREATE weird,": exists,
-				"DELETE #users": cannot, "RENAME #users/Karen mine/karen": cannot, "RENAME mine #users": exists, "RENAME mine #users/": exists,
-				"RENAME #users/Karen #users": cannot, "SUBSCRIBE #users": cannot, "UNSUBSCRIBE #users/Karen": cannot,
+				"COPY 1 #users": cannot, "UID COPY 1:* #users/Karen": cannot, "MOVE 1 #users": cannot,
+				"UID MOVE 1 #users": cannot,
+				"CREATE #users":     exists, "CREATE #users/Karen": exists, "CREATE #users/": exists,
+				"CREATE #users/Karen/": exists, "CREATE weird,": exists,
+				"DELETE #users": cannot, "RENAME #users/Karen mine/karen": cannot, "RENAME mine #users": exists,
+				"RENAME mine #users/":        exists,
+				"RENAME #users/Karen #users": cannot, "SUBSCRIBE #users": cannot,
+				"UNSUBSCRIBE #users/Karen": cannot,
 			} {
 				m.took()
 				assert.Equal(t, want, imaptest.Last(c.Cmd("a "+command)), command)
@@ -45,7 +50,9 @@ func TestWhatCannotBeDoneWithAVirtualFolder(t *testing.T) {
 func TestOtherRefusalsOfTheBackendAreKept(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox", "mine")
 	c := connect(t, b.session, nil)
-	for _, command := range []string{"CREATE #users", "DELETE #users", "RENAME #users x", "RENAME mine #users"} {
+	for _, command := range []string{
+		"CREATE #users", "DELETE #users", "RENAME #users x", "RENAME mine #users",
+	} {
 		b.refusal = refusal(imap.ResponseCodeAlreadyExists)
 		assert.Equal(t, "NO [ALREADYEXISTS] text", imaptest.Last(c.Cmd("a "+command)), command)
 		b.refusal = errBackend
@@ -53,7 +60,8 @@ func TestOtherRefusalsOfTheBackendAreKept(t *testing.T) {
 	}
 	b.refusal = refusal(imap.ResponseCodeNonExistent)
 	assert.Equal(
-		t, "NO [NONEXISTENT] text", imaptest.Last(c.Cmd("a RENAME nowhere #users")), "it is about nowhere",
+		t, "NO [NONEXISTENT] text", imaptest.Last(c.Cmd("a RENAME nowhere #users")),
+		"it is about nowhere",
 	)
 	b.refusal = refusal("")
 	assert.Equal(t, "NO text", imaptest.Last(c.Cmd("a CREATE #users,")))
@@ -67,12 +75,17 @@ func TestWhatTheBackendDecides(t *testing.T) {
 	answer(t, c, "SELECT mine")
 	m.took()
 	for command, want := range map[string]string{
-		"APPEND nowhere {3+}\r\nabc": "NO [TRYCREATE] No such mailbox", "COPY 1 #users/Bob": "NO [TRYCREATE] No such mailbox",
-		"MOVE 1 #user": "NO [TRYCREATE] No such mailbox", "DELETE nowhere": "NO [NONEXISTENT] No such mailbox",
-		"RENAME nowhere #users/new": "NO [NONEXISTENT] No such mailbox", "SUBSCRIBE nowhere": "NO [NONEXISTENT] No such mailbox",
-		"UNSUBSCRIBE nowhere": "NO [NONEXISTENT] No such mailbox", `CREATE ""`: "OK CREATE completed",
-		"APPEND mine {3+}\r\nabc": "OK APPEND completed", "COPY 1 mine": "OK COPY completed", "CREATE #users/Karen/new": "OK CREATE completed",
-		"CREATE #users,": "OK CREATE completed", "SUBSCRIBE mine": "OK SUBSCRIBE completed", "UNSUBSCRIBE mine": "OK UNSUBSCRIBE completed",
+		"APPEND nowhere {3+}\r\nabc": "NO [TRYCREATE] No such mailbox",
+		"COPY 1 #users/Bob":          "NO [TRYCREATE] No such mailbox",
+		"MOVE 1 #user":               "NO [TRYCREATE] No such mailbox",
+		"DELETE nowhere":             "NO [NONEXISTENT] No such mailbox",
+		"RENAME nowhere #users/new":  "NO [NONEXISTENT] No such mailbox",
+		"SUBSCRIBE nowhere":          "NO [NONEXISTENT] No such mailbox",
+		"UNSUBSCRIBE nowhere":        "NO [NONEXISTENT] No such mailbox", `CREATE ""`: "OK CREATE completed",
+		"APPEND mine {3+}\r\nabc": "OK APPEND completed", "COPY 1 mine": "OK COPY completed",
+		"CREATE #users/Karen/new": "OK CREATE completed",
+		"CREATE #users,":          "OK CREATE completed", "SUBSCRIBE mine": "OK SUBSCRIBE completed",
+		"UNSUBSCRIBE mine": "OK UNSUBSCRIBE completed",
 	} {
 		assert.Equal(t, want, imaptest.Last(c.Cmd("a "+command)), command)
 	}

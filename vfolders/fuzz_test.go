@@ -104,7 +104,8 @@ func FuzzList(f *testing.F) {
 			}
 		}
 		checkList(
-			t, strings.Split(tree, "\n"), ref, pattern, second, []rune{'/', '.', '\\', 0, '·', '#', 'b'}[kind%7],
+			t, strings.Split(tree, "\n"), ref, pattern, second,
+			[]rune{'/', '.', '\\', 0, '·', '#', 'b'}[kind%7],
 		)
 	})
 }

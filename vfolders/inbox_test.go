@@ -12,7 +12,9 @@ import (
 // INBOX is the backend's, also when it is gone and has children. Where mail is delivered, and what
 // becomes of it then, only the backend can say.
 func TestINBOXIsNeverVirtual(t *testing.T) {
-	for _, options := range []*vfolders.Options{nil, {Prefixes: []string{"INBOX/"}}, {Mode: vfolders.NoSelect}} {
+	for _, options := range []*vfolders.Options{
+		nil, {Prefixes: []string{"INBOX/"}}, {Mode: vfolders.NoSelect},
+	} {
 		for _, child := range []string{"INBOX/a/b", "inbox/a/b"} {
 			b := names('/', "Sent", child)
 			c := connect(t, b.session, options)
@@ -23,9 +25,11 @@ func TestINBOXIsNeverVirtual(t *testing.T) {
 				assert.Len(t, answer(t, c, `LIST "" *`), 3, "what is below it can have a virtual parent")
 			}
 			for command, want := range map[string]string{
-				"SELECT Inbox": "NO [NONEXISTENT] No such mailbox", "STATUS inbox (MESSAGES)": "NO [NONEXISTENT] No such mailbox",
-				"APPEND INBOX {3+}\r\nabc": "NO [TRYCREATE] No such mailbox", "DELETE INBOX": "NO [NONEXISTENT] No such mailbox",
-				"SUBSCRIBE INBOX": "NO [NONEXISTENT] No such mailbox",
+				"SELECT Inbox":             "NO [NONEXISTENT] No such mailbox",
+				"STATUS inbox (MESSAGES)":  "NO [NONEXISTENT] No such mailbox",
+				"APPEND INBOX {3+}\r\nabc": "NO [TRYCREATE] No such mailbox",
+				"DELETE INBOX":             "NO [NONEXISTENT] No such mailbox",
+				"SUBSCRIBE INBOX":          "NO [NONEXISTENT] No such mailbox",
 			} {
 				b.took()
 				assert.Equal(t, want, imaptest.Last(c.Cmd("b "+command)), command)

@@ -36,8 +36,8 @@ func (s *session) List(
 	}
 }
 
-// write writes an answer, which is all that is left of the share. When the client takes too long for
-// it while others wait for memory, the connection ends.
+// write writes an answer, which is all that is left of the share. When the client takes too long
+// for it while others wait for memory, the connection ends.
 func (s *session) write(
 	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
 ) error {

@@ -43,9 +43,12 @@ func TestList(t *testing.T) {
 	}
 	tests := map[string][]string{
 		`LIST "" *`: {
-			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`,
-			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`, `LIST () "/" "#users/Karen/Work/2024"`,
-			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`, `LIST () "/" "#users/Eve/Inbox"`,
+			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST (\HasChildren) "/" "#users"`,
+			`LIST (\HasChildren) "/" "#users/Karen"`,
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`,
+			`LIST () "/" "#users/Karen/Work/2024"`,
+			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`,
+			`LIST () "/" "#users/Eve/Inbox"`,
 		},
 		`LIST "" %`: {
 			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Sent"`,
@@ -62,10 +65,12 @@ func TestList(t *testing.T) {
 		`LIST "#users/" "/#users"`: {`LIST (\HasChildren) "/" "#users"`},
 		`LIST "" "#users/K*n"`:     {`LIST (\HasChildren) "/" "#users/Karen"`},
 		`LIST "" "%/%/%"`: {
-			`LIST () "/" "#users/Karen/Inbox"`, `LIST () "/" "#users/Eve/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`,
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST () "/" "#users/Eve/Inbox"`,
+			`LIST (\HasChildren) "/" "#users/Karen/Work"`,
 		},
 		`LIST "" ("#users" "%/Eve" "Drafts" "#users")`: {
-			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Eve"`,
+			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`,
+			`LIST (\HasChildren) "/" "#users/Eve"`,
 		},
 		`LIST "" "#users/Bob"`: {},
 		`LIST "" "#user"`:      {},
@@ -92,7 +97,8 @@ func TestList(t *testing.T) {
 			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 		},
 		`LIST "" "S*" RETURN (STATUS (MESSAGES))`: {
-			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`, `STATUS "Sent" (MESSAGES 7)`,
+			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`,
+			`STATUS "Sent" (MESSAGES 7)`,
 		},
 		`LIST "" ""`: {},
 	}
@@ -147,7 +153,8 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 			add('/', "real/x")
 	}
 	want := []string{
-		`LIST (\HasNoChildren) "/" "a/b/c"`, `LIST (\HasChildren \Subscribed \Own) "/" "a"`, `LIST (\HasChildren) "/" "a/b"`,
+		`LIST (\HasNoChildren) "/" "a/b/c"`, `LIST (\HasChildren \Subscribed \Own) "/" "a"`,
+		`LIST (\HasChildren) "/" "a/b"`,
 		`LIST (\Noselect) "/" "leaf"`, `LIST (\HasChildren \Marked) "/" "real"`, `LIST () "/" "real/x"`,
 	}
 	c := connect(t, backend().session, nil)
@@ -187,13 +194,17 @@ func TestListWithOtherDelimiters(t *testing.T) {
 	assert.Equal(t, []string{`LIST (\HasChildren) "\\" "x"`}, answer(t, c, `LIST "" "x%"`))
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "é"`}, answer(t, c, `LIST "" "é%"`))
 
-	c = connect(t, names('·', "a¢b·c").session, nil) // a character that begins as the delimiter does
+	// A character whose UTF-8 begins as that of the delimiter does.
+	c = connect(t, names('·', "a¢b·c").session, nil)
 	answer(t, c, "ENABLE UTF8=ACCEPT")
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "a¢b"`}, answer(t, c, `LIST "" "a%b"`))
 }
 
 func TestNamesOfAnyKind(t *testing.T) {
-	for _, name := range []string{`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#", "{5}"} {
+	for _, name := range []string{
+		`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#",
+		"{5}",
+	} {
 		for _, enable := range []string{"NOOP", "ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2"} {
 			client := imaptest.Serve(t, vfolders.Wrap(mover{names('/', "top/"+name+"/"+name)}.session, nil)).
 				Client(nil)
@@ -234,13 +245,17 @@ func TestListLeavesOtherSubtreesAlone(t *testing.T) {
 	b := names('/', "a/b", "Public/Team/x", "Publicity/y", "#users/Karen/Inbox")
 	c := connect(t, b.session, &vfolders.Options{Prefixes: []string{"#users/Karen", "Public/"}})
 	assert.Equal(t, []string{
-		`LIST () "/" "a/b"`, `LIST (\HasChildren) "/" "Public"`, `LIST (\HasChildren) "/" "Public/Team"`, `LIST () "/" "Public/Team/x"`,
-		`LIST () "/" "Publicity/y"`, `LIST (\HasChildren) "/" "#users/Karen"`, `LIST () "/" "#users/Karen/Inbox"`,
+		`LIST () "/" "a/b"`, `LIST (\HasChildren) "/" "Public"`, `LIST (\HasChildren) "/" "Public/Team"`,
+		`LIST () "/" "Public/Team/x"`,
+		`LIST () "/" "Publicity/y"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+		`LIST () "/" "#users/Karen/Inbox"`,
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(t, []string{"LIST  *"}, b.took())
 
 	assert.Equal(t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" %`))
-	assert.Equal(t, []string{"LIST  %", "LIST  ##users/Karen* #users/Karen* PPublic* Public*"}, b.took())
+	assert.Equal(t, []string{
+		"LIST  %", "LIST  ##users/Karen* #users/Karen* PPublic* Public*",
+	}, b.took())
 	for _, pattern := range []string{"Public/%", "/Public/%", "/Public/%m"} {
 		assert.Equal(
 			t, []string{`LIST (\HasChildren) "/" "Public/Team"`}, answer(t, c, `LIST "" `+pattern), pattern,

@@ -71,9 +71,9 @@ func (s *share) take(size int64) (ok bool, err error) {
 	return false, nil
 }
 
-// wait waits until there is room for all that was counted and a little that may come meanwhile, first
-// come first served. It returns ErrTooManyLists after longestWait, which may be that of several
-// calls.
+// wait waits until there is room for all that was counted and a little that may come meanwhile,
+// first come first served. It returns ErrTooManyLists after longestWait, which may be that of
+// several calls.
 func (s *share) wait() error {
 	if s.deadline.IsZero() {
 		s.deadline = time.Now().Add(longestWait)

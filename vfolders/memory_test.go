@@ -61,7 +61,8 @@ func TestListsWaitForMemoryInTurn(t *testing.T) {
 func TestAClientThatDoesNotReadItsListKeepsNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := budgeted(t, mover{large()}.session, inMemory*3/2)
-		lazy, slow, other, late := server.Login("bob", "pass"), server.Login("bob", "pass"), server.Login("bob", "pass"), server.Login("bob", "pass")
+		lazy, slow := server.Login("bob", "pass"), server.Login("bob", "pass")
+		other, late := server.Login("bob", "pass"), server.Login("bob", "pass")
 		lazy.Send(`a LIST "" *`)
 		synctest.Wait()
 		start := time.Now()
@@ -187,7 +188,8 @@ func TestAListThatIsTooLarge(t *testing.T) {
 			b.mailboxes[i].subscribed = true
 		}
 		for bytes, want := range map[int64]string{
-			inMemory / 2: tooLarge, int64(4 * inMemory): "OK " + command[:4] + " completed", 0: "OK " + command[:4] + " completed",
+			inMemory / 2: tooLarge, int64(4 * inMemory): "OK " + command[:4] + " completed",
+			0: "OK " + command[:4] + " completed",
 		} {
 			c := budgeted(t, mover{b}.session, bytes).Login("bob", "pass")
 			b.took()
@@ -270,12 +272,14 @@ func TestMaxTotalMemoryIsWhatIsHeld(t *testing.T) {
 		"long":  func(i int) string { return strings.Repeat("x", 100) + fmt.Sprint(i) },
 		"short": func(i int) string { return fmt.Sprint(i) },
 		"pairs": func(i int) string { return fmt.Sprintf("%d/x", i) },
-		"deep":  func(i int) string { return fmt.Sprintf("%d%s", i/10, strings.Repeat("/yyyyyyyy", i%10)) },
+		"deep":  func(i int) string { return fmt.Sprint(i/10) + strings.Repeat("/yyyyyyyy", i%10) },
 	} {
 		b := names('/')
 		for i := range 3500 {
 			b.add('/', mailbox(i))
-			b.mailboxes[i].Status = &imap.StatusData{Mailbox: mailbox(i), NumMessages: new(uint32), Size: new(int64)}
+			b.mailboxes[i].Status = &imap.StatusData{
+				Mailbox: mailbox(i), NumMessages: new(uint32), Size: new(int64),
+			}
 		}
 		for _, command := range []string{`LIST "" (% %/%)`, `LIST "" * RETURN (STATUS (MESSAGES SIZE))`} {
 			synctest.Test(t, func(t *testing.T) {
@@ -305,14 +309,16 @@ func TestMaxTotalMemoryIsWhatIsHeld(t *testing.T) {
 	}
 }
 
-// everything is a backend whose LIST lists all that there is, as it is. At the end of one for "*" it
-// waits.
+// everything is a backend whose LIST lists all that there is, as it is. At the end of one for "*"
+// it waits.
 type everything struct {
 	mover
 	release chan struct{}
 }
 
-func (e everything) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (e everything) session(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
 	return e, nil, nil
 }
 

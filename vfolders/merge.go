@@ -96,8 +96,8 @@ func (l *listing) entry(own *imap.ListData) *imap.ListData {
 	return data
 }
 
-// ofOurs are the attributes that an entry of the backend's does not decide about: they are wrong for
-// a virtual folder, or there already.
+// ofOurs are the attributes that an entry of the backend's does not decide about: they are wrong
+// for a virtual folder, or there already.
 var ofOurs = []imap.MailboxAttr{
 	imap.MailboxAttrNoSelect, imap.MailboxAttrNonExistent, imap.MailboxAttrNoInferiors,
 	imap.MailboxAttrHasNoChildren, imap.MailboxAttrHasChildren, imap.MailboxAttrMarked,

@@ -29,7 +29,8 @@ func announce(b *backend) *spaces {
 	return &spaces{mover: mover{b}, data: &imap.NamespaceData{
 		Personal: []imap.NamespaceDescriptor{{Prefix: "", Delim: '/'}, {Prefix: "INBOX/", Delim: '/'}},
 		Other: []imap.NamespaceDescriptor{
-			{Prefix: "#users/", Delim: '/'}, {Prefix: "~", Delim: '/'}, {Prefix: "/", Delim: '/'}, {Prefix: "none/", Delim: 0},
+			{Prefix: "#users/", Delim: '/'}, {Prefix: "~", Delim: '/'}, {Prefix: "/", Delim: '/'},
+			{Prefix: "none/", Delim: 0},
 		},
 		Shared: []imap.NamespaceDescriptor{{Prefix: "#news.", Delim: '.'}},
 	}}
@@ -40,8 +41,10 @@ func TestTheRootOfANamespaceIsListedAsNoselect(t *testing.T) {
 	s := announce(names('/', "#users/Karen/Inbox subscribed", "INBOX/a/b", "~/x"))
 	c := imaptest.Serve(t, vfolders.Wrap(s.session, nil)).Login("bob", "pass")
 	assert.Equal(t, []string{
-		`LIST (\Noselect \HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`, `LIST () "/" "#users/Karen/Inbox"`,
-		`LIST (\HasChildren) "/" "INBOX/a"`, `LIST () "/" "INBOX/a/b"`, `LIST (\HasChildren) "/" "~"`, `LIST () "/" "~/x"`,
+		`LIST (\Noselect \HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+		`LIST () "/" "#users/Karen/Inbox"`,
+		`LIST (\HasChildren) "/" "INBOX/a"`, `LIST () "/" "INBOX/a/b"`, `LIST (\HasChildren) "/" "~"`,
+		`LIST () "/" "~/x"`,
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(t, []string{
 		`LIST (\Noselect \HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`,
@@ -74,7 +77,9 @@ func TestTheRootOfANamespaceCanBeOpened(t *testing.T) {
 				assert.Equal(t, exists, imaptest.Last(c.Cmd("a CREATE "+root)))
 				s.refusal = nil
 			}
-			for _, name := range []string{"#users/#users", "#users/", "#USERS", "none", "INBOX", "#users/Bob"} {
+			for _, name := range []string{
+				"#users/#users", "#users/", "#USERS", "none", "INBOX", "#users/Bob",
+			} {
 				assert.Contains(t, imaptest.Last(c.Cmd("a SELECT "+name)), "NO [NONEXISTENT]")
 			}
 			assert.Equal(

@@ -18,7 +18,8 @@ func TestSelect(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox", "Drafts")
 	c := connect(t, b.session, nil)
 	want := []string{
-		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 2147483646] UIDs valid", "* OK [UIDNEXT 1] Predicted next UID",
+		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 2147483646] UIDs valid",
+		"* OK [UIDNEXT 1] Predicted next UID",
 		`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft)`, "* OK [PERMANENTFLAGS ()] Permanent flags",
 	}
 	assert.Equal(t, append(want, "a OK [READ-WRITE] SELECT completed"), c.Cmd("a SELECT #users"))
@@ -29,7 +30,8 @@ func TestSelect(t *testing.T) {
 	)
 	assert.Equal(
 		t, []string{
-			"SELECT #users", "LIST  #users* ##users*", "SELECT #users/Karen", "LIST  #users/Karen* ##users/Karen*",
+			"SELECT #users", "LIST  #users* ##users*", "SELECT #users/Karen",
+			"LIST  #users/Karen* ##users/Karen*",
 		},
 		b.took(), "no UNSELECT",
 	)
@@ -54,7 +56,9 @@ func TestStatus(t *testing.T) {
 func TestWhatIsNoVirtualFolderGetsTheBackendsAnswer(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox").add('/', "leaf", imap.MailboxAttrNoSelect)
 	c := connect(t, b.session, nil)
-	for _, name := range []string{"#users/Bob", "#user", "users", "#users/", "#users/Karen/", "leaf", `""`, "#USERS", "&AAoADQ-"} {
+	for _, name := range []string{
+		"#users/Bob", "#user", "users", "#users/", "#users/Karen/", "leaf", `""`, "#USERS", "&AAoADQ-",
+	} {
 		assert.Equal(t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a SELECT "+name)), name)
 		assert.Equal(
 			t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a STATUS "+name+" (MESSAGES)")),
@@ -88,9 +92,12 @@ func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	f := &failing{backend: names('/', "a/b")}
 	c := connect(t, f.session, nil)
 	for code, want := range map[imap.ResponseCode]string{
-		"": "OK [READ-WRITE] SELECT completed", imap.ResponseCodeNoPerm: "OK [READ-WRITE] SELECT completed",
-		imap.ResponseCodeCannot: "OK [READ-WRITE] SELECT completed", imap.ResponseCodeTryCreate: "OK [READ-WRITE] SELECT completed",
-		imap.ResponseCodeUnavailable: "NO [UNAVAILABLE] text", imap.ResponseCodeServerBug: "NO [SERVERBUG] text",
+		"":                           "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeNoPerm:      "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeCannot:      "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeTryCreate:   "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeUnavailable: "NO [UNAVAILABLE] text",
+		imap.ResponseCodeServerBug:   "NO [SERVERBUG] text",
 	} {
 		f.err = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: "text"}
 		assert.Equal(t, want, imaptest.Last(c.Cmd("a SELECT a")))
@@ -119,11 +126,15 @@ func TestWhileAVirtualFolderIsSelectedTheBackendIsToldNothing(t *testing.T) {
 		answer(t, c, "SELECT a")
 		m.took()
 		for command, want := range map[string][]string{
-			"NOOP": {}, "CHECK": {}, "FETCH 1:* (FLAGS BODY[])": {}, "UID FETCH 1 FLAGS": {}, "FETCH $ FLAGS": {},
-			`STORE 1 +FLAGS (\Deleted)`: {}, `UID STORE 1:* FLAGS \Seen`: {}, "EXPUNGE": {}, "UID EXPUNGE 1:*": {},
-			"COPY 1:* a/b": {}, "UID COPY 1 a/b": {}, "COPY 1 nowhere": {}, "MOVE 1 a/b": {}, "UID MOVE 1:* a": {},
-			"SEARCH ALL": {"SEARCH"}, "UID SEARCH UNSEEN": {"SEARCH"},
-			"SEARCH RETURN (MIN MAX COUNT ALL) ALL": {`ESEARCH (TAG "a") COUNT 0`}, "UID SEARCH RETURN (SAVE ALL) ALL": {`ESEARCH (TAG "a") UID`},
+			"NOOP": {}, "CHECK": {}, "FETCH 1:* (FLAGS BODY[])": {}, "UID FETCH 1 FLAGS": {},
+			"FETCH $ FLAGS":             {},
+			`STORE 1 +FLAGS (\Deleted)`: {}, `UID STORE 1:* FLAGS \Seen`: {}, "EXPUNGE": {},
+			"UID EXPUNGE 1:*": {},
+			"COPY 1:* a/b":    {}, "UID COPY 1 a/b": {}, "COPY 1 nowhere": {}, "MOVE 1 a/b": {},
+			"UID MOVE 1:* a": {},
+			"SEARCH ALL":     {"SEARCH"}, "UID SEARCH UNSEEN": {"SEARCH"},
+			"SEARCH RETURN (MIN MAX COUNT ALL) ALL": {`ESEARCH (TAG "a") COUNT 0`},
+			"UID SEARCH RETURN (SAVE ALL) ALL":      {`ESEARCH (TAG "a") UID`},
 		} {
 			assert.Equal(t, want, answer(t, c, command), command)
 		}
@@ -163,12 +174,14 @@ func TestWhileARealMailboxIsSelectedTheBackendIsToldAll(t *testing.T) {
 		answer(t, c, "SELECT a/b")
 		m.took()
 		for _, command := range []string{
-			"NOOP", "FETCH 1 FLAGS", `STORE 1 FLAGS \Seen`, "EXPUNGE", "SEARCH ALL", "COPY 1 c", "MOVE 1 c", "CLOSE",
+			"NOOP", "FETCH 1 FLAGS", `STORE 1 FLAGS \Seen`, "EXPUNGE", "SEARCH ALL", "COPY 1 c", "MOVE 1 c",
+			"CLOSE",
 		} {
 			answer(t, c, command)
 		}
 		assert.Equal(t, []string{
-			"POLL", "FETCH", "POLL", "STORE", "POLL", "EXPUNGE", "POLL", "SEARCH", "POLL", "COPY c", "POLL", "MOVE c", "POLL", "EXPUNGE", "UNSELECT",
+			"POLL", "FETCH", "POLL", "STORE", "POLL", "EXPUNGE", "POLL", "SEARCH", "POLL", "COPY c", "POLL",
+			"MOVE c", "POLL", "EXPUNGE", "UNSELECT",
 		}, m.took())
 		c.Send("i IDLE")
 		c.Line()

@@ -13,10 +13,10 @@
 //
 // # What a client sees
 //
-// LIST has each virtual folder that matches once, with \HasChildren, before what is below it, and at
-// the end where nothing below it is listed. An entry of the backend's for it that has \Noselect or
-// \NonExistent is rewritten where it is. All other mailboxes are as the backend wrote them, in its
-// order. References and patterns are read as [imapserver.MatchList] does, which adds a missing
+// LIST has each virtual folder that matches once, with \HasChildren, before what is below it, and
+// at the end where nothing below it is listed. An entry of the backend's for it that has \Noselect
+// or \NonExistent is rewritten where it is. All other mailboxes are as the backend wrote them, in
+// its order. References and patterns are read as [imapserver.MatchList] does, which adds a missing
 // delimiter to the end of a reference, and drops the reference, and the delimiter, from a pattern
 // that begins with one.
 //
@@ -27,30 +27,34 @@
 //
 // SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 2147483646 and UIDNEXT 1. Hardly a real
 // mailbox has that UIDVALIDITY. So a client whose mailbox has become a virtual folder, or the other
-// way round, notices that it is another one, and deletes nothing of what it has. It cannot be
-// greater than that of every mailbox before it and less than that of every one after it, as RFC 9051
-// section 2.3.1.1 has it. While a virtual folder is selected the backend has no mailbox selected,
-// and is told nothing of what the client does with it. A client that still has one selected when it
-// becomes real sees the messages when it selects it again. The OK of SELECT says READ-WRITE, as the
-// server always does, unless the connection can put READ-ONLY there, as package imapgate's does.
+// way round, can see that it is another one, and has no reason to delete what it has: mbsync keeps
+// it. (offlineimap3 sees it, and deletes nevertheless, as it does with every server on which a
+// mailbox was made anew; NoSelect spares its users that.) The value cannot be greater than that of
+// every mailbox before it and less than that of every one after it, as RFC 9051 section 2.3.1.1 has
+// it.
+//
+// While a virtual folder is selected the backend has no mailbox selected, and is told nothing of
+// what the client does with it. A client that still has one selected when it becomes real sees the
+// messages when it selects it again. The OK of SELECT says READ-WRITE, as the server always does,
+// unless the connection can put READ-ONLY there, as package imapgate's does.
 //
 // What changes a folder, the backend is asked for first: it may create or rename what is virtual
 // until then, or keep a subscription to it. Where it refuses that, and says nothing else than that
 // there is no such mailbox, or that it cannot or must not be done, the answer is [ErrExists] for
 // CREATE and for RENAME to a virtual folder, and [ErrCannot] for RENAME and DELETE of one, APPEND,
-// COPY and MOVE into it, SUBSCRIBE and UNSUBSCRIBE. A COPY or MOVE from a virtual folder has nothing
-// to copy and succeeds, whatever its destination.
+// COPY and MOVE into it, SUBSCRIBE and UNSUBSCRIBE. A COPY or MOVE from a virtual folder has
+// nothing to copy and succeeds, whatever its destination.
 //
-// A name that the session's Namespace announces, such as "#users" for the prefix "#users/", is listed
-// with \Noselect, because some clients open it by a wrong name. SELECT, EXAMINE and STATUS find an
-// empty folder there, even when nothing below it is shown to the user.
+// A name that the session's Namespace announces, such as "#users" for the prefix "#users/", is
+// listed with \Noselect, because some clients open it by a wrong name. SELECT, EXAMINE and STATUS
+// find an empty folder there, even when nothing below it is shown to the user.
 //
 // # What it costs
 //
 // The backend is asked first, and for its LIST only when it says that it has no such mailbox.
 // Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
-// about all that is below it is followed by one for that, of as few mailboxes as possible: for
-// LIST "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
+// about all that is below it is followed by one for that, of as few mailboxes as possible: for LIST
+// "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
 // before the client gets it; [Options.MaxTotalMemory] bounds what that takes.
 package vfolders
 

@@ -20,6 +20,8 @@ import openssl
 import php
 import python
 import refused
+import thunderbird
+import virtual
 from call import check
 from server import FOLDERS, PARENTS, SHARED, TRANSPORTS, Account, Server
 
@@ -37,7 +39,8 @@ class Options:
         self.every_transport = not flags or not self.idle
         self.reset = "-copy-date" in flags
         self.opened = self.virtual == "selectable"
-        self.noselect = set(PARENTS) if self.virtual == "noselect" else set()
+        # The first parent is the root of a namespace.
+        self.noselect = {"noselect": set(PARENTS), "selectable": {PARENTS[0]}, "off": set()}[self.virtual]
         self.listed = sorted(FOLDERS + [SHARED] + (PARENTS if self.virtual != "off" else []))
 
     def check_copy(self, account, original, flags):
@@ -98,7 +101,7 @@ def main(dir):
         with open(path) as f:
             texts.append(f.read())
     os.chdir(dir)
-    jobs = [(refused.refuse_all, (dir, CLIENTS, *texts))]
+    jobs = [(refused.refuse_all, (dir, CLIENTS, *texts)), (virtual.keep_all, (dir,)), (thunderbird.open_all, (dir,))]
     for number, options in enumerate(CONFIGURATIONS):
         first = number % len(TRANSPORTS)
         jobs.append((use_all, (dir, options, TRANSPORTS[first:] + TRANSPORTS[:first])))

@@ -133,7 +133,8 @@ func (v *virtual) attrs(isLSUB, extended bool, options *imap.ListOptions) []imap
 
 func nothing(name string) *imap.StatusData {
 	return &imap.StatusData{
-		Mailbox: name, UIDNext: 1, UIDValidity: emptyUIDValidity, NumMessages: new(uint32), NumRecent: new(uint32), NumUnseen: new(uint32),
+		Mailbox: name, UIDNext: 1, UIDValidity: emptyUIDValidity, NumMessages: new(uint32),
+		NumRecent: new(uint32), NumUnseen: new(uint32),
 		NumDeleted: new(uint32), Size: new(int64), AppendLimit: new(uint32), DeletedStorage: new(int64),
 	}
 }
