@@ -187,7 +187,9 @@ func (s *session) begin() (ctx context.Context, end func()) {
 	gone := func() { cancel(errGone) }
 	watch := s.watcher.Watch(s.socket, gone)
 	if s.conn != nil {
-		s.notice.Start(s.conn.NetConn(), s.options.ProgressInterval, textRunning, gone)
+		s.notice.Start(progress.Command{
+			Conn: s.conn.NetConn(), Interval: s.options.ProgressInterval, Text: textRunning, Lost: gone,
+		})
 	}
 	return ctx, func() {
 		watch.Stop()

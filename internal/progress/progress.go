@@ -37,48 +37,59 @@ func Tell(conn net.Conn, text string) bool {
 // before it goes off, and to stop and start it for each would cost them more than to let it find
 // nothing to tell.
 type Notice struct {
-	mu       sync.Mutex
-	conn     net.Conn // nil while no command runs
-	text     string
-	interval time.Duration
-	lost     func()
-	due      time.Time
-	timer    *time.Timer
-	goesOff  time.Time     // zero if the timer does not go
-	writing  chan struct{} // closed when the line that is being written is out; nil if none is
+	mu      sync.Mutex
+	command *Command // nil while none runs
+	text    string
+	until   time.Time
+	due     time.Time
+	timer   *time.Timer
+	goesOff time.Time     // zero if the timer does not go
+	writing chan struct{} // closed when the line that is being written is out; nil if none is
 }
 
-// Start tells the client of conn the text at each interval, from one interval after now, until Stop
-// is called. If it cannot, it closes the connection, calls lost once, which may be nil, and tells
-// no more. An interval that is not positive tells nothing.
-func (n *Notice) Start(conn net.Conn, interval time.Duration, text string, lost func()) {
-	if interval <= 0 {
+// A Command is what a client is told about.
+type Command struct {
+	Conn     net.Conn
+	Interval time.Duration // not positive: nothing is told
+	Text     string
+	Until    time.Time // nothing is told from then on, when the answer comes in any case; zero: no end
+	// Lost is called once if a line could not be written. The connection is closed by then, and
+	// nothing more is told. Nil calls nothing. It must not call the Notice.
+	Lost func()
+}
+
+// Start tells the client at each interval, from one interval after now, until Stop is called.
+func (n *Notice) Start(c Command) {
+	if c.Interval <= 0 {
 		return
 	}
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.conn, n.interval, n.text, n.lost, n.due = conn, interval, text, lost, now.Add(interval)
+	n.command, n.text, n.until, n.due = &c, c.Text, c.Until, now.Add(c.Interval)
 	switch {
 	case n.timer == nil:
-		n.timer, n.goesOff = time.AfterFunc(interval, n.goOff), n.due
+		n.timer, n.goesOff = time.AfterFunc(c.Interval, n.goOff), n.due
 	case n.goesOff.IsZero() || n.due.Before(n.goesOff):
 		n.setLocked(now)
 	}
 }
 
-// Say changes the text of a Notice that was started, and not when it is told.
+// Say changes what is told from now on, without an end, but not when.
 func (n *Notice) Say(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.text = text
+	n.text, n.until = text, time.Time{}
+	if now := time.Now(); n.command != nil && n.goesOff.IsZero() && n.writing == nil {
+		n.setLocked(now) // it had come to its end
+	}
 }
 
 // Stop ends what Start began. It waits for a line that is being written: what the server writes
 // then must not get into it. It may be called again, and without a Start.
 func (n *Notice) Stop() {
 	n.mu.Lock()
-	n.conn, n.lost = nil, nil
+	n.command = nil
 	writing := n.writing
 	n.mu.Unlock()
 	if writing != nil {
@@ -99,41 +110,46 @@ func (n *Notice) End() {
 
 // goOff tells what is due. The lock is not held meanwhile, only Stop waits for it.
 func (n *Notice) goOff() {
-	n.mu.Lock()
-	n.goesOff = time.Time{}
-	now, conn, text, lost := time.Now(), n.conn, n.text, n.lost
-	if conn == nil {
-		n.mu.Unlock()
+	c, text := n.take()
+	if c == nil {
 		return
 	}
-	if now.Before(n.due) { // the timer was set for an earlier command
-		n.setLocked(now)
-		n.mu.Unlock()
-		return
+	told := Tell(c.Conn, text)
+	if !told && c.Lost != nil {
+		c.Lost()
 	}
-	writing := make(chan struct{})
-	n.writing = writing
-	n.mu.Unlock()
-
-	defer close(writing)
-	told := Tell(conn, text)
 	n.wrote(told)
-	if !told && lost != nil {
-		lost()
-	}
 }
 
-// wrote sets the timer for the next line, unless there is none.
+// take returns what is to be told now. If that is something, wrote must be called.
+func (n *Notice) take() (c *Command, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.goesOff = time.Time{}
+	now := time.Now()
+	switch {
+	case n.command == nil || !n.until.IsZero() && !now.Before(n.until):
+		return nil, ""
+	case now.Before(n.due): // the timer was set for an earlier command
+		n.setLocked(now)
+		return nil, ""
+	}
+	n.writing = make(chan struct{})
+	return n.command, n.text
+}
+
+// wrote sets the timer for the next line, if there is to be one.
 func (n *Notice) wrote(told bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	close(n.writing)
 	n.writing = nil
 	switch {
 	case !told:
-		n.conn, n.lost = nil, nil
-	case n.conn != nil:
+		n.command = nil
+	case n.command != nil:
 		now := time.Now()
-		n.due = now.Add(n.interval)
+		n.due = now.Add(n.command.Interval)
 		n.setLocked(now)
 	}
 }

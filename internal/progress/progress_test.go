@@ -52,7 +52,7 @@ func TestItTellsAtEachInterval(t *testing.T) {
 		theirs, ours := pipe(t)
 		told := client(theirs)
 		var n progress.Notice
-		n.Start(ours, 10*time.Second, text, nil)
+		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		time.Sleep(35 * time.Second)
 		n.Stop()
 		time.Sleep(time.Minute)
@@ -82,7 +82,7 @@ func TestEachCommandHasItsOwnInterval(t *testing.T) {
 			{-1, time.Hour, nil},
 			{20 * time.Second, 21 * time.Second, []time.Duration{20 * time.Second}},
 		} {
-			n.Start(ours, command.interval, text, nil)
+			n.Start(progress.Command{Conn: ours, Interval: command.interval, Text: text})
 			start := time.Since(begin)
 			time.Sleep(command.lasts)
 			n.Stop()
@@ -101,7 +101,7 @@ func TestSayChangesTheTextOnly(t *testing.T) {
 		theirs, ours := pipe(t)
 		var n progress.Notice
 		n.Say("nothing is told yet")
-		n.Start(ours, 10*time.Second, "The command waits for its turn", nil)
+		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: "Something else"})
 		time.Sleep(9 * time.Second)
 		n.Say(text)
 		start := time.Now()
@@ -109,6 +109,29 @@ func TestSayChangesTheTextOnly(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, line, got)
 		assert.Equal(t, time.Second, time.Since(start))
+		n.Stop()
+	})
+}
+
+// From the time on that the answer comes in any case, nothing is told, unless that turns out
+// otherwise.
+func TestUntilAndSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		theirs, ours := pipe(t)
+		told := client(theirs)
+		var n progress.Notice
+		start := time.Now()
+		n.Start(progress.Command{
+			Conn: ours, Interval: 10 * time.Second, Text: text, Until: start.Add(20 * time.Second),
+		})
+		time.Sleep(33 * time.Second)
+		synctest.Wait()
+		require.Len(t, told, 1)
+		assert.Equal(t, 10*time.Second, <-told)
+		n.Say(text)
+		synctest.Wait()
+		assert.Equal(t, 33*time.Second, <-told, "it has been due since 20 s")
+		assert.Equal(t, 43*time.Second, <-told)
 		n.Stop()
 	})
 }
@@ -124,7 +147,9 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		ours.SetWriteDeadline(time.Time{})
 		lost := 0
 		var n progress.Notice
-		n.Start(ours, 10*time.Second, text, func() { lost++ })
+		n.Start(progress.Command{
+			Conn: ours, Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
+		})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		start := time.Now()
@@ -143,14 +168,17 @@ func TestAClientThatIsGone(t *testing.T) {
 		theirs, ours := pipe(t)
 		lost := 0
 		var n progress.Notice
-		n.Start(ours, 10*time.Second, text, func() { lost++ })
+		n.Start(progress.Command{
+			Conn: ours, Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
+		})
 		theirs.Close()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		assert.Equal(t, 1, lost)
 		n.Stop()
 
-		n.Start(ours, 10*time.Second, text, nil) // nobody wants to know
+		// Nobody wants to know.
+		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		time.Sleep(time.Minute)
 		n.Stop()
 	})
@@ -171,7 +199,7 @@ func TestStopWaitsForALineThatIsBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		var n progress.Notice
-		n.Start(slow{ours}, 10*time.Second, text, nil)
+		n.Start(progress.Command{Conn: slow{ours}, Interval: 10 * time.Second, Text: text})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		n.Stop()
@@ -190,11 +218,12 @@ func TestEndStopsTheTimer(t *testing.T) {
 		told := client(theirs)
 		var n progress.Notice
 		n.End()
-		n.Start(ours, 10*time.Second, text, nil)
+		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		n.End()
 		time.Sleep(time.Minute)
 		assert.Empty(t, told)
-		n.Start(ours, 10*time.Second, text, nil) // it can be used again
+		// It can be used again.
+		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, 70*time.Second, <-told)
 		n.End()
