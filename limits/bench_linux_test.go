@@ -1,13 +1,11 @@
 package limits
 
 import (
-	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // What 10,000 waiting commands cost in CPU time while they wait, with a look every half second
@@ -17,29 +15,11 @@ import (
 func BenchmarkWaiting(b *testing.B) {
 	const waiting = 10_000
 	const window = 2 * time.Second
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	dialed, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer dialed.Close()
-	conn, err := listener.Accept()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-
+	shared := connectedSocket(b)
 	for b.Loop() {
 		limiter := New(&Options{MaxFetches: 1, FetchQueueTimeout: time.Hour})
 		user := func() *session {
-			s := &session{}
-			s.limiter, s.turn, s.socket = limiter, "user", socket.Of(conn)
-			s.limits.Store(limiter.settings.Load().everybody)
-			return s
+			return fakeSession(limiter, "karen", netip.MustParseAddr("127.0.0.1"), shared)
 		}
 		var held turn
 		if err := user().enter(&held, &limiter.fetches); err != nil {

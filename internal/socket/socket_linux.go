@@ -9,8 +9,61 @@ const socketsTell = true
 func pollHangUp(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0 &&
-		fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+	return err == nil && n > 0 && saysHungUp(fds[0])
+}
+
+func saysHungUp(fd unix.PollFd) bool {
+	return fd.Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+}
+
+// pollSize is how many sockets are asked by one system call. Closing one of them waits for that.
+const pollSize = 64
+
+// poll asks several sockets at once. No descriptor may be closed meanwhile, so each is asked from
+// inside the Control of the one before it. It is for one goroutine.
+type poll struct {
+	watches []*Watch
+	fds     []unix.PollFd // of the watches so far; negative for a socket that is closed
+	gone    []*Watch
+	inside  func(fd uintptr) // p.add, made once
+}
+
+// hungUp returns those whose client has hung up. The slice is good until the next call.
+func (p *poll) hungUp(watches []*Watch) []*Watch {
+	if p.inside == nil {
+		p.inside = p.add
+	}
+	clear(p.gone)
+	p.watches, p.fds, p.gone = watches, p.fds[:0], p.gone[:0]
+	p.next()
+	p.watches = nil
+	return p.gone
+}
+
+// next goes on with the next socket, or asks if there is none.
+func (p *poll) next() {
+	for len(p.fds) < len(p.watches) {
+		at := len(p.fds)
+		if p.watches[at].socket.raw.Control(p.inside) == nil {
+			return
+		}
+		p.fds = append(p.fds, unix.PollFd{Fd: -1})
+	}
+	p.ask()
+}
+
+func (p *poll) add(fd uintptr) {
+	p.fds = append(p.fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP})
+	p.next()
+}
+
+func (p *poll) ask() {
+	_, err := unix.Poll(p.fds, 0)
+	for i, fd := range p.fds {
+		if fd.Fd < 0 || err == nil && saysHungUp(fd) {
+			p.gone = append(p.gone, p.watches[i])
+		}
+	}
 }
 
 // sentBytes asks TCP; other sockets do not tell.

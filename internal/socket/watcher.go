@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -9,14 +10,16 @@ import (
 const watchInterval = 500 * time.Millisecond
 
 // A Watcher asks sockets twice a second whether their clients have hung up. All are asked by one
-// goroutine: a timer and a goroutine for each would cost ten times as much. The zero Watcher is
-// ready, and has no timer while it watches nothing. It may be used from several goroutines at once.
+// goroutine, many at a time: a timer and a system call for each would cost ten times as much. The
+// zero Watcher is ready, and has no timer while it watches nothing. It may be used from several
+// goroutines at once.
 type Watcher struct {
 	mu      sync.Mutex
 	watched map[*Watch]struct{}
 	timer   *time.Timer
-	looking bool     // a round goes on, and sets the timer when it is over
-	round   []*Watch // reused by the next round
+	looking bool     // a look goes on, and sets the timer when it is over
+	spare   []*Watch // for the next look
+	poll    poll     // of the look that goes on
 }
 
 // A Watch is a socket that is being watched.
@@ -49,43 +52,57 @@ func (w *Watcher) Watch(s *Socket, gone func()) *Watch {
 	return watch
 }
 
-// Stop ends the watch. It may be called again, and for a nil Watch; a call of gone that has begun
-// may still be on its way.
+// Stop ends the watch: gone is not called any more, but a call that has begun may still be on its
+// way. Stop may be called again, and for a nil Watch.
 func (watch *Watch) Stop() {
-	if watch == nil {
-		return
+	if watch != nil {
+		watch.watcher.forget(watch)
 	}
-	w := watch.watcher
+}
+
+// forget ends the watch, and tells whether it was there.
+func (w *Watcher) forget(watch *Watch) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, ok := w.watched[watch]; !ok {
+		return false
+	}
 	delete(w.watched, watch)
 	if len(w.watched) == 0 {
 		w.watched = nil // a map keeps its largest size
 		w.timer.Stop()
 	}
+	return true
 }
 
-// look asks each socket, without the lock.
+// look asks all sockets, without the lock.
 func (w *Watcher) look() {
 	w.mu.Lock()
+	if w.looking {
+		w.mu.Unlock() // the timer went off when nothing was watched any more, and then something was
+		return
+	}
 	w.looking = true
-	round := w.round[:0]
+	watches := w.spare
 	for watch := range w.watched {
-		round = append(round, watch)
+		watches = append(watches, watch)
 	}
 	w.mu.Unlock()
-	for _, watch := range round {
-		if watch.socket.HungUp() {
-			watch.Stop()
-			watch.gone()
+
+	for some := range slices.Chunk(watches, pollSize) {
+		for _, watch := range w.poll.hungUp(some) {
+			if w.forget(watch) {
+				watch.gone()
+			}
 		}
 	}
-	clear(round)
+
+	clear(watches)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.looking, w.round = false, nil
+	w.looking, w.spare = false, nil
 	if len(w.watched) > 0 {
-		w.round = round
+		w.spare = watches[:0]
 		w.timer.Reset(watchInterval)
 	}
 }
