@@ -60,6 +60,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	s := &session{connected: time.Now()}
 	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
+	s.whenLost = s.lost
 	s.activity.end() // silent since it came
 	s.limiter, s.conn = l, conn
 	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)

@@ -77,8 +77,8 @@ func (s *session) searchAlone(
 func (s *session) runSearch(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (*imap.SearchData, error) {
-	s.notice.start(&s.client, textRunning, time.Time{})
-	defer s.notice.stop()
+	s.startNotice(textRunning, time.Time{})
+	defer s.notice.Stop()
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
 	}
@@ -194,7 +194,7 @@ func (s *session) catchUp() error {
 func (s *session) awaitSearch(part *part) {
 	w := s.waitInQueue(&s.limiter.searches)
 	defer s.endWait(w)
-	part.Wait(w.gone, func() { s.notice.change(textRunning) })
+	part.Wait(w.gone, func() { s.notice.Say(textRunning) })
 }
 
 func (s *session) sharing() admission.Sharing {

@@ -38,7 +38,8 @@ func Tell(conn net.Conn, text string) bool {
 // nothing to tell.
 type Notice struct {
 	mu      sync.Mutex
-	command *Command // nil while none runs
+	command Command
+	running bool // one is told of
 	text    string
 	until   time.Time
 	due     time.Time
@@ -66,7 +67,8 @@ func (n *Notice) Start(c Command) {
 	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.command, n.text, n.until, n.due = &c, c.Text, c.Until, now.Add(c.Interval)
+	n.command, n.running = c, true
+	n.text, n.until, n.due = c.Text, c.Until, now.Add(c.Interval)
 	switch {
 	case n.timer == nil:
 		n.timer, n.goesOff = time.AfterFunc(c.Interval, n.goOff), n.due
@@ -80,7 +82,7 @@ func (n *Notice) Say(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.text, n.until = text, time.Time{}
-	if now := time.Now(); n.command != nil && n.goesOff.IsZero() && n.writing == nil {
+	if now := time.Now(); n.running && n.goesOff.IsZero() && n.writing == nil {
 		n.setLocked(now) // it had come to its end
 	}
 }
@@ -89,7 +91,7 @@ func (n *Notice) Say(text string) {
 // then must not get into it. It may be called again, and without a Start.
 func (n *Notice) Stop() {
 	n.mu.Lock()
-	n.command = nil
+	n.command, n.running = Command{}, false
 	writing := n.writing
 	n.mu.Unlock()
 	if writing != nil {
@@ -110,8 +112,8 @@ func (n *Notice) End() {
 
 // goOff tells what is due. The lock is not held meanwhile, only Stop waits for it.
 func (n *Notice) goOff() {
-	c, text := n.take()
-	if c == nil {
+	c, text, due := n.take()
+	if !due {
 		return
 	}
 	told := Tell(c.Conn, text)
@@ -122,20 +124,20 @@ func (n *Notice) goOff() {
 }
 
 // take returns what is to be told now. If that is something, wrote must be called.
-func (n *Notice) take() (c *Command, text string) {
+func (n *Notice) take() (c Command, text string, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.goesOff = time.Time{}
 	now := time.Now()
 	switch {
-	case n.command == nil || !n.until.IsZero() && !now.Before(n.until):
-		return nil, ""
+	case !n.running || !n.until.IsZero() && !now.Before(n.until):
+		return Command{}, "", false
 	case now.Before(n.due): // the timer was set for an earlier command
 		n.setLocked(now)
-		return nil, ""
+		return Command{}, "", false
 	}
 	n.writing = make(chan struct{})
-	return n.command, n.text
+	return n.command, n.text, true
 }
 
 // wrote sets the timer for the next line, if there is to be one.
@@ -146,8 +148,8 @@ func (n *Notice) wrote(told bool) {
 	n.writing = nil
 	switch {
 	case !told:
-		n.command = nil
-	case n.command != nil:
+		n.command, n.running = Command{}, false
+	case n.running:
 		now := time.Now()
 		n.due = now.Add(n.command.Interval)
 		n.setLocked(now)
