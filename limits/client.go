@@ -35,6 +35,7 @@ type ClientLimits struct {
 	MaxFailedLogins     int // a stranger can see it, too
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
+	MaxCommandsPerUser  int
 	MaxWaitingPerUser   int
 	// ProgressInterval is zero for a client that takes a notice inside a FETCH for an error.
 	ProgressInterval time.Duration
@@ -143,12 +144,17 @@ func (c *client) loginLimits() admission.LoginLimits {
 // is switched on need not wait any more.
 func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
-	own := limits.MaxFetchesPerUser
-	if gate == &c.limiter.searches.gate {
-		own = limits.MaxSearchesPerUser
+	var most int
+	switch gate {
+	case &c.limiter.fetches.gate:
+		most = limits.MaxFetchesPerUser
+	case &c.limiter.searches.gate:
+		most = limits.MaxSearchesPerUser
+	case &c.limiter.commands.gate:
+		most = limits.MaxCommandsPerUser
 	}
 	return admission.KeyLimits{
-		Max:        own,
+		Max:        most,
 		MaxWaiting: limits.MaxWaitingPerUser,
 		Exempt:     limits.exempt || settings.DryRun && c.activity.waits(),
 	}

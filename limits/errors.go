@@ -15,6 +15,9 @@ var (
 	// ErrTooManySearches refuses a SEARCH that has waited for SearchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManySearches = no("Too many concurrent searches - try again later")
+	// ErrTooManyCommands refuses another command that has waited for CommandQueueTimeout, or finds
+	// the queue full: MaxWaiting, MaxWaitingPerUser.
+	ErrTooManyCommands = no("Too many commands active - try again later")
 
 	// ErrFetchRunTimeout ends a FETCH that has run for FetchRunTimeout.
 	ErrFetchRunTimeout = no("FETCH took too long")
@@ -37,8 +40,8 @@ var (
 	// address.
 	ErrTooManyIPConnections = bye("Too many connections from this address!")
 
-	// ErrClosed refuses logins, FETCHes and SEARCHes after [Limiter.Close]; connections get a BYE
-	// with the same words.
+	// ErrClosed refuses after [Limiter.Close] logins and all commands that have a queue; connections
+	// get a BYE with the same words.
 	ErrClosed = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The server is shutting down",
 	)

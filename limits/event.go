@@ -24,8 +24,8 @@ const (
 // client: escape them where they are shown.
 type Event struct {
 	Kind EventKind
-	// Command is CONNECT, LOGIN, AUTHENTICATE, FETCH, SEARCH, LIST or APPEND; "" for an evicted or
-	// disconnected session.
+	// Command is CONNECT, LOGIN, AUTHENTICATE, or a command that a client sends after login, such as
+	// FETCH: LIST also for LSUB, EXPUNGE also for a CLOSE; "" for an evicted or disconnected session.
 	Command string
 	// User is the user's key, see Options.UserKey; "" if not known. Before a login it is what the
 	// client claims.

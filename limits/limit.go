@@ -89,6 +89,22 @@ var (
 		option: "SearchQueueTimeout", initial: int64(30 * time.Second),
 		help: "longest time a SEARCH waits in the queue",
 	}
+	maxCommands = &limit{
+		option: "MaxCommands", initial: 100, help: "other commands running at once",
+		answer: ErrTooManyCommands, kind: EventRefused, retry: commandQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Commands },
+		inUse: func(s *Stats) *int { return &s.Commands },
+		waits: func(s *Stats) *int { return &s.CommandsWaiting },
+	}
+	maxCommandsPerUser = &limit{
+		option: "MaxCommandsPerUser", initial: 10, help: "other commands of one user running at once",
+		answer: ErrTooManyCommands, kind: EventRefused, retry: commandQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Commands },
+	}
+	commandQueueTimeout = &limit{
+		option: "CommandQueueTimeout", initial: int64(40 * time.Second),
+		help: "longest time another command waits in the queue",
+	}
 	maxWaiting = &limit{
 		option: "MaxWaiting", kind: EventRefused, help: "commands that wait in each of the queues",
 	}
@@ -159,6 +175,7 @@ var declared = []*limit{
 	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
 	maxFetches, maxFetchesPerUser, fetchQueueTimeout,
 	maxSearches, maxSearchesPerUser, searchQueueTimeout,
+	maxCommands, maxCommandsPerUser, commandQueueTimeout,
 	maxWaiting, maxWaitingPerUser, progressInterval, fetchRunTimeout, searchRunTimeout,
 	stallTimeout, loginTimeout, evictIdle,
 	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,

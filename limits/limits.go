@@ -1,5 +1,5 @@
-// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at
-// once, and how long the rest may queue.
+// Package limits decides who may connect, log in, FETCH, SEARCH and run other commands on an IMAP
+// server, how many at once, and how long the rest may queue.
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
 // servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
@@ -37,9 +37,10 @@
 //
 // # Queues
 //
-// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together,
-// within a user first come first served, and between users turn by turn, so that a user with one
-// command waits for one round, however many the others have sent.
+// There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
+// command needs a slot of its user and one of the server. Both are granted together, within a user
+// first come first served, and between users turn by turn, so that a user with one command waits for
+// one round, however many the others have sent.
 package limits
 
 import (
@@ -72,6 +73,7 @@ type Limiter struct {
 	logins      admission.Logins[*session]
 	fetches     queue
 	searches    queue
+	commands    queue // all others
 	flights     admission.Flights[flightKey, *imap.SearchData]
 	stalls      stalls
 	watcher     socket.Watcher
@@ -96,6 +98,7 @@ func New(options *Options) *Limiter {
 		searches: queue{
 			command: commandSearch, all: maxSearches, own: maxSearchesPerUser,
 		},
+		commands: queue{all: maxCommands, own: maxCommandsPerUser},
 	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
@@ -135,13 +138,16 @@ func (l *Limiter) SetOptions(options *Options) error {
 	l.searches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxSearches, MaxWaiting: o.MaxWaiting, Timeout: o.SearchQueueTimeout,
 	})
+	l.commands.gate.SetLimits(admission.GateLimits{
+		Max: o.MaxCommands, MaxWaiting: o.MaxWaiting, Timeout: o.CommandQueueTimeout,
+	})
 	l.flights.SetTimeout(o.SearchQueueTimeout)
 	return nil
 }
 
 // Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
-// connections with a BYE, logins, FETCHes and SEARCHes with a NO. What runs goes on and gives its
-// slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
+// connections with a BYE, logins and commands that have a queue with a NO. What runs goes on and
+// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
 // server's own Close, which does not wake commands that wait. It returns nil, and may be called
 // again.
 func (l *Limiter) Close() error {
@@ -150,6 +156,7 @@ func (l *Limiter) Close() error {
 	l.logins.Close()
 	l.fetches.gate.Close()
 	l.searches.gate.Close()
+	l.commands.gate.Close()
 	l.flights.Close()
 	return nil
 }

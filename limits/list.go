@@ -10,7 +10,8 @@ import (
 func (s *session) List(
 	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
 ) error {
-	defer s.running(commandList)()
+	var turn turn
+	defer s.endCommand(&turn)
 	if most := s.reached(maxListWildcards); most.value > 0 && !s.limits.Load().exempt {
 		folded := make([]string, len(patterns))
 		for i, pattern := range patterns {
@@ -22,6 +23,9 @@ func (s *session) List(
 			}
 		}
 		patterns = folded
+	}
+	if err := s.beginCommand(&turn, commandList); err != nil {
+		return err
 	}
 	return s.Session.List(w, ref, patterns, options)
 }

@@ -53,8 +53,21 @@ type Options struct {
 	// [ErrTooManySearches].
 	SearchQueueTimeout time.Duration
 
-	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One
-	// more is refused at once, with [ErrTooManyFetches] or [ErrTooManySearches].
+	// MaxCommands is how many other commands may run at once that reach the backend after login:
+	// SELECT, EXAMINE, STATUS, LIST, LSUB, NAMESPACE, APPEND, COPY, MOVE, STORE, EXPUNGE, CLOSE if it
+	// expunges, CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE. NOOP, IDLE, UNSELECT, LOGOUT and
+	// UNAUTHENTICATE never wait. An APPEND waits before its message is taken.
+	MaxCommands int
+	// MaxCommandsPerUser is how many of them may run for one user. Mail programs send a STATUS for
+	// each of some hundred folders on several connections at once.
+	MaxCommandsPerUser int
+	// CommandQueueTimeout is the longest that such a command waits for both slots, and then gets
+	// [ErrTooManyCommands].
+	CommandQueueTimeout time.Duration
+
+	// MaxWaiting is how many FETCHes may wait in their queue, how many SEARCHes in theirs, and how
+	// many other commands in theirs. One more is refused at once, with [ErrTooManyFetches],
+	// [ErrTooManySearches] or [ErrTooManyCommands].
 	MaxWaiting int
 	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
@@ -68,11 +81,10 @@ type Options struct {
 	// message that the client has been told of meanwhile can be missing. It needs ShareSearches.
 	JoinRunning bool
 
-	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
-	// reads "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero,
-	// it reads nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap
-	// cannot advertise the capability INPROGRESS; clients that do not know it must ignore the
-	// response.
+	// ProgressInterval is how often a client whose command waits, or whose SEARCH runs, reads
+	// "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero, it reads
+	// nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap cannot
+	// advertise the capability INPROGRESS; clients that do not know it must ignore the response.
 	ProgressInterval time.Duration
 
 	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it gets

@@ -60,7 +60,7 @@ func (c *client) refuse(event Event, r refusal) bool {
 // A queue is a gate with the limits that a command finds there.
 type queue struct {
 	gate     admission.Gate
-	command  string
+	command  string // "" if it serves several
 	all, own *limit // of the whole server, and of one user
 }
 

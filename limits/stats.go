@@ -15,6 +15,8 @@ type Stats struct {
 	Searches          int // SEARCHes that run
 	SearchesWaiting   int // SEARCHes in the queue
 	SearchesJoined    int // SEARCHes that wait for an equal one, and hold no place in the queue
+	Commands          int // other commands that run
+	CommandsWaiting   int // other commands in the queue
 
 	// Total is what has happened since [New] that was no refusal.
 	Total Totals
@@ -38,7 +40,7 @@ type Refusals struct {
 	LoginsPerUser, LoginsPerIP        uint64
 	FailedLogins                      uint64 // connections that were ended for their failed logins
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
-	Fetches, Searches                 uint64 // commands that waited in vain, or found the queue full
+	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
 	Stalled                           uint64 // connections that were closed because their client took nothing
 	ListWildcards                     uint64
@@ -57,6 +59,7 @@ func (l *Limiter) Stats() Stats {
 	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
 	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
+	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
 	joined, behind := l.flights.Counts()
 	s.SearchesJoined = joined + behind
 	return s

@@ -10,7 +10,8 @@ import (
 // turn is what a command holds in a queue. It must be left.
 type turn struct {
 	admission.Ticket
-	queue *queue
+	queue   *queue
+	command string // set before, for a queue that serves several
 	// shadow says that the command runs under DryRun although it should wait: the ticket waits in its
 	// place, to see whether there would have been a slot in time.
 	shadow bool
@@ -20,6 +21,9 @@ type turn struct {
 // answer to the command, there is nothing to leave; but leave may be called, and must be when a
 // callback panics.
 func (s *session) enter(t *turn, q *queue) error {
+	if t.command == "" {
+		t.command = q.command
+	}
 	t.queue, t.Ticket = q, q.gate.Enter(s.turn, &s.client)
 	switch {
 	case t.Waiting() && s.dryRun():
@@ -28,7 +32,7 @@ func (s *session) enter(t *turn, q *queue) error {
 	case t.Waiting():
 		s.await(t)
 	}
-	event := Event{Kind: EventAdmitted, Command: q.command, User: s.user, Waited: t.Waited()}
+	event := Event{Kind: EventAdmitted, Command: t.command, User: s.user, Waited: t.Waited()}
 	if !t.Refusal.Is() {
 		if event.Waited > 0 {
 			s.tell(event)
@@ -58,7 +62,7 @@ func (s *session) leave(t *turn) {
 	if t.shadow {
 		if r := t.Overdue(); r.Is() {
 			timeout := time.Duration(s.reached(t.queue.own.retry).value)
-			event := Event{Command: t.queue.command, User: s.user, Waited: timeout}
+			event := Event{Command: t.command, User: s.user, Waited: timeout}
 			s.refuse(event, t.queue.refusal(r))
 		}
 	}

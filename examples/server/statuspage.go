@@ -92,6 +92,9 @@ func gauges(o *limits.Options, s limits.Stats) []gauge {
 		{"SEARCHes running", s.Searches, o.MaxSearches, []count{
 			also("waiting", s.SearchesWaiting), also("waiting with an equal one", s.SearchesJoined),
 		}},
+		{"Other commands running", s.Commands, o.MaxCommands, []count{
+			also("waiting", s.CommandsWaiting),
+		}},
 	}
 }
 

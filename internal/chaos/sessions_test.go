@@ -22,7 +22,7 @@ type visit struct {
 	user, ip        string
 	name            string // of the mailbox that is selected
 	connection      *arrival
-	command         *arrival // the FETCH or SEARCH that goes on, nil for those of other commands
+	command         *arrival // of the command that goes on
 	login           *arrival
 	leaveConnection func()
 	leaveLogin      func()
@@ -67,6 +67,7 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 func noTimeout(*limits.Options) time.Duration             { return 0 }
 func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
 func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
+func otherTimeout(options *limits.Options) time.Duration  { return options.CommandQueueTimeout }
 func searchTimeout(options *limits.Options) time.Duration { return options.SearchQueueTimeout }
 func question(v *visit, criteria *imap.SearchCriteria) string {
 	return fmt.Sprint(v.user, v.name, *criteria)
@@ -93,11 +94,6 @@ func (s *outside) Login(username, password string) error {
 	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
 	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
 	return nil
-}
-
-func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	s.name = name
-	return s.Session.Select(name, options)
 }
 
 func (s *outside) Fetch(
