@@ -33,6 +33,7 @@ type ClientLimits struct {
 	MaxLoginsPerUser    int
 	MaxLoginsPerIP      int // a stranger can see it refuse: let it depend on the address only
 	MaxFailedLogins     int // a stranger can see it, too
+	MaxLoginChecksPerIP int // and this
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
 	MaxCommandsPerUser  int
@@ -140,12 +141,15 @@ func (c *client) loginLimits() admission.LoginLimits {
 	}
 }
 
-// KeyLimits returns the limits of the client's user at the gate of a queue now. Who waits when DryRun
+// KeyLimits returns the limits of the client's user, or network, at the gate of a queue now. Who waits when DryRun
 // is switched on need not wait any more.
 func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	var most int
+	maxWaiting := limits.MaxWaitingPerUser
 	switch gate {
+	case &c.limiter.checks.gate:
+		most, maxWaiting = limits.MaxLoginChecksPerIP, 0
 	case &c.limiter.fetches.gate:
 		most = limits.MaxFetchesPerUser
 	case &c.limiter.searches.gate:
@@ -155,7 +159,7 @@ func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	}
 	return admission.KeyLimits{
 		Max:        most,
-		MaxWaiting: limits.MaxWaitingPerUser,
+		MaxWaiting: maxWaiting,
 		Exempt:     limits.exempt || settings.DryRun && c.activity.waits(),
 	}
 }

@@ -3,12 +3,19 @@ package limits
 import "github.com/emersion/go-imap/v2"
 
 // What a client reads when it is refused. Each is one [*imap.Error], to be compared with
-// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrClosed and TOOBIG for ErrAppendSize.
+// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrTooManyLoginChecks and ErrClosed, and TOOBIG for
+// ErrAppendSize.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = no("Too many logins for this user")
 	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged in.
 	ErrTooManyIPLogins = no("Too many connections from this address!")
+	// ErrTooManyLoginChecks refuses a login that has waited for 30 s for its password to be checked:
+	// MaxLoginChecks, MaxLoginChecksPerIP. No client takes it for a wrong password.
+	ErrTooManyLoginChecks = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Too many logins at once - try again later",
+	)
 	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManyFetches = no("Too many current FETCHes active")

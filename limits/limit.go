@@ -57,6 +57,18 @@ var (
 		answer: errTooManyFailedLogins, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.FailedLogins },
 	}
+	maxLoginChecks = &limit{
+		option: "MaxLoginChecks", initial: 16, help: "password checks at once",
+		answer: ErrTooManyLoginChecks, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
+		inUse: func(s *Stats) *int { return &s.LoginChecks },
+		waits: func(s *Stats) *int { return &s.LoginsWaiting },
+	}
+	maxLoginChecksPerIP = &limit{
+		option: "MaxLoginChecksPerIP", initial: 4, help: "password checks at once from one address",
+		answer: ErrTooManyLoginChecks, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
+	}
 	maxFetches = &limit{
 		option: "MaxFetches", initial: 50, help: "FETCH commands running at once",
 		answer: ErrTooManyFetches, kind: EventRefused, retry: fetchQueueTimeout,
@@ -173,6 +185,7 @@ var (
 // declared are all limits.
 var declared = []*limit{
 	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
+	maxLoginChecks, maxLoginChecksPerIP,
 	maxFetches, maxFetchesPerUser, fetchQueueTimeout,
 	maxSearches, maxSearchesPerUser, searchQueueTimeout,
 	maxCommands, maxCommandsPerUser, commandQueueTimeout,

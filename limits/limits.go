@@ -35,6 +35,9 @@
 // any of this, and of connections without an address, such as a Unix socket's, nobody can say who
 // is a stranger to whom: there each login is checked.
 //
+// A login that may be checked then needs a slot for the check, of its network and of the server
+// ([Options.MaxLoginChecks]), for which networks take turns.
+//
 // # Queues
 //
 // There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
@@ -71,6 +74,7 @@ type Limiter struct {
 	connections admission.Counter[netip.Prefix]
 	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
 	logins      admission.Logins[*session]
+	checks      queue // of passwords
 	fetches     queue
 	searches    queue
 	commands    queue // all others
@@ -92,6 +96,7 @@ type Limiter struct {
 func New(options *Options) *Limiter {
 	l := &Limiter{
 		logins: admission.Logins[*session]{Timeout: loginWait},
+		checks: queue{all: maxLoginChecks, own: maxLoginChecksPerIP, silent: true},
 		fetches: queue{
 			command: commandFetch, all: maxFetches, own: maxFetchesPerUser,
 		},
@@ -132,6 +137,7 @@ func (l *Limiter) SetOptions(options *Options) error {
 		l.stalls.watch(l)
 	}
 	l.logins.Review()
+	l.checks.gate.SetLimits(admission.GateLimits{Max: o.MaxLoginChecks, Timeout: loginWait})
 	l.fetches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxFetches, MaxWaiting: o.MaxWaiting, Timeout: o.FetchQueueTimeout,
 	})
@@ -154,6 +160,7 @@ func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
 	l.logins.Close()
+	l.checks.gate.Close()
 	l.fetches.gate.Close()
 	l.searches.gate.Close()
 	l.commands.gate.Close()

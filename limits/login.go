@@ -17,13 +17,26 @@ import (
 // loginWait is how long a login waits for the outcome of others of the same user and address.
 const loginWait = 30 * time.Second
 
-// attempt is a login whose password may be checked. It must be ended.
-type attempt = admission.Attempt[*session]
+// attempt is a login whose password may be checked. It must be ended, which may be done again.
+type attempt struct {
+	*admission.Attempt[*session]
+	session *session
+	check   turn // of the check, if there is one
+}
+
+// endCheck gives back what the check of the password needs.
+func (a *attempt) endCheck() { a.session.leave(&a.check) }
+
+// End gives everything back.
+func (a *attempt) End() {
+	a.endCheck()
+	a.Attempt.End()
+}
 
 // Login logs in if the limits allow it; the package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
 	defer s.sayBye()
-	user, attempt, err := s.begin(commandLogin, username)
+	user, attempt, err := s.begin(commandLogin, username, true)
 	if err != nil {
 		return err
 	}
@@ -35,8 +48,11 @@ func (s *session) Login(username, password string) error {
 }
 
 // begin waits until the login of a client that names itself as username, "" if it has not yet, may be
-// checked. It returns the user's key and the attempt, or the answer to a login that is refused.
-func (s *session) begin(command, username string) (user string, _ *attempt, err error) {
+// checked, and if it is to be checked now, until there is a slot for that. It returns the user's key
+// and the attempt, or the answer to a login that is refused.
+func (s *session) begin(
+	command, username string, isCheck bool,
+) (user string, _ *attempt, err error) {
 	if e := s.ending.Load(); e != nil {
 		return "", nil, e.answer
 	}
@@ -48,18 +64,55 @@ func (s *session) begin(command, username string) (user string, _ *attempt, err 
 	if a.Refusal.Is() {
 		return "", nil, s.refuseLogin(command, user, a)
 	}
+	if err := s.goOn(a, command, user, isCheck); err != nil {
+		return "", nil, err
+	}
+	return user, a, nil
+}
+
+// goOn waits for what the attempt needs to go on, and reports all that it has waited. It ends an
+// attempt that is refused.
+func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	ok := false
 	defer func() {
-		if !ok { // a callback has panicked
+		if !ok { // it is refused, or a callback has panicked
 			a.End()
 		}
 	}()
-	if a.Waited > 0 {
-		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: a.Waited})
+	if isCheck {
+		if err := s.awaitCheck(a, command, user); err != nil {
+			return s.refuseCheck(err)
+		}
+	}
+	waited := a.Waited
+	if !a.check.shadow {
+		waited += a.check.Waited()
+	}
+	if a.Waited = 0; waited > 0 {
+		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: waited})
 		s.renewDeadlines()
 	}
 	ok = true
-	return user, a, nil
+	return nil
+}
+
+// awaitCheck waits for a slot for the check of the password.
+func (s *session) awaitCheck(a *attempt, command, user string) error {
+	a.check = turn{command: command, user: user}
+	return s.take(&a.check, &s.limiter.checks, s.turnKey())
+}
+
+// refuseCheck returns the answer to a login that has waited for its check in vain. The client may try
+// again, unless it is gone or the limiter is closed.
+func (s *session) refuseCheck(err error) error {
+	switch err {
+	case ErrClosed:
+		return s.endLogin(ErrClosed)
+	case errClientGone:
+		return s.endLogin(errClientGone)
+	}
+	s.renewDeadlines()
+	return err
 }
 
 // ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if there
@@ -74,7 +127,7 @@ func (s *session) ask(user string) *attempt {
 }
 
 func (s *session) askOnce(user string) *attempt {
-	a := s.limiter.logins.Ask(s.loginCaller(user))
+	a := &attempt{Attempt: s.limiter.logins.Ask(s.loginCaller(user)), session: s}
 	if !a.Waiting() {
 		return a
 	}

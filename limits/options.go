@@ -37,6 +37,14 @@ type Options struct {
 	// type does not count: go-imap tells the client that it is a SERVERBUG.
 	MaxFailedLogins int
 
+	// MaxLoginChecks is how many passwords the backend may check at once. Further logins wait, and
+	// networks take turns, so that a login waits for one round however many a stranger sends. One that
+	// has waited for 30 s gets [ErrTooManyLoginChecks]. A SASL exchange waits in each of its steps, and
+	// holds no place between them.
+	MaxLoginChecks int
+	// MaxLoginChecksPerIP is how many of them may be from one address.
+	MaxLoginChecksPerIP int
+
 	// MaxFetches is how many FETCH and UID FETCH commands may run at once.
 	MaxFetches int
 	// MaxFetchesPerUser is how many of them may run for one user.

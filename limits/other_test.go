@@ -2,7 +2,9 @@ package limits_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +25,24 @@ var others = []string{
 	"SUBSCRIBE a", "UNSUBSCRIBE a",
 }
 
+// recorder keeps events.
+type recorder struct {
+	mu     sync.Mutex
+	events []limits.Event
+}
+
+func (r *recorder) add(e limits.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+func (r *recorder) all() []limits.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
 // examined logs in and opens INBOX.
 func (s *server) examined(user string) *imaptest.Conn {
 	c, answer := s.login("192.0.2.1", user)
@@ -35,9 +55,9 @@ func TestEachOtherCommandNeedsASlot(t *testing.T) {
 	for _, other := range others {
 		t.Run(other, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var events []limits.Event
+				var told recorder
 				options := &limits.Options{MaxCommandsPerUser: 1, CommandQueueTimeout: 70 * time.Second}
-				options.OnEvent = func(e limits.Event) { events = append(events, e) }
+				options.OnEvent = told.add
 				s := serveSessions(t, &backend{}, newSlow, options)
 				first, second, third := s.examined("karen"), s.examined("karen"), s.examined("karen")
 				start := time.Now()
@@ -54,6 +74,7 @@ func TestEachOtherCommandNeedsASlot(t *testing.T) {
 				s.commandsInUse(limits.Stats{})
 				assert.EqualValues(t, 1, s.limiter.Stats().Refused.Commands)
 
+				events := told.all()
 				require.Len(t, events, 2)
 				name, _, _ := strings.Cut(strings.TrimPrefix(other, "UID "), " ")
 				name = strings.NewReplacer("LSUB", "LIST", "CLOSE", "EXPUNGE").Replace(name)
@@ -112,6 +133,8 @@ func TestAFolderListIsNotInTheWayOfAnotherUser(t *testing.T) {
 		took := elapsed(func() { assert.True(t, imaptest.IsOK(bob.Cmd("b SELECT INBOX"))) })
 		assert.Equal(t, time.Second, took, "one slot")
 		time.Sleep(time.Minute)
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		assert.Equal(t, 10, w.mostOfOneUser)
 	})
 }

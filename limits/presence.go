@@ -55,15 +55,13 @@ func (s *session) wait() *wait {
 	return w
 }
 
-// waitInQueue is wait for a command that is told of it now and then, until the queue's time is up.
-func (s *session) waitInQueue(q *queue) *wait {
-	w := s.wait()
+// startNotice tells the client now and then that its command waits, until the queue's time is up.
+func (s *session) startNotice(q *queue) {
 	var until time.Time
-	if timeout := s.reached(q.own.retry).value; timeout > 0 {
-		until = time.Now().Add(time.Duration(timeout))
+	if timeout := s.timeout(q); timeout > 0 {
+		until = time.Now().Add(timeout)
 	}
 	s.notice.start(&s.client, textWaiting, until)
-	return w
 }
 
 // endWait ends the wait.

@@ -63,7 +63,7 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 			e.user = saslUser(e.mech, response)
 		}
 	}
-	user, attempt, err := e.begin()
+	user, attempt, err := e.begin(response != nil)
 	if err != nil {
 		s.exchange = nil
 		return nil, false, err
@@ -94,23 +94,27 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	e.challenge = challenge
 	if e.messages >= 2 {
 		kept = true
+		attempt.endCheck()
 		e.proven, e.expire = attempt, time.AfterFunc(provenTimeout, attempt.End)
 		return challenge, false, nil
 	}
 	return challenge, false, e.refuseToken(response)
 }
 
-// begin returns the attempt that is held for this exchange, or begins one for its next step.
-func (e *exchange) begin() (user string, _ *attempt, err error) {
+// begin returns the attempt that is held for this exchange, or begins one for its next step. Which
+// step it is that checks the password only the backend knows, but none does before the client has sent
+// something.
+func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
 	if kept := e.resume(); kept != nil {
 		if end := s.ending.Load(); end != nil {
 			kept.End()
 			return "", nil, end.answer
 		}
-		return s.limiter.settings.Load().userKey(e.user), kept, nil
+		user := s.limiter.settings.Load().userKey(e.user)
+		return user, kept, s.goOn(kept, commandAuthenticate, user, isCheck)
 	}
-	return s.begin(commandAuthenticate, e.user)
+	return s.begin(commandAuthenticate, e.user, isCheck)
 }
 
 // refuseToken counts a bad bearer token: the server answers it with a challenge, and with an error

@@ -9,7 +9,7 @@ type Stats struct {
 	ConnectionsEnding int // connections that were refused, and are not closed yet
 	Sessions          int // sessions that are logged in
 	LoginChecks       int // logins whose password is being checked
-	LoginsWaiting     int // logins that wait for the outcome of others
+	LoginsWaiting     int // logins that wait for the outcome of others, or for a check
 	Fetches           int // FETCHes that run
 	FetchesWaiting    int // FETCHes in the queue
 	Searches          int // SEARCHes that run
@@ -39,6 +39,7 @@ type Refusals struct {
 	Connections, ConnectionsPerIP     uint64
 	LoginsPerUser, LoginsPerIP        uint64
 	FailedLogins                      uint64 // connections that were ended for their failed logins
+	LoginChecks                       uint64 // logins that waited in vain for a check
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
 	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
@@ -57,6 +58,9 @@ func (l *Limiter) Stats() Stats {
 	s.Connections = l.connections.Count()
 	s.ConnectionsEnding = l.ending.Count()
 	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
+	if _, waiting := l.checks.gate.Counts(); waiting > 0 {
+		s.LoginChecks, s.LoginsWaiting = max(s.LoginChecks-waiting, 0), s.LoginsWaiting+waiting
+	}
 	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
 	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()

@@ -2,16 +2,16 @@ package limits
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// turn is what a command holds in a queue. It must be left.
+// turn is what a command or a login holds in a queue. It must be left.
 type turn struct {
 	admission.Ticket
 	queue   *queue
 	command string // set before, for a queue that serves several
+	user    string // whom its events name
 	// shadow says that the command runs under DryRun although it should wait: the ticket waits in its
 	// place, to see whether there would have been a slot in time.
 	shadow bool
@@ -24,7 +24,19 @@ func (s *session) enter(t *turn, q *queue) error {
 	if t.command == "" {
 		t.command = q.command
 	}
-	t.queue, t.Ticket = q, q.gate.Enter(s.turn, &s.client)
+	t.user = s.user
+	if err := s.take(t, q, s.turn); err != nil {
+		return err
+	}
+	if waited := t.Waited(); waited > 0 && !t.shadow {
+		s.tell(Event{Kind: EventAdmitted, Command: t.command, User: t.user, Waited: waited})
+	}
+	return nil
+}
+
+// take is enter for the holder of any key, and does not tell when there is a slot.
+func (s *session) take(t *turn, q *queue, key string) error {
+	t.queue, t.Ticket = q, q.gate.Enter(key, &s.client)
 	switch {
 	case t.Waiting() && s.dryRun():
 		t.shadow = true
@@ -32,23 +44,23 @@ func (s *session) enter(t *turn, q *queue) error {
 	case t.Waiting():
 		s.await(t)
 	}
-	event := Event{Kind: EventAdmitted, Command: t.command, User: s.user, Waited: t.Waited()}
 	if !t.Refusal.Is() {
-		if event.Waited > 0 {
-			s.tell(event)
-		}
 		return nil
 	}
+	event := Event{Command: t.command, User: t.user, Waited: t.Waited()}
 	if r := q.refusal(t.Refusal); s.refuse(event, r) {
 		return r.answer()
 	}
-	t.Ticket = q.gate.EnterAnyway(s.turn)
+	t.Ticket = q.gate.EnterAnyway(key)
 	return nil
 }
 
 // await waits for the slot. A client that is gone when it is granted does not get it.
 func (s *session) await(t *turn) {
-	w := s.waitInQueue(t.queue)
+	w := s.wait()
+	if !t.queue.silent {
+		s.startNotice(t.queue)
+	}
 	defer s.endWait(w)
 	t.Wait(w.gone)
 	if !t.Refusal.Is() && s.socket.HungUp() {
@@ -61,8 +73,7 @@ func (s *session) await(t *turn) {
 func (s *session) leave(t *turn) {
 	if t.shadow {
 		if r := t.Overdue(); r.Is() {
-			timeout := time.Duration(s.reached(t.queue.own.retry).value)
-			event := Event{Command: t.command, User: s.user, Waited: timeout}
+			event := Event{Command: t.command, User: t.user, Waited: s.timeout(t.queue)}
 			s.refuse(event, t.queue.refusal(r))
 		}
 	}

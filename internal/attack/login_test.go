@@ -108,7 +108,7 @@ func TestPasswordGuessingOnManyConnections(t *testing.T) {
 	}
 }
 
-// Of different users, an address can guess as many at once as it may have connections.
+// Of different users, an address can guess a few at once, however many connections it has.
 func TestPasswordGuessingOfManyUsers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -124,7 +124,7 @@ func TestPasswordGuessingOfManyUsers(t *testing.T) {
 			})
 		}
 		all.Wait()
-		assert.EqualValues(t, 10, s.mostAtOnce.Load())
+		assert.EqualValues(t, 4, s.mostAtOnce.Load())
 		assert.EqualValues(t, 90, s.limiter.Stats().Refused.ConnectionsPerIP)
 	})
 }
@@ -143,7 +143,7 @@ func TestLockingAUserOut(t *testing.T) {
 					start := time.Now()
 					_, answer := s.login(here, "karen")
 					assert.Contains(t, answer, "OK")
-					assert.Equal(t, checkTime, time.Since(start))
+					assert.LessOrEqual(t, time.Since(start), 2*checkTime, "one turn, and the own check")
 				}
 				strangers.Wait()
 			})

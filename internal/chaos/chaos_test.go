@@ -91,8 +91,8 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.logins.total, w.logins.most, w.fetches.total,
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
 		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
 		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history),
 	)
@@ -193,6 +193,8 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		MaxLoginsPerUser:    upTo(16),
 		MaxLoginsPerIP:      upTo(4) * 8,
 		MaxFailedLogins:     upTo(3),
+		MaxLoginChecks:      upTo(8),
+		MaxLoginChecksPerIP: upTo(3),
 		MaxFetches:          upTo(8),
 		MaxFetchesPerUser:   upTo(3),
 		FetchQueueTimeout:   units(4),
@@ -220,7 +222,7 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 // been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
@@ -245,7 +247,7 @@ func (c *chaos) assertNobodyLeft() {
 	w := c.witness
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.others} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {
 		assert.Empty(c.t, r.stays, "%s that the limiter has forgotten", r.name)
 	}
 }
@@ -257,6 +259,7 @@ func (c *chaos) assertAllWorks() {
 	c.change(&limits.Options{
 		MaxConnections:      maxIdles,
 		MaxLoginsPerUser:    maxIdles,
+		MaxLoginChecks:      1,
 		MaxFetches:          1,
 		MaxFetchesPerUser:   1,
 		FetchQueueTimeout:   c.unit,

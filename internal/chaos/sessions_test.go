@@ -64,8 +64,11 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 	}
 }
 
-func noTimeout(*limits.Options) time.Duration             { return 0 }
-func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
+func noTimeout(*limits.Options) time.Duration { return 0 }
+
+// A login waits for others of its user and address, and then for its check.
+func loginTimeout(*limits.Options) time.Duration { return 2 * 30 * time.Second }
+
 func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
 func otherTimeout(options *limits.Options) time.Duration  { return options.CommandQueueTimeout }
 func searchTimeout(options *limits.Options) time.Duration { return options.SearchQueueTimeout }
@@ -164,6 +167,7 @@ type inside struct {
 func (s *inside) Login(username, password string) error {
 	s.login.inside = true
 	s.witness.endWait(s.login, "LOGIN", 0)
+	defer s.witness.enter(&s.witness.checks, s.stay(s.login))()
 	return s.Session.Login(username, password)
 }
 
