@@ -43,6 +43,7 @@ func TestMaxLoginChecks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, w := checked(100 * time.Millisecond)
 				options := limits.DefaultOptions()
+				options.MaxGuessDelay = 0 // or most would wait for that
 				s := serve(t, b, options)
 				took := elapsed(func() {
 					var all sync.WaitGroup
@@ -68,6 +69,7 @@ func TestALoginWaitsForOneTurnAndNotForTheStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := checked(time.Second)
 		options := limits.DefaultOptions()
+		options.MaxGuessDelay = 0 // or most would wait for that
 		s := serve(t, b, options)
 		for i := range 300 {
 			c := s.dial(fmt.Sprintf("203.0.113.%d", i%10))

@@ -150,6 +150,8 @@ func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	switch gate {
 	case &c.limiter.checks.gate:
 		most, maxWaiting = limits.MaxLoginChecksPerIP, 0
+	case &c.limiter.guessing.gate:
+		most, maxWaiting = 1, 0
 	case &c.limiter.fetches.gate:
 		most = limits.MaxFetchesPerUser
 	case &c.limiter.searches.gate:
@@ -157,10 +159,11 @@ func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	case &c.limiter.commands.gate:
 		most = limits.MaxCommandsPerUser
 	}
+	off := gate == &c.limiter.guessing.gate && settings.MaxGuessDelay == 0
 	return admission.KeyLimits{
 		Max:        most,
 		MaxWaiting: maxWaiting,
-		Exempt:     limits.exempt || settings.DryRun && c.activity.waits(),
+		Exempt:     limits.exempt || off || settings.DryRun && c.activity.waits(),
 	}
 }
 
@@ -169,11 +172,14 @@ type settings struct {
 	Options
 	values    []int64       // of the declared limits
 	everybody *clientLimits // of those for whom LimitsFor has nothing else
+	replaced  chan struct{} // closed when there are others
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
-	return &settings{o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}}
+	return &settings{
+		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}),
+	}
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {

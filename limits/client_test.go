@@ -272,7 +272,7 @@ func TestEventsGoByTheirNames(t *testing.T) {
 	}
 	assert.Equal(
 		t, "EventKind(-1),EventKind(0),refused,timed out,left,admitted,joined,evicted,stalled,failed,"+
-			"disconnected,EventKind(10)",
+			"delayed,disconnected,EventKind(11)",
 		strings.Join(names, ","),
 	)
 }

@@ -3,8 +3,8 @@ package limits
 import "github.com/emersion/go-imap/v2"
 
 // What a client reads when it is refused. Each is one [*imap.Error], to be compared with
-// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrTooManyLoginChecks and ErrClosed, and TOOBIG for
-// ErrAppendSize.
+// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrTooManyLoginChecks, ErrTooManyGuesses and ErrClosed, and
+// TOOBIG for ErrAppendSize.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = no("Too many logins for this user")
@@ -15,6 +15,12 @@ var (
 	ErrTooManyLoginChecks = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
 		"Too many logins at once - try again later",
+	)
+	// ErrTooManyGuesses refuses a login that has waited for 30 s behind others from its network, from
+	// where there were wrong passwords: MaxGuessDelay.
+	ErrTooManyGuesses = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Too many wrong passwords from this address - try again later",
 	)
 	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.

@@ -69,6 +69,13 @@ var (
 		answer: ErrTooManyLoginChecks, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
 	}
+	maxGuessDelay = &limit{
+		option: "MaxGuessDelay", initial: int64(15 * time.Second), kind: EventRefused,
+		help:   "longest delay of a login after wrong passwords from its network",
+		answer: ErrTooManyGuesses,
+		count:  func(s *Stats) *uint64 { return &s.Refused.Guesses },
+		waits:  func(s *Stats) *int { return &s.LoginsDelayed },
+	}
 	maxFetches = &limit{
 		option: "MaxFetches", initial: 50, help: "FETCH commands running at once",
 		answer: ErrTooManyFetches, kind: EventRefused, retry: fetchQueueTimeout,
@@ -185,7 +192,7 @@ var (
 // declared are all limits.
 var declared = []*limit{
 	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
-	maxLoginChecks, maxLoginChecksPerIP,
+	maxLoginChecks, maxLoginChecksPerIP, maxGuessDelay,
 	maxFetches, maxFetchesPerUser, fetchQueueTimeout,
 	maxSearches, maxSearchesPerUser, searchQueueTimeout,
 	maxCommands, maxCommandsPerUser, commandQueueTimeout,

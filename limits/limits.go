@@ -36,7 +36,8 @@
 // is a stranger to whom: there each login is checked.
 //
 // A login that may be checked then needs a slot for the check, of its network and of the server
-// ([Options.MaxLoginChecks]), for which networks take turns.
+// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were wrong
+// passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks waiting.
 //
 // # Queues
 //
@@ -75,6 +76,9 @@ type Limiter struct {
 	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
 	logins      admission.Logins[*session]
 	checks      queue // of passwords
+	guessing    queue // … of networks from which there were wrong ones
+	guesses     admission.Guesses
+	delayed     atomic.Int64 // logins that wait because of them
 	fetches     queue
 	searches    queue
 	commands    queue // all others
@@ -95,8 +99,9 @@ type Limiter struct {
 // nothing. It panics with the error of [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
 	l := &Limiter{
-		logins: admission.Logins[*session]{Timeout: loginWait},
-		checks: queue{all: maxLoginChecks, own: maxLoginChecksPerIP, silent: true},
+		logins:   admission.Logins[*session]{Timeout: loginWait},
+		checks:   queue{all: maxLoginChecks, own: maxLoginChecksPerIP, silent: true},
+		guessing: queue{all: maxGuessDelay, own: maxGuessDelay, silent: true},
 		fetches: queue{
 			command: commandFetch, all: maxFetches, own: maxFetchesPerUser,
 		},
@@ -128,7 +133,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	l.settings.Store(newSettings(o))
+	if before := l.settings.Swap(newSettings(o)); before != nil {
+		close(before.replaced)
+	}
 	for _, s := range l.sessions.all() {
 		s.refreshLimits() // if LimitsFor has none that are valid, they stay what they were
 		s.armLoginTimeout()
@@ -138,6 +145,7 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.logins.Review()
 	l.checks.gate.SetLimits(admission.GateLimits{Max: o.MaxLoginChecks, Timeout: loginWait})
+	l.guessing.gate.SetLimits(admission.GateLimits{Timeout: loginWait})
 	l.fetches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxFetches, MaxWaiting: o.MaxWaiting, Timeout: o.FetchQueueTimeout,
 	})
@@ -161,6 +169,7 @@ func (l *Limiter) Close() error {
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
 	l.logins.Close()
 	l.checks.gate.Close()
+	l.guessing.gate.Close()
 	l.fetches.gate.Close()
 	l.searches.gate.Close()
 	l.commands.gate.Close()

@@ -21,11 +21,17 @@ const loginWait = 30 * time.Second
 type attempt struct {
 	*admission.Attempt[*session]
 	session *session
-	check   turn // of the check, if there is one
+	guess   turn // among the checks of a network from which there were wrong passwords
+	check   turn // among all checks
+	delayed bool // it has waited because of wrong passwords
 }
 
 // endCheck gives back what the check of the password needs.
-func (a *attempt) endCheck() { a.session.leave(&a.check) }
+func (a *attempt) endCheck() {
+	a.session.leave(&a.check)
+	a.session.leave(&a.guess)
+	a.check, a.guess = turn{}, turn{}
+}
 
 // End gives everything back.
 func (a *attempt) End() {
@@ -42,8 +48,9 @@ func (s *session) Login(username, password string) error {
 	}
 	defer attempt.End()
 	if err := s.Session.Login(username, password); err != nil {
-		return s.fail(commandLogin, username, err)
+		return s.fail(commandLogin, username, s.limiter.guesses.Guess(user, password), err)
 	}
+	s.noteRight(user)
 	return s.admit(commandLogin, attempt, user, username)
 }
 
@@ -88,18 +95,34 @@ func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	if !a.check.shadow {
 		waited += a.check.Waited()
 	}
-	if a.Waited = 0; waited > 0 {
+	if waited > 0 {
 		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: waited})
+	}
+	if waited > 0 || a.delayed {
 		s.renewDeadlines()
 	}
+	a.Waited, a.delayed = 0, false
 	ok = true
 	return nil
 }
 
-// awaitCheck waits for a slot for the check of the password.
+// awaitCheck waits until the network of the client may make a check, and for a slot. There may be wrong
+// passwords from the network while it waits for the slot: then it gives that back, and waits again.
 func (s *session) awaitCheck(a *attempt, command, user string) error {
-	a.check = turn{command: command, user: user}
-	return s.take(&a.check, &s.limiter.checks, s.turnKey())
+	for {
+		if err := s.awaitGuesses(a, command, user); err != nil {
+			return err
+		}
+		a.check = turn{command: command, user: user}
+		if err := s.take(&a.check, &s.limiter.checks, s.turnKey()); err != nil {
+			return err
+		}
+		by, _ := s.guessDelay(user)
+		if !by.IsValid() || a.guess.queue != nil || s.dryRun() {
+			return nil
+		}
+		a.endCheck()
+	}
 }
 
 // refuseCheck returns the answer to a login that has waited for its check in vain. The client may try
@@ -149,10 +172,19 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 	return caller
 }
 
-// refuseLogin refuses a login for which there is no attempt, and ends the connection.
+// refuseLogin refuses a login for which there is no attempt, and ends the connection. But one that has
+// waited for others of its user, who wait because of wrong passwords, is refused for those.
 func (s *session) refuseLogin(command, user string, a *attempt) error {
+	event := Event{Command: command, User: user, Waited: a.Waited}
+	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
+		r := s.reached(maxGuessDelay)
+		r.timedOut = true
+		s.refuse(event, r)
+		s.renewDeadlines()
+		return r.answer()
+	}
 	r := loginRefusal(a.Refusal)
-	s.refuse(Event{Command: command, User: user, Waited: a.Waited}, r)
+	s.refuse(event, r)
 	return s.endLogin(r.answer())
 }
 
@@ -179,6 +211,7 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	if settings.Username != nil {
 		if name := settings.Username(keep.Backend(s.Session)); name != "" {
 			user, account = settings.userKey(name), name
+			s.noteRight(user)
 			if err := s.identify(user); err != nil {
 				return err
 			}
@@ -218,12 +251,13 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 // fail returns the backend's answer to a login that it has turned down, and counts it if it is about
 // wrong credentials: the last one allowed ends the connection. The name that was tried can be long,
 // and does not stay with the connection.
-func (s *session) fail(command, username string, err error) error {
+func (s *session) fail(command, username string, guess admission.Guess, err error) error {
 	defer s.identify("")
 	if !wrongCredentials(err) {
 		return err
 	}
 	s.failed++
+	s.noteWrong(guess)
 	event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
 	most := s.limits.Load().MaxFailedLogins
 	wrong := event

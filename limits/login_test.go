@@ -329,6 +329,7 @@ func TestEveryWrongPasswordIsReported(t *testing.T) {
 		var events []limits.Event
 		options := limits.DefaultOptions()
 		options.OnEvent = func(e limits.Event) { events = append(events, e) }
+		options.MaxGuessDelay = 0
 		s := serve(t, &backend{}, options)
 		for range 5 {
 			c := s.dial("203.0.113.9")

@@ -44,6 +44,14 @@ type Options struct {
 	MaxLoginChecks int
 	// MaxLoginChecksPerIP is how many of them may be from one address.
 	MaxLoginChecksPerIP int
+	// MaxGuessDelay is how long wrong passwords from a network, an IPv4 address or an IPv6 /64, make
+	// its next password check wait at most: 2 s after the first, then 4 s, 8 s and so on, on whatever
+	// connections; and they are made one at a time. The same name and password again do not count: that
+	// is a phone with an old password. One wrong password is forgiven every 15 minutes. A user who has
+	// logged in from the network within a week does not wait, and nobody does in other networks. A /48
+	// in which 16 /64s have guessed waits as a whole. A login that has waited for its turn for 30 s
+	// gets [ErrTooManyGuesses].
+	MaxGuessDelay time.Duration
 
 	// MaxFetches is how many FETCH and UID FETCH commands may run at once.
 	MaxFetches int

@@ -10,6 +10,7 @@ type Stats struct {
 	Sessions          int // sessions that are logged in
 	LoginChecks       int // logins whose password is being checked
 	LoginsWaiting     int // logins that wait for the outcome of others, or for a check
+	LoginsDelayed     int // logins that wait because of wrong passwords from their network
 	Fetches           int // FETCHes that run
 	FetchesWaiting    int // FETCHes in the queue
 	Searches          int // SEARCHes that run
@@ -31,6 +32,7 @@ type Totals struct {
 	Left             uint64 // commands and logins whose client hung up
 	Evicted          uint64 // sessions that made room for a newer login of their user
 	Disconnected     uint64 // sessions that were ended by Disconnect
+	Delayed          uint64 // logins that went on after a wait for wrong passwords from their network
 	WrongCredentials uint64 // logins that the backend has turned down, whether a limit was reached or not
 }
 
@@ -40,6 +42,7 @@ type Refusals struct {
 	LoginsPerUser, LoginsPerIP        uint64
 	FailedLogins                      uint64 // connections that were ended for their failed logins
 	LoginChecks                       uint64 // logins that waited in vain for a check
+	Guesses                           uint64 // logins that waited in vain after wrong passwords
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
 	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
@@ -58,9 +61,10 @@ func (l *Limiter) Stats() Stats {
 	s.Connections = l.connections.Count()
 	s.ConnectionsEnding = l.ending.Count()
 	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
-	if _, waiting := l.checks.gate.Counts(); waiting > 0 {
-		s.LoginChecks, s.LoginsWaiting = max(s.LoginChecks-waiting, 0), s.LoginsWaiting+waiting
-	}
+	_, waiting := l.checks.gate.Counts()
+	s.LoginsDelayed = int(l.delayed.Load())
+	s.LoginsWaiting += waiting
+	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed, 0)
 	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
 	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()

@@ -48,7 +48,11 @@ func (s *session) take(t *turn, q *queue, key string) error {
 		return nil
 	}
 	event := Event{Command: t.command, User: t.user, Waited: t.Waited()}
-	if r := q.refusal(t.Refusal); s.refuse(event, r) {
+	r := q.refusal(t.Refusal)
+	if r.limit == maxGuessDelay {
+		r.value = s.reached(maxGuessDelay).value
+	}
+	if s.refuse(event, r) {
 		return r.answer()
 	}
 	t.Ticket = q.gate.EnterAnyway(key)

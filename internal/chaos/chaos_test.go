@@ -195,6 +195,7 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		MaxFailedLogins:     upTo(3),
 		MaxLoginChecks:      upTo(8),
 		MaxLoginChecksPerIP: upTo(3),
+		MaxGuessDelay:       units(4) * time.Duration(dice.IntN(2)),
 		MaxFetches:          upTo(8),
 		MaxFetchesPerUser:   upTo(3),
 		FetchQueueTimeout:   units(4),

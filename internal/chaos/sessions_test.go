@@ -66,8 +66,11 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 
 func noTimeout(*limits.Options) time.Duration { return 0 }
 
-// A login waits for others of its user and address, and then for its check.
-func loginTimeout(*limits.Options) time.Duration { return 2 * 30 * time.Second }
+// A login waits for others of its user and address, for its check, for those of its network if there
+// were wrong passwords meanwhile, and for its check again.
+func loginTimeout(options *limits.Options) time.Duration {
+	return 4*30*time.Second + options.MaxGuessDelay
+}
 
 func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
 func otherTimeout(options *limits.Options) time.Duration  { return options.CommandQueueTimeout }
