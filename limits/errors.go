@@ -36,8 +36,13 @@ var (
 	ErrFetchRunTimeout = no("FETCH took too long")
 	// ErrSearchRunTimeout ends a SEARCH that has run for SearchRunTimeout.
 	ErrSearchRunTimeout = no("SEARCH took too long")
-	// ErrListWildcards refuses a LIST or LSUB with a pattern of more than MaxListWildcards wildcards.
+	// ErrListPatterns refuses a LIST with more than MaxListPatterns patterns.
+	ErrListPatterns = no("Too many mailbox patterns")
+	// ErrListWildcards refuses a LIST or LSUB whose patterns have more than MaxListWildcards wildcards,
+	// or one that takes too long to match.
 	ErrListWildcards = no("Too many wildcards in a mailbox pattern")
+	// ErrMailboxName refuses a CREATE or RENAME to a name of more than MaxMailboxName bytes.
+	ErrMailboxName = no("The mailbox name is too long")
 	// ErrSearchTerms refuses a SEARCH of more than MaxSearchTerms terms.
 	ErrSearchTerms = no("Too many search terms")
 	// ErrSearchDepth refuses a SEARCH that is nested deeper than MaxSearchDepth.

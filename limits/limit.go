@@ -157,10 +157,20 @@ var (
 	evictIdle = &limit{
 		option: "EvictIdle", help: "silence after which a session makes room for a new login",
 	}
+	maxListPatterns = &limit{
+		option: "MaxListPatterns", initial: 8, help: "mailbox patterns of a LIST",
+		answer: ErrListPatterns, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ListPatterns },
+	}
 	maxListWildcards = &limit{
-		option: "MaxListWildcards", initial: 3, help: "wildcards in a mailbox pattern",
+		option: "MaxListWildcards", initial: 6, help: "wildcards in all patterns of a LIST",
 		answer: ErrListWildcards, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.ListWildcards },
+	}
+	maxMailboxName = &limit{
+		option: "MaxMailboxName", initial: 1000, help: "bytes of the name of a new mailbox",
+		answer: ErrMailboxName, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.MailboxName },
 	}
 	maxSearchTerms = &limit{
 		option: "MaxSearchTerms", initial: 2000, help: "terms of a SEARCH",
@@ -198,7 +208,7 @@ var declared = []*limit{
 	maxCommands, maxCommandsPerUser, commandQueueTimeout,
 	maxWaiting, maxWaitingPerUser, progressInterval, fetchRunTimeout, searchRunTimeout,
 	stallTimeout, loginTimeout, evictIdle,
-	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,
+	maxListPatterns, maxListWildcards, maxMailboxName, maxSearchTerms, maxSearchDepth, maxAppendSize,
 	maxLoginBytes, maxCommandBytes,
 }
 

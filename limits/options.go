@@ -124,11 +124,17 @@ type Options struct {
 	// whose client has hung up unnoticed make room.
 	EvictIdle time.Duration
 
-	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them
-	// counted as one. Clients use one or two; the time that go-imap's own matcher takes grows with
-	// the length of a mailbox name to the power of this, so a backend that uses it should also
-	// limit how long a name may be. Beyond it: [ErrListWildcards].
+	// MaxListPatterns is how many patterns a LIST may have. Beyond it: [ErrListPatterns].
+	MaxListPatterns int
+	// MaxListWildcards is how many wildcards all patterns of a LIST or LSUB may have together, a run of
+	// them counted as one. A pattern that takes go-imap's own matcher longer than in proportion to the
+	// length of a mailbox name is refused as well: one with three wildcards, or with two unless one is a
+	// * at its end or a % before a / or a dot, or with more than 64 bytes behind the first one; and
+	// patterns of more than 2,000 bytes in all. Clients send none of these. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
+	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox: the
+	// time that a LIST takes grows with it. Beyond it: [ErrMailboxName].
+	MaxMailboxName int
 	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among them
 	// but not OR. Mail programs ask for lists of 100 to 500 addresses, two or three keys each. Beyond
 	// it: [ErrSearchTerms].

@@ -123,10 +123,25 @@ func (s *session) Namespace() (*imap.NamespaceData, error) {
 func (s *session) Create(mailbox string, options *imap.CreateOptions) error {
 	var turn turn
 	defer s.endCommand(&turn)
+	if err := s.checkName("CREATE", mailbox); err != nil {
+		return err
+	}
 	if err := s.beginCommand(&turn, "CREATE"); err != nil {
 		return err
 	}
 	return s.Session.Create(mailbox, options)
+}
+
+// checkName refuses a name that is too long for a new mailbox.
+func (s *session) checkName(command, mailbox string) error {
+	most := s.limiter.settings.Load().MaxMailboxName
+	if most == 0 || len(mailbox) <= most || s.limits.Load().exempt {
+		return nil
+	}
+	if s.refuse(Event{Command: command, User: s.user}, s.reached(maxMailboxName)) {
+		return ErrMailboxName
+	}
+	return nil
 }
 
 func (s *session) Delete(mailbox string) error {
@@ -141,6 +156,9 @@ func (s *session) Delete(mailbox string) error {
 func (s *session) Rename(mailbox, newName string, options *imap.RenameOptions) error {
 	var turn turn
 	defer s.endCommand(&turn)
+	if err := s.checkName("RENAME", newName); err != nil {
+		return err
+	}
 	if err := s.beginCommand(&turn, "RENAME"); err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ type Refusals struct {
 	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
 	Stalled                           uint64 // connections that were closed because their client took nothing
-	ListWildcards                     uint64
+	ListPatterns, ListWildcards       uint64
+	MailboxName                       uint64
 	SearchTerms, SearchDepth          uint64
 	AppendSize                        uint64
 	LoginBytes, CommandBytes          uint64

@@ -214,7 +214,9 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		SearchRunTimeout:    units(8),
 		StallTimeout:        4 * units(8),
 		LoginTimeout:        40 * units(4),
+		MaxListPatterns:     upTo(3),
 		MaxListWildcards:    upTo(6),
+		MaxMailboxName:      upTo(30),
 		MaxAppendSize:       int64(upTo(100)) * 1000,
 	}
 }
