@@ -111,7 +111,7 @@ func (c *client) count() (release func(), r refusal) {
 
 // preAuth counts the user of a session that is logged in from the start.
 func (s *session) preAuth() error {
-	attempt := s.limiter.logins.Ask(s.loginCaller(""))
+	attempt := &attempt{Attempt: s.limiter.logins.Ask(s.loginCaller("")), session: s}
 	if r := attempt.Refusal; r.Is() {
 		refused := loginRefusal(r)
 		s.refuse(Event{Command: commandConnect}, refused)

@@ -1,5 +1,5 @@
-// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at
-// once, and how long the rest may queue.
+// Package limits decides who may connect, log in, FETCH, SEARCH and run other commands on an IMAP
+// server, how many at once, and how long the rest may queue.
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
 // servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
@@ -35,11 +35,16 @@
 // any of this, and of connections without an address, such as a Unix socket's, nobody can say who
 // is a stranger to whom: there each login is checked.
 //
+// A login that may be checked then needs a slot for the check, of its network and of the server
+// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were wrong
+// passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks waiting.
+//
 // # Queues
 //
-// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together,
-// within a user first come first served, and between users turn by turn, so that a user with one
-// command waits for one round, however many the others have sent.
+// There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
+// command needs a slot of its user and one of the server. Both are granted together, within a user
+// first come first served, and between users turn by turn, so that a user with one command waits for
+// one round, however many the others have sent.
 package limits
 
 import (
@@ -70,8 +75,13 @@ type Limiter struct {
 	connections admission.Counter[netip.Prefix]
 	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
 	logins      admission.Logins[*session]
+	checks      queue // of passwords
+	guessing    queue // … of networks from which there were wrong ones
+	guesses     admission.Guesses
+	delayed     atomic.Int64 // logins that wait because of them
 	fetches     queue
 	searches    queue
+	commands    queue // all others
 	flights     admission.Flights[flightKey, *imap.SearchData]
 	stalls      stalls
 	watcher     socket.Watcher
@@ -89,13 +99,16 @@ type Limiter struct {
 // nothing. It panics with the error of [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
 	l := &Limiter{
-		logins: admission.Logins[*session]{Timeout: loginWait},
+		logins:   admission.Logins[*session]{Timeout: loginWait},
+		checks:   queue{all: maxLoginChecks, own: maxLoginChecksPerIP, silent: true},
+		guessing: queue{all: maxGuessDelay, own: maxGuessDelay, silent: true},
 		fetches: queue{
 			command: commandFetch, all: maxFetches, own: maxFetchesPerUser,
 		},
 		searches: queue{
 			command: commandSearch, all: maxSearches, own: maxSearchesPerUser,
 		},
+		commands: queue{all: maxCommands, own: maxCommandsPerUser},
 	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
@@ -120,7 +133,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	l.settings.Store(newSettings(o))
+	if before := l.settings.Swap(newSettings(o)); before != nil {
+		close(before.replaced)
+	}
 	for _, s := range l.sessions.all() {
 		s.refreshLimits() // if LimitsFor has none that are valid, they stay what they were
 		s.armLoginTimeout()
@@ -129,27 +144,35 @@ func (l *Limiter) SetOptions(options *Options) error {
 		l.stalls.watch(l)
 	}
 	l.logins.Review()
+	l.checks.gate.SetLimits(admission.GateLimits{Max: o.MaxLoginChecks, Timeout: loginWait})
+	l.guessing.gate.SetLimits(admission.GateLimits{Timeout: loginWait})
 	l.fetches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxFetches, MaxWaiting: o.MaxWaiting, Timeout: o.FetchQueueTimeout,
 	})
 	l.searches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxSearches, MaxWaiting: o.MaxWaiting, Timeout: o.SearchQueueTimeout,
 	})
+	l.commands.gate.SetLimits(admission.GateLimits{
+		Max: o.MaxCommands, MaxWaiting: o.MaxWaiting, Timeout: o.CommandQueueTimeout,
+	})
 	l.flights.SetTimeout(o.SearchQueueTimeout)
 	return nil
 }
 
 // Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
-// connections with a BYE, logins, FETCHes and SEARCHes with a NO. What runs goes on and gives its
-// slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
+// connections with a BYE, logins and commands that have a queue with a NO. What runs goes on and
+// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
 // server's own Close, which does not wake commands that wait. It returns nil, and may be called
 // again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
 	l.logins.Close()
+	l.checks.gate.Close()
+	l.guessing.gate.Close()
 	l.fetches.gate.Close()
 	l.searches.gate.Close()
+	l.commands.gate.Close()
 	l.flights.Close()
 	return nil
 }

@@ -37,6 +37,22 @@ type Options struct {
 	// type does not count: go-imap tells the client that it is a SERVERBUG.
 	MaxFailedLogins int
 
+	// MaxLoginChecks is how many passwords the backend may check at once. Further logins wait, and
+	// networks take turns, so that a login waits for one round however many a stranger sends. One that
+	// has waited for 30 s gets [ErrTooManyLoginChecks]. A SASL exchange waits in each of its steps, and
+	// holds no place between them.
+	MaxLoginChecks int
+	// MaxLoginChecksPerIP is how many of them may be from one address.
+	MaxLoginChecksPerIP int
+	// MaxGuessDelay is how long wrong passwords from a network, an IPv4 address or an IPv6 /64, make
+	// its next password check wait at most: 2 s after the first, then 4 s, 8 s and so on, on whatever
+	// connections; and they are made one at a time. The same name and password again do not count: that
+	// is a phone with an old password. One wrong password is forgiven every 15 minutes. A user who has
+	// logged in from the network within a week does not wait, and nobody does in other networks. A /48
+	// in which 16 /64s have guessed waits as a whole. A login that has waited for its turn for 30 s
+	// gets [ErrTooManyGuesses].
+	MaxGuessDelay time.Duration
+
 	// MaxFetches is how many FETCH and UID FETCH commands may run at once.
 	MaxFetches int
 	// MaxFetchesPerUser is how many of them may run for one user.
@@ -53,8 +69,21 @@ type Options struct {
 	// [ErrTooManySearches].
 	SearchQueueTimeout time.Duration
 
-	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One
-	// more is refused at once, with [ErrTooManyFetches] or [ErrTooManySearches].
+	// MaxCommands is how many other commands may run at once that reach the backend after login:
+	// SELECT, EXAMINE, STATUS, LIST, LSUB, NAMESPACE, APPEND, COPY, MOVE, STORE, EXPUNGE, CLOSE if it
+	// expunges, CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE. NOOP, IDLE, UNSELECT, LOGOUT and
+	// UNAUTHENTICATE never wait. An APPEND waits before its message is taken.
+	MaxCommands int
+	// MaxCommandsPerUser is how many of them may run for one user. Mail programs send a STATUS for
+	// each of some hundred folders on several connections at once.
+	MaxCommandsPerUser int
+	// CommandQueueTimeout is the longest that such a command waits for both slots, and then gets
+	// [ErrTooManyCommands].
+	CommandQueueTimeout time.Duration
+
+	// MaxWaiting is how many FETCHes may wait in their queue, how many SEARCHes in theirs, and how
+	// many other commands in theirs. One more is refused at once, with [ErrTooManyFetches],
+	// [ErrTooManySearches] or [ErrTooManyCommands].
 	MaxWaiting int
 	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
@@ -68,11 +97,10 @@ type Options struct {
 	// message that the client has been told of meanwhile can be missing. It needs ShareSearches.
 	JoinRunning bool
 
-	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
-	// reads "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero,
-	// it reads nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap
-	// cannot advertise the capability INPROGRESS; clients that do not know it must ignore the
-	// response.
+	// ProgressInterval is how often a client whose command waits, or whose SEARCH runs, reads
+	// "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero, it reads
+	// nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap cannot
+	// advertise the capability INPROGRESS; clients that do not know it must ignore the response.
 	ProgressInterval time.Duration
 
 	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it gets
@@ -96,11 +124,17 @@ type Options struct {
 	// whose client has hung up unnoticed make room.
 	EvictIdle time.Duration
 
-	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them
-	// counted as one. Clients use one or two; the time that go-imap's own matcher takes grows with
-	// the length of a mailbox name to the power of this, so a backend that uses it should also
-	// limit how long a name may be. Beyond it: [ErrListWildcards].
+	// MaxListPatterns is how many patterns a LIST may have. Beyond it: [ErrListPatterns].
+	MaxListPatterns int
+	// MaxListWildcards is how many wildcards all patterns of a LIST or LSUB may have together, a run of
+	// them counted as one. A pattern that takes go-imap's own matcher longer than in proportion to the
+	// length of a mailbox name is refused as well: one with three wildcards, or with two unless one is a
+	// * at its end or a % before a / or a dot, or with more than 64 bytes behind the first one; and
+	// patterns of more than 2,000 bytes in all. Clients send none of these. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
+	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox: the
+	// time that a LIST takes grows with it. Beyond it: [ErrMailboxName].
+	MaxMailboxName int
 	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among them
 	// but not OR. Mail programs ask for lists of 100 to 500 addresses, two or three keys each. Beyond
 	// it: [ErrSearchTerms].

@@ -192,8 +192,9 @@ func (s *session) catchUp() error {
 }
 
 func (s *session) awaitSearch(part *part) {
-	w := s.waitInQueue(&s.limiter.searches)
+	w := s.wait()
 	defer s.endWait(w)
+	s.startWaitNotice(&s.limiter.searches)
 	part.Wait(w.gone, func() { s.notice.Say(textRunning) })
 }
 

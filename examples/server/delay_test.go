@@ -28,7 +28,7 @@ func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serveStack(
 			t, "-delay", "3s", "-login-delay", "1s", "-command-delay", "2s",
-			"-virtual-folders", "off",
+			"-virtual-folders", "off", "-max-guess-delay", "0",
 		).Dial()
 		c.Line()
 		for _, test := range []struct {

@@ -92,7 +92,8 @@ func (s *settings) limitsFor(client limits.Client) limits.ClientLimits {
 	if slices.ContainsFunc(
 		s.unlimitedUsers, func(name string) bool { return strings.EqualFold(name, client.User) },
 	) {
-		l.MaxLoginsPerUser, l.MaxFetchesPerUser, l.MaxSearchesPerUser, l.MaxWaitingPerUser = 0, 0, 0, 0
+		l.MaxLoginsPerUser, l.MaxFetchesPerUser, l.MaxSearchesPerUser = 0, 0, 0
+		l.MaxCommandsPerUser, l.MaxWaitingPerUser = 0, 0
 	}
 	return l
 }

@@ -122,7 +122,7 @@ func TestEveryLimitHasItsFlagAndDefault(t *testing.T) {
 		assert.Equal(t, text, f.Value.String())
 		assert.NotEqual(t, value, reflect.ValueOf(s.limits).Field(i).Interface(), name)
 	}
-	assert.Equal(t, 28, checked)
+	assert.Equal(t, 36, checked)
 }
 
 func TestHelpShowsTheDefaults(t *testing.T) {

@@ -87,10 +87,15 @@ func gauges(o *limits.Options, s limits.Stats) []gauge {
 	return []gauge{
 		{"Connections", s.Connections, o.MaxConnections, nil},
 		{"Sessions logged in", s.Sessions, 0, nil},
-		{"Logins being checked", s.LoginChecks, 0, []count{also("waiting", s.LoginsWaiting)}},
+		{"Logins being checked", s.LoginChecks, o.MaxLoginChecks, []count{
+			also("waiting", s.LoginsWaiting), also("delayed after wrong passwords", s.LoginsDelayed),
+		}},
 		{"FETCHes running", s.Fetches, o.MaxFetches, []count{also("waiting", s.FetchesWaiting)}},
 		{"SEARCHes running", s.Searches, o.MaxSearches, []count{
 			also("waiting", s.SearchesWaiting), also("waiting with an equal one", s.SearchesJoined),
+		}},
+		{"Other commands running", s.Commands, o.MaxCommands, []count{
+			also("waiting", s.CommandsWaiting),
 		}},
 	}
 }

@@ -91,9 +91,9 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.logins.total, w.logins.most, w.fetches.total,
-		w.fetches.most, w.searches.total, w.searches.most, w.idles.total, w.idles.most, w.waited.Load(),
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
+		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
 		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history),
 	)
 }
@@ -193,12 +193,18 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		MaxLoginsPerUser:    upTo(16),
 		MaxLoginsPerIP:      upTo(4) * 8,
 		MaxFailedLogins:     upTo(3),
+		MaxLoginChecks:      upTo(8),
+		MaxLoginChecksPerIP: upTo(3),
+		MaxGuessDelay:       units(4) * time.Duration(dice.IntN(2)),
 		MaxFetches:          upTo(8),
 		MaxFetchesPerUser:   upTo(3),
 		FetchQueueTimeout:   units(4),
 		MaxSearches:         upTo(4),
 		MaxSearchesPerUser:  upTo(2),
 		SearchQueueTimeout:  units(4),
+		MaxCommands:         upTo(12),
+		MaxCommandsPerUser:  upTo(4),
+		CommandQueueTimeout: units(4),
 		MaxWaiting:          upTo(30) * dice.IntN(2),
 		MaxWaitingPerUser:   upTo(5) * dice.IntN(2),
 		ShareSearches:       share,
@@ -208,7 +214,9 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		SearchRunTimeout:    units(8),
 		StallTimeout:        4 * units(8),
 		LoginTimeout:        40 * units(4),
+		MaxListPatterns:     upTo(3),
 		MaxListWildcards:    upTo(6),
+		MaxMailboxName:      upTo(30),
 		MaxAppendSize:       int64(upTo(100)) * 1000,
 	}
 }
@@ -217,7 +225,7 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 // been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.idles} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
@@ -242,7 +250,7 @@ func (c *chaos) assertNobodyLeft() {
 	w := c.witness
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {
 		assert.Empty(c.t, r.stays, "%s that the limiter has forgotten", r.name)
 	}
 }
@@ -252,14 +260,18 @@ func (c *chaos) assertNobodyLeft() {
 func (c *chaos) assertAllWorks() {
 	c.backend.calm.Store(true)
 	c.change(&limits.Options{
-		MaxConnections:     maxIdles,
-		MaxLoginsPerUser:   maxIdles,
-		MaxFetches:         1,
-		MaxFetchesPerUser:  1,
-		FetchQueueTimeout:  c.unit,
-		MaxSearches:        1,
-		MaxSearchesPerUser: 1,
-		SearchQueueTimeout: c.unit,
+		MaxConnections:      maxIdles,
+		MaxLoginsPerUser:    maxIdles,
+		MaxLoginChecks:      1,
+		MaxFetches:          1,
+		MaxFetchesPerUser:   1,
+		FetchQueueTimeout:   c.unit,
+		MaxSearches:         1,
+		MaxSearchesPerUser:  1,
+		SearchQueueTimeout:  c.unit,
+		MaxCommands:         1,
+		MaxCommandsPerUser:  1,
+		CommandQueueTimeout: c.unit,
 	})
 	for i := range chaosUsers {
 		var conns []*imaptest.Conn
@@ -271,7 +283,7 @@ func (c *chaos) assertAllWorks() {
 			}
 			client := imaptest.NewConn(c.t, conn)
 			client.Line()
-			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL"} {
+			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL", "STATUS INBOX (MESSAGES)"} {
 				if answer := client.Cmd("a " + command); !imaptest.IsOK(answer) {
 					c.t.Errorf("%s of %s in the end: %q", command, user(i), answer)
 				}

@@ -22,7 +22,7 @@ type visit struct {
 	user, ip        string
 	name            string // of the mailbox that is selected
 	connection      *arrival
-	command         *arrival // the FETCH or SEARCH that goes on, nil for those of other commands
+	command         *arrival // of the command that goes on
 	login           *arrival
 	leaveConnection func()
 	leaveLogin      func()
@@ -64,9 +64,16 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 	}
 }
 
-func noTimeout(*limits.Options) time.Duration             { return 0 }
-func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
+func noTimeout(*limits.Options) time.Duration { return 0 }
+
+// A login waits for others of its user and address, for its check, for those of its network if there
+// were wrong passwords meanwhile, and for its check again.
+func loginTimeout(options *limits.Options) time.Duration {
+	return 4*30*time.Second + options.MaxGuessDelay
+}
+
 func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
+func otherTimeout(options *limits.Options) time.Duration  { return options.CommandQueueTimeout }
 func searchTimeout(options *limits.Options) time.Duration { return options.SearchQueueTimeout }
 func question(v *visit, criteria *imap.SearchCriteria) string {
 	return fmt.Sprint(v.user, v.name, *criteria)
@@ -93,11 +100,6 @@ func (s *outside) Login(username, password string) error {
 	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
 	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
 	return nil
-}
-
-func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	s.name = name
-	return s.Session.Select(name, options)
 }
 
 func (s *outside) Fetch(
@@ -168,6 +170,7 @@ type inside struct {
 func (s *inside) Login(username, password string) error {
 	s.login.inside = true
 	s.witness.endWait(s.login, "LOGIN", 0)
+	defer s.witness.enter(&s.witness.checks, s.stay(s.login))()
 	return s.Session.Login(username, password)
 }
 

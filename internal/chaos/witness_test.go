@@ -27,7 +27,7 @@ type witness struct {
 	history []*limits.Options
 	settled int // the oldest in history that may still be in force
 
-	connections, logins, fetches, searches, idles room
+	connections, checks, logins, fetches, searches, others, idles room
 
 	asking     map[string]map[*arrival]struct{} // the SEARCHes on their way, by what they ask for
 	longestRun time.Duration                    // of a SEARCH
@@ -72,6 +72,9 @@ func newWitness(t testing.TB, margin time.Duration, idlesPerUser int) *witness {
 	define(&w.connections, "connections",
 		bound{"MaxConnections", everybody, func(o *options) int { return o.MaxConnections }},
 		bound{"MaxConnectionsPerIP", byIP, func(o *options) int { return o.MaxConnectionsPerIP }})
+	define(&w.checks, "password checks",
+		bound{"MaxLoginChecks", everybody, func(o *options) int { return o.MaxLoginChecks }},
+		bound{"MaxLoginChecksPerIP", byIP, func(o *options) int { return o.MaxLoginChecksPerIP }})
 	define(&w.logins, "logins",
 		bound{"MaxLoginsPerUser", byUser, func(o *options) int { return o.MaxLoginsPerUser }},
 		bound{"MaxLoginsPerIP", byIP, func(o *options) int { return o.MaxLoginsPerIP }})
@@ -81,6 +84,9 @@ func newWitness(t testing.TB, margin time.Duration, idlesPerUser int) *witness {
 	define(&w.searches, "SEARCHes",
 		bound{"MaxSearches", everybody, func(o *options) int { return o.MaxSearches }},
 		bound{"MaxSearchesPerUser", byUser, func(o *options) int { return o.MaxSearchesPerUser }})
+	define(&w.others, "other commands",
+		bound{"MaxCommands", everybody, func(o *options) int { return o.MaxCommands }},
+		bound{"MaxCommandsPerUser", byUser, func(o *options) int { return o.MaxCommandsPerUser }})
 	define(&w.idles, "IDLEs",
 		bound{"MaxPerUser", byUser, func(*options) int { return idlesPerUser }})
 	return w

@@ -1,0 +1,118 @@
+package limits
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/imapgate/imapgate/internal/admission"
+)
+
+// guessNetwork returns the network whose wrong passwords count for the client, the zero Prefix if
+// nobody's do. Strangers whom IPKey puts together with a user must not delay the user.
+func (c *client) guessNetwork() netip.Prefix {
+	if c.limits.Load().exempt || !c.ip.IsValid() {
+		return netip.Prefix{}
+	}
+	return network(c.addr)
+}
+
+// noteWrong notes a wrong password, for which the next checks of the client's network have to wait.
+func (c *client) noteWrong(guess admission.Guess) {
+	longest := c.limiter.settings.Load().MaxGuessDelay
+	c.limiter.guesses.Wrong(c.guessNetwork(), guess, longest)
+}
+
+// noteRight notes that the user has logged in from the client's network, so that the wrong passwords
+// of others there do not delay the user. It must be known for sure whose password was right: whoever
+// could choose the name could have that user's password guessed without a delay.
+func (c *client) noteRight(user string) {
+	if c.limiter.settings.Load().MaxGuessDelay > 0 {
+		c.limiter.guesses.Right(c.guessNetwork(), user)
+	}
+}
+
+// guessDelay returns by which network the check of the user's password waits its turn, and how long
+// it is until then; the zero Prefix if it has not to wait.
+func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
+	longest := c.limiter.settings.Load().MaxGuessDelay
+	return c.limiter.guesses.Delay(c.guessNetwork(), user, longest)
+}
+
+// awaitGuesses waits as long as a login has to because of wrong passwords from its network, and until
+// it is the only one there that does not wait. It holds no slot for a check meanwhile.
+func (s *session) awaitGuesses(a *attempt, command, user string) error {
+	by, wait := s.guessDelay(user)
+	if !by.IsValid() {
+		return nil
+	}
+	if s.dryRun() {
+		s.tellDelay(command, user, wait)
+		return nil
+	}
+	a.delayed = true
+	s.limiter.delayed.Add(1)
+	defer s.limiter.delayed.Add(-1)
+	start := time.Now()
+	a.guess = turn{command: command, user: user}
+	if err := s.take(&a.guess, &s.limiter.guessing, by.String()); err != nil {
+		return err
+	}
+	if ended := s.sleep(user); ended != nil {
+		event := Event{Command: command, User: user, Waited: time.Since(start)}
+		s.refuse(event, refusal{limit: ended})
+		return ended.answer
+	}
+	s.tellDelay(command, user, time.Since(start))
+	return nil
+}
+
+// tellDelay reports that a login has waited because of wrong passwords, or would have under DryRun.
+func (s *session) tellDelay(command, user string, waited time.Duration) {
+	if waited <= 0 {
+		return
+	}
+	longest := s.reached(maxGuessDelay)
+	s.tell(Event{
+		Kind: EventDelayed, Command: command, User: user, Waited: waited,
+		Limit: longest.limit.option, Max: longest.limit.text(longest.value), DryRun: s.dryRun(),
+	})
+}
+
+// sleep waits until the network's next check may begin, which wrong passwords that come meanwhile can
+// put off, but to no more than the longest delay. It returns what has ended the wait before, nil if
+// nothing has.
+func (s *session) sleep(user string) (ended *limit) {
+	start := time.Now()
+	for {
+		settings := s.limiter.settings.Load()
+		_, wait := s.guessDelay(user)
+		wait = min(wait, settings.MaxGuessDelay-time.Since(start))
+		if wait <= 0 || settings.DryRun {
+			return nil
+		}
+		if ended = s.pause(wait, settings.replaced); ended != nil {
+			return ended
+		}
+		s.refreshLimits() // SetOptions may not have come to this session yet
+	}
+}
+
+// pause waits for that time, or until the channel is closed, and returns what else has ended the wait.
+func (s *session) pause(wait time.Duration, changed <-chan struct{}) (ended *limit) {
+	w := s.wait()
+	defer s.endWait(w)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed:
+	case <-s.limiter.open.Done():
+		return limiterClosed
+	case <-w.gone:
+		return clientGone
+	}
+	if s.socket.HungUp() {
+		return clientGone
+	}
+	return nil
+}
