@@ -16,6 +16,11 @@
 // with [Options.Username]. A session whose user cannot be known counts for its address only, and
 // takes its turns in the queues as its address.
 //
+// Names with one key are one user. A backend that takes several spellings for one account ("karen"
+// and "karen@example.com", "rené" in both normalization forms, "rene" by the collation of its
+// database) should do in UserKey what it does there, or give Username, or a client could count each
+// apart.
+//
 // # Logins
 //
 // A password check is expensive, so a storm of logins must not cost one each. And a limit on the
@@ -45,6 +50,39 @@
 // command needs a slot of its user and one of the server. Both are granted together, within a user
 // first come first served, and between users turn by turn, so that a user with one command waits for
 // one round, however many the others have sent.
+//
+// # Wrong credentials
+//
+// Wrong credentials are [imapserver.ErrAuthFailed], a [sasl.OAuthBearerError], and any other NO
+// that is an [imap.Error], except with the codes UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN,
+// PRIVACYREQUIRED and LIMIT. An error of another type does not count: go-imap tells the client that
+// it is a SERVERBUG. A successful login does not start the count of MaxFailedLogins again, or
+// UNAUTHENTICATE (RFC 8437) would give any account owner endless guesses.
+//
+// # Guesses
+//
+// A wrong password makes the next check from its network, an IPv4 address or an IPv6 /64, wait for
+// 2 s, the next one 4 s, 8 s and so on up to MaxGuessDelay, on whatever connections, one at a time.
+// The same name and password again do not count: that is a phone with an old password. One wrong
+// password is forgiven every 15 minutes. A user who has logged in from the network within a week
+// does not wait, and nobody does in other networks. A /48 in which 16 /64s have guessed waits as a
+// whole.
+//
+// # Shared searches
+//
+// Searches are equal if they are of the same account, mailbox, local address and TLS server name.
+// With ShareSearches they are answered together. That is right if a SEARCH looks at the mailbox as
+// it is, or at a view that the session's Poll renews, which is called before; and if one name, at
+// one local address and TLS server name, is one mailbox. To find out, select a mailbox in two
+// sessions, append a message in one, and send NOOP and UID SEARCH ALL in the other: the new UID is
+// in the answer. Without ShareSearches equal ones still run one after another, so that repeats
+// cannot pile up.
+//
+// # Limits by client
+//
+// LimitsFor is called when a connection comes (without a user), for each login (with the name that
+// the client claims, and without one again when the login has failed) and by SetOptions. A stranger
+// can see MaxLoginsPerIP and MaxFailedLogins refuse: let them depend on the address only.
 package limits
 
 import (
