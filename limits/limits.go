@@ -41,15 +41,16 @@
 // is a stranger to whom: there each login is checked.
 //
 // A login that may be checked then needs a slot for the check, of its network and of the server
-// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were wrong
-// passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks waiting.
+// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were
+// wrong passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks
+// waiting.
 //
 // # Queues
 //
 // There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
 // command needs a slot of its user and one of the server. Both are granted together, within a user
-// first come first served, and between users turn by turn, so that a user with one command waits for
-// one round, however many the others have sent.
+// first come first served, and between users turn by turn, so that a user with one command waits
+// for one round, however many the others have sent.
 //
 // # Wrong credentials
 //
@@ -199,9 +200,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 
 // Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
 // connections with a BYE, logins and commands that have a queue with a NO. What runs goes on and
-// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
-// server's own Close, which does not wake commands that wait. It returns nil, and may be called
-// again.
+// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it
+// before the server's own Close, which does not wake commands that wait. It returns nil, and may be
+// called again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})

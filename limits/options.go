@@ -13,23 +13,23 @@ import (
 // negative value is a mistake, so the zero Options limit nothing. [DefaultOptions] is where to
 // start from.
 type Options struct {
-	// MaxConnections is how many connections there may be at once, logged in or not. The next one is
-	// greeted with [ErrTooManyConnections], and the backend does not hear of it.
+	// MaxConnections is how many connections there may be at once, logged in or not. The next one
+	// is greeted with [ErrTooManyConnections], and the backend does not hear of it.
 	MaxConnections int
 	// MaxConnectionsPerIP is how many of them may be from one address. Beyond it:
 	// [ErrTooManyIPConnections] as the greeting.
 	MaxConnectionsPerIP int
 
-	// MaxLoginsPerUser is how many sessions of one user may be logged in at once. A login beyond that
-	// gets [ErrTooManyUserLogins] and the connection is closed.
+	// MaxLoginsPerUser is how many sessions of one user may be logged in at once. A login beyond
+	// that gets [ErrTooManyUserLogins] and the connection is closed.
 	MaxLoginsPerUser int
-	// MaxLoginsPerIP is how many sessions may be logged in at once from one address; checks that still
-	// run do not count. A login beyond that gets [ErrTooManyIPLogins] without a password check, and
-	// the connection is closed.
+	// MaxLoginsPerIP is how many sessions may be logged in at once from one address; checks that
+	// still run do not count. A login beyond that gets [ErrTooManyIPLogins] without a password
+	// check, and the connection is closed.
 	MaxLoginsPerIP int
 	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection, whatever
-	// succeeds in between. The one that reaches it gets the backend's answer, then a BYE. See "Wrong
-	// credentials" above.
+	// succeeds in between. The one that reaches it gets the backend's answer, then a BYE. See
+	// "Wrong credentials" above.
 	MaxFailedLogins int
 
 	// MaxLoginChecks is how many passwords the backend may check at once. Further logins wait, and
@@ -58,8 +58,9 @@ type Options struct {
 	// [ErrTooManySearches].
 	SearchQueueTimeout time.Duration
 
-	// MaxCommands is how many other commands may run at once that reach the backend after login, from
-	// SELECT and LIST to APPEND and COPY. NOOP, IDLE, UNSELECT, LOGOUT and UNAUTHENTICATE never wait.
+	// MaxCommands is how many other commands may run at once that reach the backend after login,
+	// from SELECT and LIST to APPEND and COPY. NOOP, IDLE, UNSELECT, LOGOUT and UNAUTHENTICATE
+	// never wait.
 	MaxCommands int
 	// MaxCommandsPerUser is how many of them may run for one user. Mail programs send a STATUS for
 	// each of some hundred folders on several connections at once.
@@ -74,12 +75,13 @@ type Options struct {
 	// MaxWaitingPerUser is how many may wait in each of them for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and are
-	// equal. It is only for backends whose sessions search the mailbox as it is, or bring themselves
-	// up to date in Poll: see "Shared searches" above.
+	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and
+	// are equal. It is only for backends whose sessions search the mailbox as it is, or bring
+	// themselves up to date in Poll: see "Shared searches" above.
 	ShareSearches bool
-	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner, but
-	// a message that the client has been told of meanwhile can be missing. It needs ShareSearches.
+	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner,
+	// but a message that the client has been told of meanwhile can be missing. It needs
+	// ShareSearches.
 	JoinRunning bool
 
 	// ProgressInterval is how often a client whose command waits, or whose SEARCH runs, reads "* OK
@@ -90,16 +92,16 @@ type Options struct {
 	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it
 	// gets [ErrFetchRunTimeout]. Other backends cannot be stopped.
 	FetchRunTimeout time.Duration
-	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then it
-	// gets [ErrSearchRunTimeout].
+	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then
+	// it gets [ErrSearchRunTimeout].
 	SearchRunTimeout time.Duration
-	// StallTimeout is in how long the client of a FETCH must take something of what is sent, 4 KiB a
-	// second on average; if it does not, the connection is closed. Only Linux tells, of TCP
+	// StallTimeout is in how long the client of a FETCH must take something of what is sent, 4 KiB
+	// a second on average; if it does not, the connection is closed. Only Linux tells, of TCP
 	// connections whose socket can be found; elsewhere go-imap's write timeout of 5 minutes stands.
 	StallTimeout time.Duration
 	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it
-	// sends, and anew after UNAUTHENTICATE; then it is closed, with a BYE unless the TLS handshake is
-	// not done yet, or the client does not read.
+	// sends, and anew after UNAUTHENTICATE; then it is closed, with a BYE unless the TLS handshake
+	// is not done yet, or the client does not read.
 	LoginTimeout time.Duration
 
 	// EvictIdle is after how long a silent session, the longest silent one first and none in IDLE,
@@ -113,18 +115,19 @@ type Options struct {
 	// counted as one: go-imap's own matcher takes time to the power of it. Clients use one or two.
 	// Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox: the
-	// time that a LIST takes grows with it. Beyond it: [ErrMailboxName].
+	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox:
+	// the time that a LIST takes grows with it. Beyond it: [ErrMailboxName].
 	MaxMailboxName int
 	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among
-	// them but not OR. Mail programs ask for 100 to 500 addresses, two or three keys each. Beyond it:
-	// [ErrSearchTerms].
+	// them but not OR. Mail programs ask for 100 to 500 addresses, two or three keys each. Beyond
+	// it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1, and
-	// a list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1,
+	// and a list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
-	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one gets
-	// [ErrAppendSize] after it was sent, or before if the backend has [imapserver.SessionAppendLimit].
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one
+	// gets [ErrAppendSize] after it was sent, or before if the backend has
+	// [imapserver.SessionAppendLimit].
 	MaxAppendSize int64
 
 	// MaxLoginBytes is how many bytes a connection may send before it has logged in, whatever they
@@ -138,22 +141,22 @@ type Options struct {
 	// everybody. It is called when a connection comes, for each login and by SetOptions, from many
 	// goroutines at once: see "Limits by client" above.
 	LimitsFor func(client Client) ClientLimits `toml:"-"`
-	// Exempt are networks whose clients are never refused or disconnected, and never wait. What they
-	// use still counts against the limits of the others.
+	// Exempt are networks whose clients are never refused or disconnected, and never wait. What
+	// they use still counts against the limits of the others.
 	Exempt []netip.Prefix
 
 	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is
-	// thrown out, and SEARCHes are not shared. What would have waited in vain is reported when it has
-	// run for longer than its timeout.
+	// thrown out, and SEARCHes are not shared. What would have waited in vain is reported when it
+	// has run for longer than its timeout.
 	DryRun bool
 
-	// UserKey returns what a user is counted by: names with the same key are one user. If nil, case,
-	// full-width letters and space around a name do not matter. The name is the client's, of up to 50
-	// KB. It is called from many goroutines at once. See "Who is counted as whom" above.
+	// UserKey returns what a user is counted by: names with the same key are one user. If nil,
+	// case, full-width letters and space around a name do not matter. The name is the client's, of
+	// up to 50 KB. It is called from many goroutines at once. See "Who is counted as whom" above.
 	UserKey func(name string) string `toml:"-"`
 	// IPKey returns the network that an address is counted as, or the zero Prefix for no limit. The
-	// address is never IPv4-in-IPv6 and has no zone. If nil, it is the IPv4 address, or the /64 of an
-	// IPv6 address. It is called from many goroutines at once.
+	// address is never IPv4-in-IPv6 and has no zone. If nil, it is the IPv4 address, or the /64 of
+	// an IPv6 address. It is called from many goroutines at once.
 	IPKey func(addr netip.Addr) netip.Prefix `toml:"-"`
 	// Username, if it is not nil, returns who is logged in to a session of the backend, free of the
 	// wrappers of this module, after each login and for each PREAUTH greeting; or "" if what the
@@ -161,8 +164,8 @@ type Options struct {
 	Username func(session imapserver.Session) string `toml:"-"`
 
 	// OnEvent, if it is not nil, is told of each refusal, each wait, and whatever else [EventKind]
-	// lists. It is called from many goroutines at once, never under a lock, and should be quick: the
-	// command waits for it.
+	// lists. It is called from many goroutines at once, never under a lock, and should be quick:
+	// the command waits for it.
 	OnEvent func(event Event) `toml:"-"`
 }
 
