@@ -1,6 +1,14 @@
-// Package imapgate is the root of a library of IMAP admission control: middleware around the
-// NewSession function of any [github.com/emersion/go-imap/v2/imapserver] server. It has no code of
-// its own. Each package wraps on its own, and none needs another:
+// Package imapgate keeps an IMAP server standing when its clients misbehave. Its [Server] is that of
+// [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function,
+// behind a guard that reads what clients send before go-imap does:
+//
+//	server, err := imapgate.NewServer(&imapgate.Options{
+//		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
+//		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
+//		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+//	})
+//
+// Each package also wraps on its own, around any go-imap server, and none needs another:
 //
 //   - [github.com/imapgate/imapgate/limits]: who may connect, log in, FETCH and SEARCH, how many at
 //     once, and how long the rest may queue.
@@ -10,13 +18,7 @@
 //   - [github.com/imapgate/imapgate/copymeta]: whether COPY keeps internal date and flags, or
 //     resets them.
 //
-// They stack by wrapping one another. copymeta goes directly around the backend, and limits
-// outermost, so that it refuses before any other work is done:
-//
-//	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
-//	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
-//	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
-//	limiter := limits.New(limits.DefaultOptions())
-//	newSession = limiter.Wrap(newSession)
-//	server := imapserver.New(&imapserver.Options{NewSession: newSession})
+// Who stacks them puts copymeta directly around the backend, then vfolders, then idle, and limits
+// outermost, so that it refuses before any other work is done. [NewListener] is the guard for those
+// who must keep their own server.
 package imapgate

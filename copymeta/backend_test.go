@@ -53,16 +53,24 @@ type backend struct {
 	mailboxes map[string]*mailbox
 	selected  *mailbox
 	mu        sync.Mutex
+	callsMu   sync.Mutex
 	calls     []string
 
-	appendError error // of the APPEND after appends others
-	appends     int
-	noUIDs      bool
-	recreated   bool                                  // the mailbox before each APPEND
-	fetch       func(w *imapserver.FetchWriter) error // instead of its own
-	items       func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions)
-	store       func(uids imap.UIDSet, flags *imap.StoreFlags) error // before its own
-	expunge     error
+	status            error // of every STATUS
+	appendError       error // of the APPEND after appends others
+	appends           int
+	afterAppends      func()
+	noUIDs            bool
+	recreated         bool                                  // the mailbox before each APPEND
+	fetch             func(w *imapserver.FetchWriter) error // instead of its own
+	onSelect          func()                                // before another SELECT than the first
+	expungeTakes      time.Duration
+	onAppend, onWhole func() // before each, and before a FETCH of bodies
+	failWhole         error
+	answer            answer // instead of its own
+	items             func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions)
+	store             func(uids imap.UIDSet, flags *imap.StoreFlags) error // before its own
+	expunge           error
 }
 
 func newBackend(messages ...stored) *backend {
@@ -89,16 +97,49 @@ func (b *backend) mailbox(name string) (*mailbox, error) {
 	return m, nil
 }
 
-// called writes down a call, but not those that nothing can come of.
 func (b *backend) called(call string) {
-	if !strings.Contains(call, "4294967295") {
-		b.calls = append(b.calls, call)
+	b.callsMu.Lock()
+	defer b.callsMu.Unlock()
+	b.calls = append(b.calls, call)
+}
+
+// Status is what the destination is asked by. A number that no message can have is never given to
+// the backend, and nobody is notified of anything.
+func (b *backend) Status(name string, _ *imap.StatusOptions) (*imap.StatusData, error) {
+	if b.status != nil {
+		return nil, b.status
 	}
+	if _, ok := b.mailboxes[name]; !ok {
+		return nil, &imap.Error{
+			Type: imap.StatusResponseTypeNo,
+			Code: imap.ResponseCodeNonExistent,
+			Text: "Backend has no such mailbox",
+		}
+	}
+	return &imap.StatusData{Mailbox: name}, nil
+}
+
+func (b *backend) List(
+	w *imapserver.ListWriter, ref string, patterns []string, _ *imap.ListOptions,
+) error {
+	for name := range b.mailboxes {
+		for _, pattern := range patterns {
+			if imapserver.MatchList(name, '/', ref, pattern) {
+				if err := w.WriteList(&imap.ListData{Mailbox: name, Delim: '/'}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (b *backend) Namespace() (*imap.NamespaceData, error) { return &imap.NamespaceData{}, nil }
 
 func (b *backend) Select(name string, _ *imap.SelectOptions) (*imap.SelectData, error) {
+	if b.onSelect != nil && b.selected != nil {
+		b.onSelect()
+	}
 	m, err := b.mailbox(name)
 	if err != nil {
 		return nil, err
@@ -135,9 +176,26 @@ func (b *backend) Fetch(
 ) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.called("FETCH")
+	b.called(fmt.Sprint("FETCH ", numSet, fetched(options)))
+	if len(options.BodySection) > 0 {
+		if b.onWhole != nil {
+			b.onWhole()
+		}
+		if b.failWhole != nil {
+			return b.failWhole
+		}
+	}
 	if b.fetch != nil {
 		return b.fetch(w)
+	}
+	if b.answer != nil {
+		var asked []*stored
+		b.each(numSet, func(_ uint32, m *stored) error {
+			asked = append(asked, m)
+			return nil
+		})
+		b.answer(&responder{w, asked, options})
+		return nil
 	}
 	items := b.items
 	if items == nil {
@@ -148,6 +206,14 @@ func (b *backend) Fetch(
 		items(r, m, options)
 		return r.Close()
 	})
+}
+
+// fetched returns what a FETCH is for.
+func fetched(options *imap.FetchOptions) string {
+	if len(options.BodySection) > 0 {
+		return " whole"
+	}
+	return ""
 }
 
 func writeItems(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
@@ -184,12 +250,18 @@ func (b *backend) Append(
 ) (*imap.AppendData, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.onAppend != nil {
+		b.onAppend()
+	}
 	b.called("APPEND")
 	m, err := b.mailbox(name)
 	if err != nil {
 		return nil, err
 	}
 	if b.appends--; b.appends < 0 && b.appendError != nil {
+		if b.afterAppends != nil {
+			b.afterAppends()
+		}
 		return nil, b.appendError
 	}
 	var content bytes.Buffer
@@ -249,6 +321,7 @@ func (b *backend) Store(
 
 func (b *backend) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
 	b.called("EXPUNGE " + uids.String())
+	time.Sleep(b.expungeTakes) // in a synctest bubble
 	if b.expunge != nil {
 		return b.expunge
 	}
@@ -311,7 +384,9 @@ var (
 )
 
 func of(session imapserver.Session) copymeta.NewSessionFunc {
-	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return session, nil, nil }
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return session, nil, nil
+	}
 }
 
 // open returns a client of the session, wrapped with the options, that has selected INBOX.

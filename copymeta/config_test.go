@@ -41,7 +41,8 @@ func TestOptionsToJSON(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{
 		"InternalDate": "keep", "Flags": "reset", "Move": false,
-		"MaxMemory": 1, "MaxBytes": 0, "TempDir": "/tmp"
+		"MaxMemory": 1, "MaxBytes": 0, "MaxTotalMemory": 0, "MaxTotalBytes": 0,
+		"QueueTimeout": "0s", "ProgressInterval": "0s", "TempDir": "/tmp"
 	}`, string(text))
 }
 

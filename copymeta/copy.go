@@ -1,14 +1,11 @@
 package copymeta
 
 import (
+	"context"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
-
-// noMessage returns the UID that no message can have: UIDNEXT, which is larger, would not fit (RFC
-// 9051 section 2.3.1.1).
-func noMessage() imap.UIDSet { return imap.UIDSetNum(1<<32 - 1) }
 
 // Copy implements [imapserver.Session].
 func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
@@ -19,81 +16,43 @@ func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 	if p.keep() {
 		return s.Session.Copy(numSet, dest)
 	}
-	if copier, ok := s.Session.(Copier); ok {
-		data, err := copier.CopyMeta(numSet, dest, p.date, p.flags)
-		return withoutEmpty(data), err
+	ctx, end := s.begin()
+	defer end()
+	c, err := s.copyAll(ctx, numSet, dest, p)
+	end()
+	if isGone(ctx) {
+		s.takeOut(dest, &c)
+		s.hangUp()
+		return nil, errGone
 	}
-	c, err := s.copy(numSet, dest, p)
 	if err != nil && c.done > 0 {
-		err = s.partly(err, "%d of %d messages were copied", c.done, len(c.messages))
+		err = s.partly(err, "%d of %d messages were copied", c.done, c.all)
 	}
-	return c.data, err
+	return c.data(), err
 }
 
 // copied is what a copy has come to.
 type copied struct {
-	messages []message
-	done     int            // how many of them have a copy now
-	data     *imap.CopyData // the UIDs of those; nil if there are none or they are not known
+	messages    []message      // those that were read
+	all         int            // how many there are in all
+	done        int            // how many of messages have a copy now
+	uidValidity uint32         // of the copies
+	known       bool           // so are the UIDs of all copies
+	answer      *imap.CopyData // a Copier's
 }
 
-// copy reads and appends. After an error everything is as before if done is zero; otherwise that
-// many copies could not be taken out.
-func (s *session) copy(numSet imap.NumSet, dest string, p policies) (copied, error) {
-	now := time.Now()
-	if _, err := s.Session.Copy(noMessage(), dest); err != nil {
-		return copied{}, err
+// data returns the UIDs of the messages that have a copy, nil if there are none or they are not
+// known.
+func (c *copied) data() *imap.CopyData {
+	if c.answer != nil || !c.known || c.done == 0 {
+		return withoutEmpty(c.answer)
 	}
-	spool := &spool{dir: s.options.TempDir, memory: s.options.maxMemory()}
-	defer spool.close()
-	messages, err := s.read(numSet, p, now, spool)
-	if err == nil {
-		err = spool.flush()
+	data := &imap.CopyData{UIDValidity: c.uidValidity}
+	for _, m := range c.messages[:c.done] {
+		addUID(&data.SourceUIDs, m.uid)
+		addUID(&data.DestUIDs, m.copy)
 	}
-	if err != nil {
-		return copied{}, err
-	}
-	c, err := s.append(dest, messages, spool)
-	if err != nil && s.undo(dest, c.data) {
-		c = copied{messages: messages}
-	}
-	return c, err
-}
-
-func (s *session) append(dest string, messages []message, spool *spool) (copied, error) {
-	c := copied{messages: messages}
-	var data imap.CopyData
-	known := true
-	for i := range messages {
-		m := &messages[i]
-		appended, err := s.Session.Append(
-			dest, spool.literal(m.body), &imap.AppendOptions{Flags: m.flags, Time: m.date},
-		)
-		if err != nil {
-			return c, err
-		}
-		c.done++
-		if appended == nil || appended.UID == 0 || i > 0 && appended.UIDValidity != data.UIDValidity {
-			known, c.data = false, nil
-		}
-		if known {
-			data.UIDValidity = appended.UIDValidity
-			addUID(&data.SourceUIDs, m.uid)
-			addUID(&data.DestUIDs, appended.UID)
-			c.data = &data
-		}
-	}
-	return c, nil
-}
-
-// addUID adds to the end. The set's own AddNum sorts, which would lose what the n-th of another set
-// belongs to.
-func addUID(set *imap.UIDSet, uid imap.UID) {
-	if last := len(*set) - 1; last >= 0 && (*set)[last].Stop+1 == uid {
-		(*set)[last].Stop = uid
-		return
-	}
-	*set = append(*set, imap.UIDRange{Start: uid, Stop: uid})
+	return data
 }
 
 // withoutEmpty returns nil for empty sets, of which the server would write a COPYUID that cannot be
@@ -103,4 +62,118 @@ func withoutEmpty(data *imap.CopyData) *imap.CopyData {
 		return nil
 	}
 	return data
+}
+
+func (s *session) copyAll(
+	ctx context.Context, numSet imap.NumSet, dest string, p policies,
+) (copied, error) {
+	if copier, ok := s.Session.(Copier); ok {
+		data, err := copier.CopyMeta(numSet, dest, p.date, p.flags)
+		return copied{answer: data}, err
+	}
+	now := time.Now()
+	doubt := s.checkDest(dest)
+	messages, err := s.look(ctx, numSet, false)
+	if err != nil {
+		return copied{}, err
+	}
+	if len(messages) == 0 {
+		return s.copyNothing(numSet, dest, doubt)
+	}
+	return s.copyMessages(ctx, messages, dest, p, now, doubt)
+}
+
+// checkDest asks for the destination in a way that changes nothing and notifies nobody. An error
+// proves nothing: who may append to a mailbox need not be allowed to ask. Only the backend's own
+// answer to APPEND or COPY counts, and whether that is TRYCREATE only the backend knows.
+func (s *session) checkDest(dest string) (doubt error) {
+	_, err := s.Session.Status(dest, &imap.StatusOptions{UIDValidity: true})
+	return err
+}
+
+// copyNothing returns what the backend says to a COPY that has nothing to copy. If there is no
+// doubt about the destination, it need not be asked.
+func (s *session) copyNothing(numSet imap.NumSet, dest string, doubt error) (copied, error) {
+	if doubt == nil {
+		return copied{}, nil
+	}
+	data, err := s.Session.Copy(numSet, dest)
+	return copied{answer: data}, err
+}
+
+// copyMessages reads and appends. After an error everything is as before if done is zero; otherwise
+// that many copies could not be taken out.
+func (s *session) copyMessages(
+	ctx context.Context, messages []message, dest string, p policies, now time.Time, doubt error,
+) (c copied, err error) {
+	c = copied{all: len(messages), known: true}
+	if doubt != nil {
+		// The first message shows what the backend says, so that the others need not be read.
+		err = s.copyBatch(ctx, &c, messages[:1], dest, p, now)
+		messages = messages[1:]
+	}
+	if err == nil && len(messages) > 0 {
+		err = s.copyBatch(ctx, &c, messages, dest, p, now)
+	}
+	if err != nil && s.undo(dest, c.data()) {
+		c = copied{}
+	}
+	return c, err
+}
+
+// copyBatch adds to c what it copies.
+func (s *session) copyBatch(
+	ctx context.Context, c *copied, messages []message, dest string, p policies, now time.Time,
+) error {
+	spool, err := s.reserve(ctx, messages)
+	if err != nil {
+		return err
+	}
+	defer spool.close()
+	read, err := s.read(ctx, messages, p, spool)
+	if err != nil {
+		return err
+	}
+	c.all -= len(messages) - len(read) // those are gone
+	c.messages = append(c.messages, read...)
+	for c.done < len(c.messages) {
+		m := &c.messages[c.done]
+		if p.date == Reset {
+			m.setDate(now)
+		}
+		data, err := s.append(ctx, dest, m, spool)
+		if err != nil {
+			return err
+		}
+		c.add(m, data)
+	}
+	return nil
+}
+
+func (s *session) append(
+	ctx context.Context, dest string, m *message, spool *spool,
+) (*imap.AppendData, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	options := &imap.AppendOptions{Time: m.internalDate()}
+	if m.flags >= 0 {
+		var err error
+		if options.Flags, err = spool.flags(m.flags); err != nil {
+			return nil, err
+		}
+	}
+	return s.Session.Append(dest, spool.literal(m), options)
+}
+
+// add notes that the message has been appended. A mailbox that was created anew meanwhile has other
+// UIDs.
+func (c *copied) add(m *message, data *imap.AppendData) {
+	if data == nil || data.UID == 0 || c.done > 0 && data.UIDValidity != c.uidValidity {
+		c.known = false
+	}
+	c.done++
+	if data != nil {
+		m.copy, c.uidValidity = data.UID, data.UIDValidity
+	}
 }

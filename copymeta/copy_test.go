@@ -171,26 +171,24 @@ func TestMessagesThatTheClientHasNotHeardOf(t *testing.T) {
 	)
 }
 
-func TestTheBackendAnswersForTheDestinationBeforeAnythingIsRead(t *testing.T) {
-	c := login(t, karen(1), reset)
-	assert.Equal(t, "NO [TRYCREATE] No such mailbox", imaptest.Last(c.Cmd("a COPY 1 Nowhere")))
-	assert.Equal(
-		t, "NO Source and destination mailboxes are identical", imaptest.Last(c.Cmd("b COPY 1 INBOX")),
-	)
-
-	b := newBackend(stored{content: "x"})
-	c = open(t, b, reset)
-	assert.Equal(
-		t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY 1 Nowhere")),
-	)
-	assert.Empty(t, b.calls)
-}
-
-func TestCopyToTheSelectedMailboxWhereTheBackendAllowsIt(t *testing.T) {
+// imapmemserver's own COPY refuses that.
+func TestCopyToTheSelectedMailbox(t *testing.T) {
 	b := newBackend(stored{content: "one"}, stored{content: "two"})
 	c := open(t, b, reset)
 	assert.Equal(t, "OK [COPYUID 1 1:2 3:4] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* INBOX")))
 	assert.Equal(t, []string{"one", "two", "one", "two"}, contents(b.mailboxes["INBOX"]))
+
+	c = login(t, karen(2), reset)
+	assert.Equal(
+		t, []string{"* 3 EXISTS", "* 4 EXISTS", "a OK [COPYUID 1 1:2 3:4] COPY completed"},
+		c.Cmd("a COPY 1:* INBOX"),
+	)
+	c = login(t, karen(2), resetMove)
+	assert.Equal(
+		t, []string{
+			"* OK [COPYUID 1 1 3] COPY completed", "* 3 EXISTS", "* 1 EXPUNGE", "a OK MOVE completed",
+		}, c.Cmd("a MOVE 1 INBOX"),
+	)
 }
 
 func TestCopyUIDPairsInOrder(t *testing.T) {
@@ -246,7 +244,7 @@ func TestPolicyForDecidesForEachCopy(t *testing.T) {
 	c.Cmd("a SELECT Archive")
 	c.Cmd("a COPY 1 inbox")
 	assert.Equal(t, []string{"INBOX to Archive", "INBOX to Other", "Archive to INBOX"}, asked)
-	assert.Equal(t, []string{"FETCH", "APPEND", "COPY 1", "COPY 1"}, b.calls)
+	assert.Equal(t, []string{"FETCH 1", "FETCH 1 whole", "APPEND", "COPY 1", "COPY 1"}, b.calls)
 	assert.True(t, past.Equal(b.mailboxes["Archive"].messages[0].date))
 
 	assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("a COPY 1 Wrong")))

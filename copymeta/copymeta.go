@@ -10,51 +10,82 @@
 // With [Reset] or [Preserve] for the copy at hand, COPY and UID COPY fetch the messages from the
 // backend and append them. In order:
 //
-//  1. The backend is asked to copy a UID that no message can have, 4294967295, to the destination. It copies nothing by that (RFC 9051
-//     section 6.4.9), and the answer that it has for this destination, such as TRYCREATE or that it is the mailbox itself, is the client's.
-//  2. All messages are read, with BODY.PEEK[], RFC822.SIZE, and INTERNALDATE and FLAGS where they are wanted. The set goes to the backend
-//     as the client sent it, so that "$", "*" and sequence numbers mean what they mean to its own COPY. A message that is gone
-//     is not copied; nor is anything, if one message has another number of bytes than its RFC822.SIZE, or comes without what was asked for.
-//  3. They are appended in the order of their UIDs, all bytes as they were read. \Recent is left out of the flags.
+//  1. The backend is asked for the STATUS of the destination. If it answers NONEXISTENT, the client
+//     reads TRYCREATE. Any other answer proves nothing: who may append need not be allowed to ask.
+//  2. The messages are looked up, with UID and RFC822.SIZE. The set goes to the backend as the
+//     client sent it, so that "$", "*" and sequence numbers mean what they mean to its own COPY.
+//  3. They are read by their UIDs, with BODY.PEEK[], and INTERNALDATE and FLAGS where they are
+//     wanted. A message that is gone by now is not copied; nor is anything, if one message has
+//     another number of bytes than its RFC822.SIZE, or comes without what was asked for.
+//  4. They are appended in the order of their UIDs, all bytes as they were read. \Recent is left
+//     out of the flags.
 //
 // The answer has COPYUID (RFC 4315) if something was copied and the backend's APPEND reports UIDs.
+// A mailbox can be copied to itself, whatever the backend's own COPY says to that.
+//
+// The backend may answer as RFC 9051 allows it: the items of a message in several responses, and
+// responses in between that nobody asked for.
 //
 // FETCH is the only way to read a message through a session. If it answers other bytes than are
 // stored, but as many, the copy has them, as any client's would. And if it does not answer all of
 // them, nothing else does: with go-imap's own ExtractBodySection, which imapmemserver and other
 // backends use, a message without a header is empty in every section, and so cannot be copied. It
 // also adds a CR to each LF without one that ends a line of the header, so that such a message
-// cannot be copied either. A backend that has such messages should be a [Copier].
+// cannot be copied either. A backend that has such messages should be a [Copier]. A message of no
+// bytes, for which it answers an empty line, can be copied: it has no bytes in the copy too.
+//
+// # While it runs
+//
+// The client reads an INPROGRESS response (RFC 9585) every [Options.ProgressInterval], also while
+// the command waits. When the client has hung up, which only Linux tells at once, the command stops
+// within half a second, before the next message; what was appended is taken out again by a backend
+// that is an [Undoer], or whose APPEND reports UIDs. A MOVE that cannot take out the copies of some
+// messages moves those. Then the connection is closed, so that no command runs that the client has
+// sent in advance.
 //
 // # When it fails
 //
 // Until the last message is read nothing has been appended. If an APPEND fails then, what was
 // appended is taken out again by a backend that is an [Undoer], and the client gets the backend's
-// error. Nothing else can take them out: a session expunges from the mailbox that is selected only,
-// and not during a COPY even there, which has no way to tell the client. With any other backend the
-// copies stay, and the client gets a NO that says how many there are.
+// error. Nothing else can take them out while the client is there: a session expunges from the
+// mailbox that is selected only, and not during a COPY even there, which has no way to tell the
+// client. With any other backend the copies stay, and the client gets a NO that says how many there
+// are.
 //
 // # MOVE
 //
 // With [Options.Move], MOVE and UID MOVE are such a copy, after which the messages that were
 // copied, and no others, get \Deleted and are expunged by their UIDs. If only some could be copied,
 // and not taken out again, those are moved (RFC 6851 section 3.3: none should be left in both
-// mailboxes), and the client gets COPYUID for them and a NO that says how many. Before anything is
-// read the backend is asked to put \Deleted on UID 4294967295: where messages cannot be deleted,
-// that is its chance to say so.
+// mailboxes), and the client gets COPYUID for them and a NO that says how many. If the backend's
+// PERMANENTFLAGS have neither \Deleted nor \*, it is asked to take \Deleted off a message that does
+// not have it, before anything is read: where messages cannot be deleted, that is its chance to say
+// so.
+//
+// MOVEs of one message take turns, over all sessions of one Wrap, so that it is never moved twice.
+// A message is known by its UID, size and internal date and the UIDVALIDITY of its mailbox,
+// whatever that is called and whose it is: of two messages that have all of this in common, one
+// waits for the other. If somebody else expunges a message while it is moved, an [Undoer] takes its
+// copy out.
 //
 // # What it costs
 //
-// Each message is read and written once, within the server. Beside [Options.MaxMemory], a COPY
-// takes some 200 bytes of memory for each message, and its flags. A COPY is no FETCH to those who
+// Each message is read and written once, within the server. [Options] bounds the bytes that this
+// takes in memory and in files, for one command and for all. Beside that, a COPY takes some 50
+// bytes of memory for each message, and some 30 KB while it reads. A COPY is no FETCH to those who
 // limit FETCHes.
 package copymeta
 
 import (
+	"context"
+	"slices"
+
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/progress"
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // NewSessionFunc is what an [imapserver.Server] calls for each connection.
@@ -78,6 +109,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	if o.PolicyFor == nil && o.InternalDate == Keep && o.Flags == Keep {
 		return next
 	}
+	shared := newShared(o)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
 		if err != nil {
@@ -86,23 +118,48 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		return keep.Optional(&session{Session: inner, options: &o}, inner), greeting, nil
+		s := &session{Session: inner, shared: shared, conn: conn}
+		if conn != nil {
+			s.socket = socket.Of(conn.NetConn())
+		}
+		return keep.Optional(s, inner), greeting, nil
 	}
+}
+
+// shared is what the sessions of one Wrap have together.
+type shared struct {
+	options Options
+	budget  budget
+	turns   turns
+	watcher socket.Watcher
+}
+
+func newShared(o Options) *shared {
+	return &shared{options: o, budget: newBudget(&o)}
 }
 
 // session is a session of the backend.
 type session struct {
 	imapserver.Session
-	options  *Options
-	mailbox  string // the selected one
-	readOnly bool   // it was opened by EXAMINE
+	*shared
+	conn   *imapserver.Conn
+	socket *socket.Socket
+	notice progress.Notice // while a COPY or MOVE goes on
+
+	mailbox     string // the selected one
+	uidValidity uint32
+	readOnly    bool // it was opened by EXAMINE
+	deletes     bool // its messages can be deleted, by its PERMANENTFLAGS
 }
 
 // Select implements [imapserver.Session].
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	data, err := s.Session.Select(mailbox, options)
 	if err == nil {
-		s.mailbox, s.readOnly = mailbox, options.ReadOnly
+		s.mailbox, s.uidValidity, s.readOnly = mailbox, data.UIDValidity, options.ReadOnly
+		s.deletes = slices.ContainsFunc(data.PermanentFlags, func(f imap.Flag) bool {
+			return isFlag(imap.FlagDeleted)(f) || f == imap.FlagWildcard
+		})
 	}
 	return data, err
 }
@@ -115,4 +172,58 @@ func (s *session) policies(dest string) (policies, error) {
 	date, flags := s.options.PolicyFor(s.mailbox, dest)
 	p := policies{date, flags}
 	return p, p.validate("PolicyFor's date", "PolicyFor's flags")
+}
+
+// What a client is told while its command goes on.
+const (
+	textRunning = "The command is running"
+	textWaiting = "The command waits for its turn"
+)
+
+// begin starts a command. Its context ends with errGone when the client is gone. It must be ended
+// before anything is written to the client, and may be ended again.
+func (s *session) begin() (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	gone := func() { cancel(errGone) }
+	watch := s.watcher.Watch(s.socket, gone)
+	if s.conn != nil {
+		s.notice.Start(progress.Command{
+			Conn: s.conn.NetConn(), Interval: s.options.ProgressInterval, Text: textRunning, Lost: gone,
+		})
+	}
+	return ctx, func() {
+		watch.Stop()
+		s.notice.Stop()
+		cancel(nil)
+	}
+}
+
+// isGone tells whether the client of a command is gone.
+func isGone(ctx context.Context) bool { return context.Cause(ctx) == errGone }
+
+// hangUp closes the connection of a client that is gone. Nothing can be answered then, and so the
+// server runs no command that was sent in advance, such as the STORE and EXPUNGE that were to
+// follow a COPY.
+func (s *session) hangUp() {
+	if s.conn != nil {
+		s.conn.NetConn().Close()
+	}
+}
+
+// wait runs f, which waits for something that others have, for as long as QueueTimeout. Then the
+// context of f ends with the refusal.
+func (s *session) wait(
+	ctx context.Context, refusal error, f func(ctx context.Context) error,
+) error {
+	s.notice.Say(textWaiting)
+	defer s.notice.Say(textRunning)
+	if timeout := s.options.QueueTimeout; timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, refusal)
+		defer cancel()
+	}
+	if err := f(ctx); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }

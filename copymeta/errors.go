@@ -3,6 +3,7 @@ package copymeta
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -12,6 +13,31 @@ var ErrTooLarge = &imap.Error{
 	Type: imap.StatusResponseTypeNo,
 	Code: imap.ResponseCodeLimit,
 	Text: "These messages are too large to be copied at once",
+}
+
+// ErrBusy is the answer to a COPY or MOVE for which there was no room within
+// [Options.QueueTimeout], because others copy as much as [Options.MaxTotalBytes]. Nothing was
+// copied.
+var ErrBusy = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeLimit,
+	Text: "Too much is being copied at once - try again later",
+}
+
+// ErrInUse is the answer to a MOVE of messages that others were moving for as long as
+// [Options.QueueTimeout]. Nothing was moved.
+var ErrInUse = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeInUse,
+	Text: "Another client is moving these messages",
+}
+
+// errGone is the answer for a client that is gone. Nobody reads it, but wrappers see that it says
+// nothing about the destination.
+var errGone = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeUnavailable,
+	Text: "The client has hung up",
 }
 
 // errReadOnly is the answer to a MOVE out of a mailbox that was opened by EXAMINE: go-imap lets it
@@ -29,14 +55,15 @@ var errStillThere = &imap.Error{
 	Text: "another client has kept the rest",
 }
 
+const nothingCopied = ", nothing was copied"
+
 // incomplete is the answer to a COPY that would lose something.
 func incomplete(uid imap.UID, reason string) error {
 	return &imap.Error{
 		Type: imap.StatusResponseTypeNo,
 		Code: imap.ResponseCodeServerBug,
-		Text: fmt.Sprintf(
-			"Message with UID %d cannot be read completely (%s), nothing was copied", uid, reason,
-		),
+		Text: fmt.Sprintf("Message with UID %d cannot be read completely (%s)", uid, reason) +
+			nothingCopied,
 	}
 }
 
@@ -50,10 +77,24 @@ func (s *session) partly(cause error, format string, args ...any) error {
 	}
 	var imapErr *imap.Error
 	if errors.As(cause, &imapErr) {
-		answer.Code = imapErr.Code
-		answer.Text += ": " + imapErr.Text
+		answer.Text += ": " + strings.TrimSuffix(imapErr.Text, nothingCopied)
+		if !isAboutMailbox(imapErr.Code) {
+			answer.Code = imapErr.Code
+		}
 	} else {
 		s.options.logf("copymeta: %s: %q", answer.Text, cause.Error())
 	}
 	return answer
+}
+
+// isAboutMailbox tells whether the code may say that there is no such mailbox. A client that reads
+// TRYCREATE repeats the whole command, and a wrapper may have a virtual folder of that name by now
+// and an answer of its own: neither is right when something was copied.
+func isAboutMailbox(code imap.ResponseCode) bool {
+	switch code {
+	case "", imap.ResponseCodeTryCreate, imap.ResponseCodeNonExistent, imap.ResponseCodeCannot,
+		imap.ResponseCodeNoPerm:
+		return true
+	}
+	return false
 }

@@ -47,16 +47,16 @@ func TestNoSectionSavesAMessageWithoutAHeader(t *testing.T) {
 func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 	without := func(uid, flags, date, body, size bool) func(*imapserver.FetchResponseWriter, *stored, *imap.FetchOptions) {
 		return func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
-			if !body {
+			if !body && len(options.BodySection) > 0 {
 				writeSection(w, options.BodySection[0], m)
 			}
-			if !size {
+			if !size && options.RFC822Size {
 				w.WriteRFC822Size(m.size)
 			}
-			if !flags {
+			if !flags && options.Flags {
 				w.WriteFlags(m.flags)
 			}
-			if !date {
+			if !date && options.InternalDate {
 				w.WriteInternalDate(m.date)
 			}
 			if !uid {
@@ -64,7 +64,10 @@ func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 			}
 		}
 	}
-	const missing = "its content, size or UID is missing"
+	const (
+		missing     = "its flags, size or UID is missing"
+		missingBody = "its content or UID is missing"
+	)
 	for name, test := range map[string]struct {
 		items func(*imapserver.FetchResponseWriter, *stored, *imap.FetchOptions)
 		want  string
@@ -73,12 +76,14 @@ func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 		"uid":     {without(true, false, false, false, false), missing},
 		"flags":   {without(false, true, false, false, false), "its flags are missing"},
 		"date":    {without(false, false, true, false, false), "its internal date is missing"},
-		"body":    {without(false, false, false, true, false), missing},
+		"body":    {without(false, false, false, true, false), missingBody},
 		"size":    {without(false, false, false, false, true), missing},
 		"another section": {func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
 			without(false, false, false, true, false)(w, m, options)
-			writeSection(w, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierText}, m)
-		}, missing},
+			if len(options.BodySection) > 0 {
+				writeSection(w, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierText}, m)
+			}
+		}, missingBody},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBackend(stored{content: "x", date: past})
@@ -91,7 +96,7 @@ func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 			}
 			assert.Contains(t, last, "NO [SERVERBUG] Message with UID ")
 			assert.Contains(t, last, "("+test.want+")")
-			assert.Equal(t, []string{"FETCH"}, b.calls)
+			assert.NotContains(t, b.calls, "APPEND")
 		})
 	}
 }
@@ -163,6 +168,18 @@ func TestAFailingAppend(t *testing.T) {
 			assert.Equal(t, test.log, logged.String())
 		})
 	}
+}
+
+// A message that is gone before it is read is none of those that were to be copied.
+func TestAFailureAfterAMessageHasGone(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+	b.appends, b.appendError = 1, errQuota
+	b.onWhole = func() { b.selected.messages = b.selected.messages[1:] }
+	c := open(t, b, reset)
+	assert.Equal(
+		t, "NO [OVERQUOTA] 1 of 2 messages were copied: Backend is full",
+		imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 }
 
 func TestAPanicInFetchLeavesNothingBehind(t *testing.T) {

@@ -1,12 +1,12 @@
 package copymeta
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
-
-	"github.com/imapgate/imapgate/internal/capture"
 )
 
 // Move implements [imapserver.SessionMove], which the session has if the backend's has it.
@@ -21,91 +21,171 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	if s.readOnly {
 		return errReadOnly
 	}
-	if err := s.setDeleted(noMessage(), imap.StoreFlagsAdd); err != nil {
-		return err
+	ctx, end := s.begin()
+	defer end()
+	moved, err := s.move(ctx, numSet, dest, p)
+	end()
+	if isGone(ctx) {
+		s.hangUp()
+		return errGone
 	}
-	c, copyErr := s.copyForMove(numSet, dest, p)
-	if c.done == 0 {
-		return copyErr
+	if writeErr := moved.write(w); err == nil {
+		err = writeErr
 	}
-	all := len(c.messages)
-	c.messages = c.messages[:c.done]
-	if err := s.remove(w, c, dest); err != nil {
-		return err
+	return err
+}
+
+// moved is what a client is told of a MOVE.
+type moved struct {
+	data     *imap.CopyData
+	expunged []uint32
+}
+
+func (m *moved) write(w *imapserver.MoveWriter) error {
+	if m.data != nil {
+		if err := w.WriteCopyData(m.data); err != nil {
+			return err
+		}
 	}
-	if copyErr != nil {
-		return s.partly(copyErr, "%d of %d messages were moved", c.done, all)
+	for _, seqNum := range m.expunged {
+		if err := w.WriteExpunge(seqNum); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (s *session) copyForMove(numSet imap.NumSet, dest string, p policies) (copied, error) {
+// move does it all but to tell the client: others may wait for the messages meanwhile, and the
+// client be slow.
+func (s *session) move(
+	ctx context.Context, numSet imap.NumSet, dest string, p policies,
+) (moved, error) {
+	now := time.Now()
+	doubt := s.checkDest(dest)
+	messages, err := s.look(ctx, numSet, true)
+	if err != nil {
+		return moved{}, err
+	}
+	waited, leave, err := s.takeTurn(ctx, messages)
+	if err != nil {
+		return moved{}, err
+	}
+	defer leave()
+	if waited { // until somebody else had moved them
+		if messages, err = s.lookAgain(ctx, messages); err != nil {
+			return moved{}, err
+		}
+	}
+	if len(messages) == 0 {
+		_, err := s.copyNothing(numSet, dest, doubt)
+		return moved{}, err
+	}
+	if err := s.checkDelete(messages); err != nil {
+		return moved{}, err
+	}
+	c, copyErr := s.copyForMove(ctx, messages, dest, p, now, doubt)
+	if c.done == 0 {
+		return moved{}, copyErr
+	}
+	result, err := s.remove(&c, dest)
+	if err == nil && copyErr != nil {
+		err = s.partly(copyErr, "%d of %d messages were moved", c.done, c.all)
+	}
+	return result, err
+}
+
+// checkDelete fails if messages cannot be deleted, without a change to any: it takes \Deleted off
+// one that does not have it. The backend may notify others of that, so it is for those only that
+// say nothing by PERMANENTFLAGS. Where all messages have \Deleted, they can be deleted.
+func (s *session) checkDelete(messages []message) error {
+	i := slices.IndexFunc(messages, func(m message) bool { return !m.deleted })
+	if s.deletes || i < 0 {
+		return nil
+	}
+	return s.setDeleted(imap.UIDSetNum(messages[i].uid), imap.StoreFlagsDel)
+}
+
+func (s *session) copyForMove(
+	ctx context.Context, messages []message, dest string, p policies, now time.Time, doubt error,
+) (copied, error) {
 	copier, ok := s.Session.(Copier)
 	if !ok {
-		return s.copy(numSet, dest, p)
-	}
-	// What is removed afterwards must be what was copied: a set like "1:*" may mean more by then.
-	messages, err := s.look(numSet)
-	if err != nil || len(messages) == 0 {
-		return copied{}, err
+		return s.copyMessages(ctx, messages, dest, p, now, doubt)
 	}
 	data, err := copier.CopyMeta(uidsOf(messages), dest, p.date, p.flags)
 	if err != nil {
 		return copied{}, err
 	}
 	if data != nil {
-		var copied imap.UIDSet // sorted, which that of a Copier need not be
-		copied.AddSet(data.SourceUIDs)
-		messages = slices.DeleteFunc(messages, func(m message) bool { return !copied.Contains(m.uid) })
+		var sources imap.UIDSet // sorted, which that of a Copier need not be
+		sources.AddSet(data.SourceUIDs)
+		messages = slices.DeleteFunc(messages, func(m message) bool { return !sources.Contains(m.uid) })
 	}
-	return copied{messages: messages, done: len(messages), data: withoutEmpty(data)}, nil
+	return copied{messages: messages, all: len(messages), done: len(messages), answer: data}, nil
 }
 
-// remove takes the messages, all of which are copied, out of the selected mailbox.
-func (s *session) remove(w *imapserver.MoveWriter, c copied, dest string) error {
-	if err := s.setDeleted(uidsOf(c.messages), imap.StoreFlagsAdd); err != nil {
-		// A source that had \Deleted for a moment may be gone by now, and then the copy is all
-		// there is.
-		if s.restore(c.messages) && s.left(c.messages) == c.done && s.undo(dest, c.data) {
-			return err
-		}
-		return s.partly(err, "%d messages were copied, but none was moved", c.done)
+// remove takes the messages that are copied out of the selected mailbox.
+func (s *session) remove(c *copied, dest string) (moved, error) {
+	there, err := s.present(c.messages[:c.done])
+	if err != nil {
+		return moved{}, s.giveUp(err, c, nil, dest)
 	}
-	// Whether the client is still there to read it changes nothing for the messages.
-	var writeErr error
-	expunged := 0
-	if c.data != nil {
-		writeErr = w.WriteCopyData(c.data)
+	s.undoOthers(c, there, dest)
+	if err := s.setDeleted(uidsOf(there), imap.StoreFlagsAdd); err != nil {
+		return moved{}, s.giveUp(err, c, there, dest)
 	}
-	uids := uidsOf(c.messages)
-	err := capture.Expunge(
-		func(w *imapserver.ExpungeWriter) error { return s.Session.Expunge(w, &uids) },
-		func(seqNum uint32) error {
-			expunged++
-			if writeErr == nil {
-				writeErr = w.WriteExpunge(seqNum)
-			}
-			return nil
-		},
-	)
+	expunged, err := s.expunge(uidsOf(there))
+	result := moved{c.data(), expunged}
 	if err != nil {
 		// Nobody knows which of them are left, so the copies are not touched.
-		s.restore(c.messages)
-		return s.partly(err, "%d messages were copied, but perhaps not all were moved", c.done)
+		s.restore(there)
+		return result, s.partly(
+			err, "%d messages were copied, but perhaps not all were moved", c.done,
+		)
 	}
-	if expunged < c.done && s.left(c.messages) > 0 { // not all backends tell here what they expunged
-		return s.partly(errStillThere, "%d messages were copied, but not all were moved", c.done)
+	if len(expunged) < len(there) { // not all backends tell here what they expunged
+		if left, err := s.present(there); err == nil && len(left) > 0 {
+			return result, s.partly(
+				errStillThere, "%d messages were copied, but not all were moved", c.done,
+			)
+		}
 	}
-	return writeErr
+	return result, nil
 }
 
-// left returns how many of the messages are still there, and -1 if that is not known.
-func (s *session) left(messages []message) int {
-	there, err := s.look(uidsOf(messages))
-	if err != nil {
-		return -1
+// undoOthers takes out the copies of messages that are not there any more: somebody else has
+// expunged them, and may have moved them. If that cannot be done, the copy stays.
+func (s *session) undoOthers(c *copied, there []message, dest string) {
+	gone := copied{uidValidity: c.uidValidity, known: c.known}
+	isGone := func(m message) bool {
+		_, ok := find(there, m.uid)
+		return !ok
 	}
-	return len(there)
+	for _, m := range c.messages[:c.done] {
+		if isGone(m) {
+			gone.messages = append(gone.messages, m)
+			gone.done++
+		}
+	}
+	if c.answer != nil || gone.done == 0 || !s.undo(dest, gone.data()) {
+		return
+	}
+	c.messages = slices.DeleteFunc(c.messages[:c.done], isGone) // and no more is copied
+	c.done -= gone.done
+	c.all -= gone.done
+}
+
+// giveUp is for messages that are copied, but cannot be deleted. There is nil if nobody knows which
+// of them are still there.
+func (s *session) giveUp(err error, c *copied, there []message, dest string) error {
+	// A source that had \Deleted for a moment may be gone by now, and then the copy is all there is.
+	if s.restore(there) {
+		left, leftErr := s.present(c.messages[:c.done])
+		if leftErr == nil && len(left) == c.done && s.undo(dest, c.data()) {
+			return err
+		}
+	}
+	return s.partly(err, "%d messages were copied, but none was moved", c.done)
 }
 
 // restore takes \Deleted off the messages that did not have it, and tells whether that worked.
@@ -113,27 +193,9 @@ func (s *session) restore(messages []message) bool {
 	uids := uidsOf(
 		slices.DeleteFunc(slices.Clone(messages), func(m message) bool { return m.deleted }),
 	)
-	if len(uids) == 0 {
-		return true
-	}
 	err := s.setDeleted(uids, imap.StoreFlagsDel)
 	if err != nil {
 		s.options.logf("copymeta: remove \\Deleted after a failed move: %q", err.Error())
 	}
 	return err == nil
-}
-
-func (s *session) setDeleted(uids imap.UIDSet, op imap.StoreFlagsOp) error {
-	flags := &imap.StoreFlags{Op: op, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
-	return capture.Fetch(func(w *imapserver.FetchWriter) error {
-		return s.Session.Store(w, uids, flags, &imap.StoreOptions{})
-	}, noSection, func(*capture.Message) error { return nil })
-}
-
-func uidsOf(messages []message) imap.UIDSet {
-	var uids imap.UIDSet
-	for _, m := range messages {
-		addUID(&uids, m.uid)
-	}
-	return uids
 }

@@ -65,7 +65,10 @@ func TestMoveExpungesOnlyWhatWasCopied(t *testing.T) {
 		"* OK [COPYUID 7 1,3 41:42] COPY completed", "* 1 EXPUNGE", "* 2 EXPUNGE", "a OK MOVE completed",
 	}, c.Cmd("a MOVE 1,3 Archive"))
 	assert.Equal(
-		t, []string{"FETCH", "APPEND", "APPEND", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3"}, b.calls,
+		t, []string{
+			"FETCH 1,3", `STORE 1 -[\Deleted]`, "FETCH 1,3 whole", "APPEND", "APPEND", "FETCH 1,3",
+			`STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3",
+		}, b.calls,
 	)
 	assert.Equal(t, []string{"two"}, contents(b.mailboxes["INBOX"]))
 }
@@ -84,13 +87,16 @@ func TestMoveOutOfAReadOnlyMailbox(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"d NO [NOPERM] Not yours"}, c.Cmd("d MOVE 1 Archive"))
-	assert.Empty(t, b.calls)
+	assert.Equal(t, []string{"FETCH 1", `STORE 1 -[\Deleted]`}, b.calls)
+	assert.Empty(t, b.mailboxes["Archive"].messages)
 }
 
 func TestAMoveThatFails(t *testing.T) {
 	storeFails := func(op imap.StoreFlagsOp) func(uids imap.UIDSet, flags *imap.StoreFlags) error {
-		return func(uids imap.UIDSet, flags *imap.StoreFlags) error {
-			if flags.Op == op && uids[0].Start < 100 {
+		stores := 0
+		return func(_ imap.UIDSet, flags *imap.StoreFlags) error {
+			// The first one is to see whether messages can be deleted.
+			if stores++; stores > 1 && flags.Op == op {
 				return errInternal
 			}
 			return nil
@@ -197,7 +203,8 @@ func TestMoveWithACopier(t *testing.T) {
 	assert.Equal(
 		t,
 		[]string{
-			"FETCH", "COPYMETA imap.UIDSet 1:3 Archive reset reset", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3",
+			"FETCH 1:*", `STORE 1 -[\Deleted]`, "COPYMETA imap.UIDSet 1:3 Archive reset reset",
+			"FETCH 1,3", `STORE 1,3 +[\Deleted]`, "EXPUNGE 1,3",
 		},
 		b.calls,
 	)

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"log"
+	"math"
 	"os"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 )
@@ -26,13 +28,28 @@ type Options struct {
 	// the one that is selected. It is called from many goroutines at once.
 	PolicyFor func(source, dest string) (date, flags Policy) `toml:"-"`
 
-	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. A message
-	// that has no more room there goes to a temporary file. Zero means [DefaultMaxMemory]; 1 is as
-	// good as none.
+	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. The first
+	// message that has no more room there goes to a temporary file, and so do those after it. Zero
+	// means [DefaultMaxMemory]; 1 is as good as none.
 	MaxMemory int64
 	// MaxBytes is how many bytes the messages of one COPY may have together. More are refused with
 	// [ErrTooLarge]. It also bounds the temporary file. Zero means no limit.
 	MaxBytes int64
+	// MaxTotalMemory is how many bytes of messages all sessions of one Wrap hold in memory together.
+	// A COPY does not wait for it: what has no room there goes to its temporary file sooner. Zero
+	// means no limit.
+	MaxTotalMemory int64
+	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together.
+	// A COPY that would exceed it waits its turn, first come first served, for up to QueueTimeout,
+	// and not at all for more than it can ever have: that gets [ErrTooLarge]. Zero means no limit.
+	MaxTotalBytes int64
+	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, and then gets [ErrBusy], and a
+	// MOVE for others of the same messages, and then gets [ErrInUse]. It stops waiting when its
+	// client has hung up. Zero means that it waits until then.
+	QueueTimeout time.Duration
+	// ProgressInterval is how often the client of a COPY or MOVE that waits or runs gets an
+	// INPROGRESS response (RFC 9585), as long as it is not the backend's own. Zero means never.
+	ProgressInterval time.Duration
 	// TempDir is the folder of the temporary files. Where the system allows it, which Windows does
 	// not, a file has no name there by the time that something is written to it, so that nothing is
 	// left whatever happens to the process. Empty means [os.TempDir].
@@ -53,6 +70,14 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("copymeta: MaxMemory is %d, which is negative", o.MaxMemory)
 	case o.MaxBytes < 0:
 		return fmt.Errorf("copymeta: MaxBytes is %d, which is negative", o.MaxBytes)
+	case o.MaxTotalMemory < 0:
+		return fmt.Errorf("copymeta: MaxTotalMemory is %d, which is negative", o.MaxTotalMemory)
+	case o.MaxTotalBytes < 0:
+		return fmt.Errorf("copymeta: MaxTotalBytes is %d, which is negative", o.MaxTotalBytes)
+	case o.QueueTimeout < 0:
+		return fmt.Errorf("copymeta: QueueTimeout is %v, which is negative", o.QueueTimeout)
+	case o.ProgressInterval < 0:
+		return fmt.Errorf("copymeta: ProgressInterval is %v, which is negative", o.ProgressInterval)
 	case o.TempDir != "":
 		if info, err := os.Stat(o.TempDir); err != nil || !info.IsDir() {
 			return fmt.Errorf("copymeta: TempDir is %q, which is no folder", o.TempDir)
@@ -62,6 +87,7 @@ func (o *Options) Validate() error {
 }
 
 func (o *Options) maxMemory() int64 { return cmp.Or(o.MaxMemory, DefaultMaxMemory) }
+func (o *Options) maxBytes() int64  { return cmp.Or(o.MaxBytes, math.MaxInt64) }
 
 // logf takes errors of the backend, which may have been made from what the client sent: they are to
 // be quoted.

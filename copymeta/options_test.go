@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
@@ -73,13 +74,20 @@ func TestValidate(t *testing.T) {
 	assert.NoError(t, (&copymeta.Options{}).Validate())
 	assert.NoError(
 		t,
-		(&copymeta.Options{InternalDate: copymeta.Preserve, MaxMemory: math.MaxInt64, MaxBytes: 1, TempDir: t.TempDir()}).Validate(),
+		(&copymeta.Options{
+			InternalDate: copymeta.Preserve, MaxMemory: math.MaxInt64, MaxBytes: 1, MaxTotalMemory: 1,
+			MaxTotalBytes: 1, QueueTimeout: 1, ProgressInterval: 1, TempDir: t.TempDir(),
+		}).Validate(),
 	)
 	for want, options := range map[string]copymeta.Options{
 		"copymeta: InternalDate is -1, which is none of Keep, Reset and Preserve": {InternalDate: -1},
 		"copymeta: Flags is 3, which is none of Keep, Reset and Preserve":         {Flags: 3},
 		"copymeta: MaxMemory is -5, which is negative":                            {MaxMemory: -5},
 		"copymeta: MaxBytes is -1, which is negative":                             {MaxBytes: -1},
+		"copymeta: MaxTotalMemory is -1, which is negative":                       {MaxTotalMemory: -1},
+		"copymeta: MaxTotalBytes is -1, which is negative":                        {MaxTotalBytes: -1},
+		"copymeta: QueueTimeout is -1s, which is negative":                        {QueueTimeout: -time.Second},
+		"copymeta: ProgressInterval is -1s, which is negative":                    {ProgressInterval: -time.Second},
 		`copymeta: TempDir is "/no/such/folder", which is no folder`:              {TempDir: "/no/such/folder"},
 		`copymeta: TempDir is "options_test.go", which is no folder`:              {TempDir: "options_test.go"},
 	} {

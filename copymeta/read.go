@@ -2,6 +2,7 @@ package copymeta
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -12,93 +13,268 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/capture"
+	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// message is one that was read, with what its copy is to have.
+// message is one that was found, with where its copy is to have things from. There may be a million
+// of them.
 type message struct {
 	uid     imap.UID
-	date    time.Time
-	flags   []imap.Flag
-	deleted bool // the source has \Deleted
-	body    body
+	copy    imap.UID // that of the copy, if the backend tells
+	seqNum  uint32
+	size    int64
+	deleted bool // it has \Deleted
+	read    bool // the rest is known
+
+	inFile bool
+	offset int64 // of the body
+	flags  int32 // their number in the spool
+	dated  bool
+	zone   int32 // seconds east
+	date   int64 // Unix seconds
 }
 
-// read fetches the messages of the set in the order of their UIDs.
+// maxRanges is how many ranges the sets of UIDs have that the backend gets. It may be one that
+// sends them on to another server, whose lines are limited.
+const maxRanges = 500
+
+func (m *message) setDate(t time.Time) {
+	m.dated, m.zone, m.date = !t.IsZero(), 0, 0
+	if m.dated {
+		_, zone := t.Zone()
+		m.zone, m.date = int32(zone), t.Unix()
+	}
+}
+
+func (m *message) internalDate() time.Time {
+	if !m.dated {
+		return time.Time{}
+	}
+	return time.Unix(m.date, 0).In(time.FixedZone("", int(m.zone)))
+}
+
+// fetch runs a FETCH of the backend, and stops it when the client is gone.
+func (s *session) fetch(
+	ctx context.Context, numSet imap.NumSet, options *imap.FetchOptions,
+	section func(m *capture.Message, name string, size int64) (io.Writer, error),
+	each func(m *capture.Message) error,
+) error {
+	err := capture.Fetch(func(w *imapserver.FetchWriter) error {
+		return keep.Fetch(ctx, s.Session, w, numSet, options)
+	}, section, func(m *capture.Message) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return each(m)
+	})
+	if ctx.Err() != nil { // the result may be shortened
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// look finds the messages of the set in the order of their UIDs. To move them, more is to be known
+// than to copy them: the flags and the internal date.
+func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]message, error) {
+	var messages []message
+	j := join{
+		complete: func(p *part) bool { return p.UID != 0 && p.Size >= 0 && (!move || p.Flags != nil) },
+		done: func(p *part) error {
+			m := message{
+				uid:     p.UID,
+				seqNum:  p.SeqNum,
+				size:    p.Size,
+				deleted: slices.ContainsFunc(p.Flags, isFlag(imap.FlagDeleted)),
+			}
+			m.setDate(p.InternalDate)
+			messages = append(messages, m)
+			return nil
+		},
+	}
+	options := &imap.FetchOptions{UID: true, RFC822Size: true, Flags: move, InternalDate: move}
+	err := s.fetch(ctx, numSet, options, noSection, func(m *capture.Message) error {
+		return j.add(m, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	messages = inOrder(messages)
+	return messages, j.rest(func(p *part) error {
+		found := slices.ContainsFunc(messages, func(m message) bool {
+			return m.uid == p.UID || m.seqNum == p.SeqNum && m.seqNum != 0
+		})
+		if found || p.Size < 0 && !mayContain(numSet, p, len(messages) > 0) {
+			return nil // nobody asked for it
+		}
+		return incomplete(p.UID, "its flags, size or UID is missing")
+	})
+}
+
+// mayContain tells whether the message is in the set. If that is not certain, it is when no others
+// were found: a backend does not leave out of some messages what it says of others. What "*" and
+// "$" stand for only the backend knows.
+func mayContain(numSet imap.NumSet, p *part, others bool) bool {
+	uncertain := numSet.Dynamic()
+	contains := false
+	switch set := numSet.(type) {
+	case imap.SeqSet:
+		contains = p.SeqNum != 0 && set.Contains(p.SeqNum)
+		uncertain = uncertain || p.SeqNum == 0
+	case imap.UIDSet:
+		contains = p.UID != 0 && set.Contains(p.UID)
+		uncertain = uncertain || p.UID == 0
+	}
+	return contains || uncertain && !others
+}
+
+// read fetches the messages into the spool, and returns those that were still there.
 func (s *session) read(
-	numSet imap.NumSet, p policies, now time.Time, spool *spool,
+	ctx context.Context, messages []message, p policies, spool *spool,
 ) ([]message, error) {
-	whole := &imap.FetchItemBodySection{Peek: true}
+	first, others := messages[:spool.held], messages[spool.held:]
+	spool.useMemory()
+	if err := s.readInto(ctx, first, p, spool); err != nil {
+		return nil, err
+	}
+	spool.useFile()
+	if err := s.readInto(ctx, others, p, spool); err != nil {
+		return nil, err
+	}
+	if err := spool.flush(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(messages, func(m message) bool { return !m.read }), nil
+}
+
+func (s *session) readInto(
+	ctx context.Context, messages []message, p policies, spool *spool,
+) error {
 	options := &imap.FetchOptions{
 		UID:          true,
-		RFC822Size:   true,
 		InternalDate: p.date != Reset,
-		Flags:        p.flags != Reset || s.options.Move,
-		BodySection:  []*imap.FetchItemBodySection{whole},
+		Flags:        p.flags != Reset,
+		BodySection:  []*imap.FetchItemBodySection{{Peek: true}},
 	}
-	var messages []message
-	var total int64
-	var current *body // nil until the response has it
-	section := func(m *capture.Message, name string, size int64) (io.Writer, error) {
-		if name != "BODY[]" {
-			return nil, nil
-		}
-		if limit := s.options.MaxBytes; limit > 0 && size > limit-total {
-			return nil, ErrTooLarge
-		}
-		total += size
-		current = &body{}
-		return spool.writer(current, size)
+	r := &reading{messages: messages, policies: p, spool: spool}
+	r.join = join{
+		complete: func(p *part) bool {
+			return p.UID != 0 && p.body != nil && (!options.Flags || p.Flags != nil) &&
+				(!options.InternalDate || !p.InternalDate.IsZero())
+		},
+		done: r.take,
 	}
-	each := func(m *capture.Message) error {
-		var body *body
-		body, current = current, nil
-		switch {
-		case body == nil || m.UID == 0 || m.Size < 0:
-			return incomplete(m.UID, "its content, size or UID is missing")
-		case body.size != m.Size:
-			return incomplete(m.UID, fmt.Sprintf("%d bytes instead of %d", body.size, m.Size))
-		case p.date == Preserve && m.InternalDate.IsZero():
-			return incomplete(m.UID, "its internal date is missing")
-		case options.Flags && m.Flags == nil:
-			return incomplete(m.UID, "its flags are missing")
+	for uids := range slices.Chunk(uidsOf(messages), maxRanges) {
+		if err := s.fetch(ctx, uids, options, r.section, r.each); err != nil {
+			return err
 		}
-		next := message{
-			uid:     m.UID,
-			date:    now,
-			body:    *body,
-			deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted)),
-		}
-		if p.date != Reset {
-			next.date = m.InternalDate
-		}
-		if p.flags != Reset {
-			next.flags = slices.DeleteFunc(m.Flags, isFlag(`\Recent`))
-		}
-		messages = append(messages, next)
-		return nil
 	}
-	err := capture.Fetch(
-		func(w *imapserver.FetchWriter) error { return s.Session.Fetch(w, numSet, options) }, section,
-		each,
-	)
-	return inOrder(messages), err
+	return r.join.rest(r.incomplete)
 }
 
-// look is read for the UIDs and \Deleted only.
-func (s *session) look(numSet imap.NumSet) ([]message, error) {
-	var messages []message
-	err := capture.Fetch(func(w *imapserver.FetchWriter) error {
-		return s.Session.Fetch(w, numSet, &imap.FetchOptions{UID: true, Flags: true})
-	}, noSection, func(m *capture.Message) error {
-		if m.UID == 0 || m.Flags == nil {
-			return incomplete(m.UID, "its flags or UID is missing")
+// reading is one FETCH of messages into a spool.
+type reading struct {
+	policies
+	messages []message
+	spool    *spool
+	join     join
+	body     *body // that of the response; nil until it has come
+}
+
+func (r *reading) section(m *capture.Message, name string, size int64) (io.Writer, error) {
+	if name != "BODY[]" {
+		return nil, nil
+	}
+	if m.UID != 0 {
+		wanted := r.wanted(m.UID)
+		if wanted == nil {
+			return nil, nil
 		}
-		messages = append(
-			messages, message{uid: m.UID, deleted: slices.ContainsFunc(m.Flags, isFlag(imap.FlagDeleted))},
-		)
+		if size != wanted.size && !mayBeEmpty(wanted, size) {
+			return nil, wrongSize(wanted, size)
+		}
+	}
+	r.body = r.spool.body(size)
+	return r.body, nil
+}
+
+// wanted returns the message if it was asked for and has not been read.
+func (r *reading) wanted(uid imap.UID) *message {
+	if i, ok := find(r.messages, uid); ok && !r.messages[i].read {
+		return &r.messages[i]
+	}
+	return nil
+}
+
+func (r *reading) each(m *capture.Message) error {
+	body := r.body
+	r.body = nil
+	if body != nil && m.UID != 0 {
+		wanted := r.wanted(m.UID)
+		if wanted == nil {
+			r.spool.drop(body)
+			body = nil
+		} else if err := r.check(wanted, body); err != nil {
+			return err
+		}
+	}
+	return r.join.add(m, body)
+}
+
+// check fails if the body has not the size of the message.
+func (r *reading) check(m *message, body *body) error {
+	if mayBeEmpty(m, body.size) && string(body.start[:]) == emptyLine {
+		r.spool.drop(body)
+		body.size = 0
+	}
+	if body.size != m.size || body.keep != m.size {
+		return wrongSize(m, body.size)
+	}
+	return nil
+}
+
+// emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: it ends the header
+// that is not there.
+const emptyLine = "\r\n"
+
+func mayBeEmpty(m *message, size int64) bool { return m.size == 0 && size == int64(len(emptyLine)) }
+
+func wrongSize(m *message, size int64) error {
+	return incomplete(m.uid, fmt.Sprintf("%d bytes instead of %d", size, m.size))
+}
+
+// take notes where the spool has what was read.
+func (r *reading) take(p *part) error {
+	m, body := r.wanted(p.UID), p.body
+	if m == nil {
+		r.spool.drop(body)
 		return nil
-	})
-	return inOrder(messages), err
+	}
+	if err := r.check(m, body); err != nil {
+		return err
+	}
+	m.read, m.inFile, m.offset, m.flags = true, body.inFile, body.offset, -1
+	m.setDate(p.InternalDate) // none if it was not asked for
+	if r.policies.flags == Reset {
+		return nil
+	}
+	var err error
+	m.flags, err = r.spool.addFlags(slices.DeleteFunc(p.Flags, isFlag(`\Recent`)))
+	return err
+}
+
+// incomplete decides about a message that lacks something.
+func (r *reading) incomplete(p *part) error {
+	switch {
+	case p.UID == 0 && p.body == nil || p.UID != 0 && r.wanted(p.UID) == nil:
+		return nil // nobody asked for it
+	case p.UID == 0 || p.body == nil:
+		return incomplete(p.UID, "its content or UID is missing")
+	case r.policies.flags != Reset && p.Flags == nil:
+		return incomplete(p.UID, "its flags are missing")
+	case r.date == Preserve && p.InternalDate.IsZero():
+		return incomplete(p.UID, "its internal date is missing")
+	}
+	return r.take(p)
 }
 
 func noSection(*capture.Message, string, int64) (io.Writer, error) { return nil, nil }
@@ -107,9 +283,34 @@ func isFlag(flag imap.Flag) func(imap.Flag) bool {
 	return func(f imap.Flag) bool { return strings.EqualFold(string(f), string(flag)) }
 }
 
+// find returns the index of the message with the UID.
+func find(messages []message, uid imap.UID) (int, bool) {
+	return slices.BinarySearchFunc(
+		messages, uid, func(m message, uid imap.UID) int { return cmp.Compare(m.uid, uid) },
+	)
+}
+
 // inOrder sorts by UID, which is the order in the mailbox, and leaves out what the backend wrote
 // twice.
 func inOrder(messages []message) []message {
 	slices.SortStableFunc(messages, func(a, b message) int { return cmp.Compare(a.uid, b.uid) })
 	return slices.CompactFunc(messages, func(a, b message) bool { return a.uid == b.uid })
+}
+
+func uidsOf(messages []message) imap.UIDSet {
+	var uids imap.UIDSet
+	for _, m := range messages {
+		addUID(&uids, m.uid)
+	}
+	return uids
+}
+
+// addUID adds to the end. The set's own AddNum sorts, which would lose what the n-th of another set
+// belongs to.
+func addUID(set *imap.UIDSet, uid imap.UID) {
+	if last := len(*set) - 1; last >= 0 && (*set)[last].Stop+1 == uid {
+		(*set)[last].Stop = uid
+		return
+	}
+	*set = append(*set, imap.UIDRange{Start: uid, Stop: uid})
 }

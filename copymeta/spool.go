@@ -3,97 +3,236 @@ package copymeta
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 )
 
-// spool holds the bodies of the messages of one command: in memory while there is room, then in a
-// file.
+const (
+	fileBuffer = 4 << 10 // bytes
+	// maxHeldFlags is how many bytes of flags a spool holds in memory, each list of them once. That
+	// is enough for all flags that people use; a client can make up more.
+	maxHeldFlags = 16 << 10
+)
+
+// spool holds the bodies and flags of the messages of one command, the first bodies in memory and
+// the others in a file.
 type spool struct {
-	dir    string
-	memory int64 // bytes of room left
+	*shared
+	held                 int   // how many messages are for the memory
+	memoryRoom, fileRoom int64 // bytes that were reserved
+
+	memory []byte
 	file   *os.File
 	name   string // of the file, if it still has one
 	out    *bufio.Writer
 	length int64 // of the file
+	inFile bool  // the bodies that come now go to the file
+	room   int64 // what is left of what was reserved for them
+
+	flagSets           []flagSet
+	flagNumbers        map[[sha256.Size]byte]int32 // by the text of the flags
+	heldFlags, spilled int64                       // bytes of flags in memory and in the file
 }
 
-// body is the content of a message in a spool.
+// flagSet is a list of flags, in the file if it has a size and no text.
+type flagSet struct {
+	text         string
+	offset, size int64
+}
+
+// body is the content of a message, which is written to a spool.
 type body struct {
-	held   []byte // nil if it is in the file
+	spool  *spool
+	inFile bool
 	offset int64
-	size   int64 // bytes written so far
+	size   int64                // bytes written so far
+	start  [len(emptyLine)]byte // the first of them
+	keep   int64                // how many of them are kept
 }
 
-// writer returns where to write the body, which will be of the given size. One is to be written
-// after the other.
-func (s *spool) writer(b *body, size int64) (io.Writer, error) {
-	if size <= s.memory {
-		s.memory -= size
-		b.held = make([]byte, 0, size)
-		return &bodyWriter{body: b}, nil
+// body returns one of the given size. One is to be written after the other. What was not reserved
+// is not kept.
+func (s *spool) body(size int64) *body {
+	b := &body{spool: s, inFile: s.inFile, offset: int64(len(s.memory)), keep: min(size, s.room)}
+	if s.inFile {
+		b.offset = s.length
 	}
+	s.room -= b.keep
+	return b
+}
+
+// drop gives back the room of a body that is not wanted after all.
+func (s *spool) drop(b *body) {
+	switch end := b.offset + min(b.size, b.keep); {
+	case b.inFile:
+		s.room += b.keep
+	case end == int64(len(s.memory)):
+		s.room += b.keep
+		s.memory = s.memory[:b.offset]
+	}
+	b.keep = 0
+}
+
+func (b *body) Write(p []byte) (int, error) {
+	written := len(p)
+	if b.size < int64(len(b.start)) {
+		copy(b.start[b.size:], p)
+	}
+	p = p[:max(0, min(int64(written), b.keep-b.size))]
+	b.size += int64(written)
+	if len(p) == 0 {
+		return written, nil
+	}
+	if !b.inFile {
+		b.spool.memory = append(b.spool.memory, p...)
+		return written, nil
+	}
+	if err := b.spool.write(p); err != nil {
+		return 0, err
+	}
+	return written, nil
+}
+
+// useMemory lets the bodies that come now go to memory.
+func (s *spool) useMemory() {
+	s.inFile, s.room = false, s.memoryRoom
+	s.memory = make([]byte, 0, s.memoryRoom)
+}
+
+// useFile lets the bodies that come now go to the file.
+func (s *spool) useFile() { s.inFile, s.room = true, s.fileRoom }
+
+func (s *spool) write(p []byte) error {
 	if s.file == nil {
 		if err := s.create(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	b.offset = s.length
-	return &bodyWriter{body: b, spool: s}, nil
+	n, err := s.out.Write(p)
+	s.length += int64(n)
+	return err
 }
 
 func (s *spool) create() error {
-	file, err := os.CreateTemp(s.dir, "imapgate-copy-")
+	file, err := os.CreateTemp(s.options.TempDir, "imapgate-copy-")
 	if err != nil {
 		return err
 	}
-	s.file, s.out = file, bufio.NewWriterSize(file, 64<<10)
+	s.file, s.out = file, bufio.NewWriterSize(file, fileBuffer)
 	if err := os.Remove(file.Name()); err != nil {
 		s.name = file.Name() // Windows removes no open file
 	}
 	return nil
 }
 
-// flush ends the writing.
+// addFlags keeps a list of flags and returns its number. One for which there is no room in memory
+// goes to the file, and counts there.
+func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
+	text := joinFlags(flags)
+	sum := sha256.Sum256([]byte(text))
+	if number, ok := s.flagNumbers[sum]; ok {
+		return number, nil
+	}
+	set := flagSet{size: int64(len(text))}
+	if s.heldFlags+set.size <= maxHeldFlags {
+		s.heldFlags += set.size
+		set.text = text
+	} else {
+		var err error
+		if set.offset, err = s.spill(text); err != nil {
+			return 0, err
+		}
+	}
+	if s.flagNumbers == nil {
+		s.flagNumbers = make(map[[sha256.Size]byte]int32)
+	}
+	number := int32(len(s.flagSets))
+	s.flagNumbers[sum] = number
+	s.flagSets = append(s.flagSets, set)
+	return number, nil
+}
+
+// spill writes the text to the file, without waiting for room there.
+func (s *spool) spill(text string) (offset int64, err error) {
+	size := int64(len(text))
+	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
+		return 0, ErrTooLarge
+	}
+	if !try(s.budget.files, size) {
+		return 0, ErrBusy
+	}
+	s.spilled += size
+	offset = s.length
+	return offset, s.write([]byte(text))
+}
+
+// flags returns those with the number, after flush.
+func (s *spool) flags(number int32) ([]imap.Flag, error) {
+	set := s.flagSets[number]
+	if set.text != "" || set.size == 0 {
+		return splitFlags(set.text), nil
+	}
+	text := make([]byte, set.size)
+	if _, err := s.file.ReadAt(text, set.offset); err != nil {
+		return nil, err
+	}
+	return splitFlags(string(text)), nil
+}
+
+func joinFlags(flags []imap.Flag) string {
+	var text strings.Builder
+	for i, flag := range flags {
+		if i > 0 {
+			text.WriteByte(' ')
+		}
+		text.WriteString(string(flag))
+	}
+	return text.String()
+}
+
+func splitFlags(text string) (flags []imap.Flag) {
+	if text == "" {
+		return nil
+	}
+	for flag := range strings.SplitSeq(text, " ") {
+		flags = append(flags, imap.Flag(flag))
+	}
+	return flags
+}
+
+// flush ends the writing. After an error no body in the file is to be used.
 func (s *spool) flush() error {
-	if s.file == nil {
+	if s.out == nil {
 		return nil
 	}
 	return s.out.Flush()
 }
 
-// literal returns a reader for the body, after flush.
-func (s *spool) literal(b body) imap.LiteralReader {
-	if b.held != nil {
-		return bytes.NewReader(b.held)
+// literal returns a reader for the body of the message, after flush.
+func (s *spool) literal(m *message) imap.LiteralReader {
+	if m.inFile {
+		return io.NewSectionReader(s.file, m.offset, m.size)
 	}
-	return io.NewSectionReader(s.file, b.offset, b.size)
+	return bytes.NewReader(s.memory[m.offset:][:m.size])
 }
 
+// close removes the file, and gives back what was reserved.
 func (s *spool) close() {
-	if s.file == nil {
-		return
+	if s.file != nil {
+		s.file.Close()
 	}
-	s.file.Close()
 	if s.name != "" {
 		os.Remove(s.name)
 	}
+	s.releaseMemory()
+	release(s.budget.files, s.fileRoom+s.spilled)
 }
 
-// bodyWriter writes to the file of the spool, or to memory if it has none.
-type bodyWriter struct {
-	body  *body
-	spool *spool
-}
-
-func (w *bodyWriter) Write(p []byte) (int, error) {
-	w.body.size += int64(len(p))
-	if w.spool == nil {
-		w.body.held = append(w.body.held, p...)
-		return len(p), nil
-	}
-	w.spool.length += int64(len(p))
-	return w.spool.out.Write(p)
+func (s *spool) releaseMemory() {
+	release(s.budget.memory, s.memoryRoom)
+	s.held, s.memoryRoom, s.memory = 0, 0, nil
 }

@@ -38,7 +38,8 @@ func TestOptionsToJSON(t *testing.T) {
 	})
 	require.NoError(t, err)
 	assert.JSONEq(
-		t, `{"Mode": "off", "PollInterval": "0s", "MaxPerUser": 0, "MaxDuration": "1m0s"}`, string(text),
+		t, `{"Mode": "off", "PollInterval": "0s", "MaxPerUser": 0, "MaxPolls": 0, "MaxDuration": "1m0s"}`,
+		string(text),
 	)
 }
 

@@ -1,9 +1,10 @@
 // Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by
 // polling it, or not at all.
 //
-// [Wrap] works on sessions and is enough for [On] and [Poll]. go-imap advertises IDLE and answers
-// "+ idling" before it asks the session, so a session alone cannot make it disappear: a server that
-// must not have it is made by [NewServer], which takes IDLE off the wire too.
+// [Wrap] works on sessions, which is enough for [On] and [Poll]. go-imap advertises IDLE and
+// answers "+ idling" before it asks the session, so a session alone cannot make IDLE disappear. To
+// make it disappear use [github.com/imapgate/imapgate.Server], or NewListener of that package,
+// which take it off the wire too.
 package idle
 
 import (
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
+	"golang.org/x/sync/semaphore"
 )
 
 // NewSessionFunc is what an [imapserver.Server] calls for each connection.
@@ -25,8 +27,8 @@ const (
 	// Poll lets clients IDLE and calls the backend's Poll now and then, never its Idle.
 	Poll
 	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends
-	// DONE; then it gets what one Poll has to tell, and [ErrOff]. Behind [NewServer] or
-	// [NewListener] it does not come that far: IDLE is not advertised, and refused at once.
+	// DONE; then it gets what one Poll has to tell, and [ErrOff]. In an imapgate.Server it does not
+	// come that far: IDLE is not advertised, and refused at once.
 	Off
 )
 
@@ -62,6 +64,10 @@ type Options struct {
 	// differ only in case, in full-width forms of ASCII characters or in space around them are one
 	// user, and so are all whose name is not known. Zero means no limit.
 	MaxPerUser int
+	// MaxPolls is how many sessions in IDLE may be polled at once, of all users together, first come
+	// first served, so that thousands of them do not ask the database at the same time. The others
+	// wait; their next PollInterval begins after their poll. Zero means no limit.
+	MaxPolls int
 	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE.
 	// Zero means for ever, which for go-imap is 35 minutes without a byte from the client.
 	MaxDuration time.Duration
@@ -76,6 +82,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("idle: PollInterval is %v, not between 1ms and 24h", o.PollInterval)
 	case o.MaxPerUser < 0:
 		return fmt.Errorf("idle: MaxPerUser is %d, which is negative", o.MaxPerUser)
+	case o.MaxPolls < 0:
+		return fmt.Errorf("idle: MaxPolls is %d, which is negative", o.MaxPolls)
 	case o.MaxDuration < 0:
 		return fmt.Errorf("idle: MaxDuration is %v, which is negative", o.MaxDuration)
 	}
@@ -84,7 +92,7 @@ func (o *Options) Validate() error {
 
 // Wrap returns a NewSession function whose sessions serve IDLE as the options say. Nil options
 // equal the zero value; they are copied. Wrap panics with the error of [Options.Validate].
-// MaxPerUser counts the sessions of this one Wrap.
+// MaxPerUser and MaxPolls count the sessions of this one Wrap.
 //
 // The sessions have exactly the optional interfaces of those that next makes. A poll never runs
 // while another method of the same session does, also when a client sends the next command without
@@ -104,6 +112,10 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 		o.PollInterval = DefaultPollInterval
 	}
 	users := newUsers(o.MaxPerUser)
+	var polls *semaphore.Weighted
+	if o.MaxPolls > 0 {
+		polls = semaphore.NewWeighted(int64(o.MaxPolls))
+	}
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
 		if err != nil {
@@ -112,6 +124,6 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		return newSession(inner, conn, &o, users), greeting, nil
+		return newSession(inner, conn, &o, users, polls), greeting, nil
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"regexp"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
-	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -597,22 +595,6 @@ func TestNewSessionErrors(t *testing.T) {
 	assert.Nil(t, session)
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.EqualValues(t, 1, b.closed.Load())
-
-	ln := imaptest.Listen()
-	start(
-		t,
-		idle.NewServer(
-			quiet(
-				imapserver.Options{
-					NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-						return nil, nil, &imap.Error{Type: imap.StatusResponseTypeBye, Text: "Full"}
-					},
-				},
-			),
-		),
-		ln,
-	)
-	assert.Equal(t, []string{"* BYE Full"}, dial(t, ln).Rest())
 }
 
 func TestValidate(t *testing.T) {
@@ -623,6 +605,7 @@ func TestValidate(t *testing.T) {
 		"PollInterval is -1s":       {PollInterval: -time.Second},
 		"PollInterval is 25h0m0s":   {PollInterval: 25 * time.Hour},
 		"MaxPerUser is -1":          {MaxPerUser: -1},
+		"MaxPolls is -1":            {MaxPolls: -1},
 		"MaxDuration is -1s, which": {MaxDuration: -time.Second},
 	} {
 		err := options.Validate()
@@ -643,53 +626,6 @@ func TestModeIsAFlag(t *testing.T) {
 	}
 	assert.Error(t, flags.Parse([]string{"-idle", "maybe"}))
 	assert.Equal(t, "Mode(7)", idle.Mode(7).String())
-}
-
-func ExampleWrap() {
-	backend := imapmemserver.New()
-	user := imapmemserver.NewUser("karen", "pass")
-	user.Create("INBOX", nil)
-	backend.AddUser(user)
-	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		return backend.NewSession(), nil, nil
-	}
-
-	// A server without IDLE. For polling, Mode: idle.Poll and imapserver.New are enough.
-	server := idle.NewServer(&imapserver.Options{
-		NewSession:   idle.Wrap(newSession, &idle.Options{Mode: idle.Off}),
-		InsecureAuth: true, // as of go-imap: only on loopback
-	})
-	defer server.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	go server.Serve(ln)
-
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		panic(err)
-	}
-	defer conn.Close()
-	io.WriteString(conn, "a LOGIN karen pass\r\nb IDLE\r\nc LOGOUT\r\n")
-	io.Copy(prefixed("S: "), conn)
-
-	// Output:
-	// S: * OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=PLAIN] IMAP server ready
-	// S: a OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- UNSELECT ENABLE UTF8=ACCEPT] Logged in
-	// S: b BAD Unknown command
-	// S: * BYE Logging out
-	// S: c OK LOGOUT completed
-}
-
-// prefixed prints lines.
-type prefixed string
-
-func (p prefixed) Write(b []byte) (int, error) {
-	for line := range strings.Lines(string(b)) {
-		fmt.Print(string(p), strings.TrimRight(line, "\r\n"), "\n")
-	}
-	return len(b), nil
 }
 
 // A backend with mechanisms or a greeting that do not tell the user does so itself.

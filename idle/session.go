@@ -1,11 +1,14 @@
 package idle
 
 import (
+	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/imapgate/imapgate/internal/keep"
 )
@@ -28,7 +31,9 @@ type session struct {
 	conn               *imapserver.Conn
 	options            *Options
 	users              *users
+	polls              *semaphore.Weighted // nil: no limit
 	closing            chan struct{}
+	close              sync.Once
 
 	mu        turn
 	user      string
@@ -45,12 +50,14 @@ func (t turn) Unlock() { <-t }
 
 func newSession(
 	inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users,
+	polls *semaphore.Weighted,
 ) imapserver.Session {
 	s := &session{
 		Session: inner,
 		conn:    conn,
 		options: options,
 		users:   users,
+		polls:   polls,
 		closing: make(chan struct{}),
 		mu:      make(turn, 1),
 	}
@@ -60,8 +67,7 @@ func newSession(
 // Idle returns when stop is closed or the session is.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	defer s.endAfter(s.options.MaxDuration)()
-	user := s.userName()
-	mode := s.mode(user)
+	user, mode := s.decide()
 	if mode != On && mode != Poll {
 		return s.refuse(w, stop)
 	}
@@ -128,17 +134,27 @@ func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error
 	case <-s.closing:
 		return nil
 	}
-	if err := s.pollOnce(w); err != nil {
+	if err := s.pollOnce(w, nil); err != nil {
 		return err
 	}
 	return ErrOff
 }
 
-func (s *session) mode(user string) Mode {
+// decide says who is in IDLE, and how that is served. If it panics it ends the connection: go-imap
+// catches that, and leaves the client in an IDLE that nobody serves.
+func (s *session) decide() (user string, mode Mode) {
+	decided := false
+	defer func() {
+		if !decided {
+			s.bye("Cannot IDLE")
+		}
+	}()
+	user, mode = s.userName(), s.options.Mode
 	if s.options.ModeFor != nil {
-		return s.options.ModeFor(user)
+		mode = s.options.ModeFor(user)
 	}
-	return s.options.Mode
+	decided = true
+	return user, mode
 }
 
 // place waits for a place among the sessions of the user, and polls meanwhile. It returns nil if
@@ -176,7 +192,7 @@ func (s *session) pollUntil(
 			return nil
 		default:
 		}
-		if err := s.pollOnce(w); err != nil || enough() {
+		if err := s.pollOnce(w, stop); err != nil || enough() {
 			return err
 		}
 		timer.Reset(interval - rand.N(interval/10))
@@ -184,17 +200,44 @@ func (s *session) pollUntil(
 }
 
 // pollOnce ends the connection when the backend cannot tell what is new: the client would take
-// silence for no news.
-func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
+// silence for no news. It waits for its turn until stop is closed, or not at all if that is nil.
+func (s *session) pollOnce(w *imapserver.UpdateWriter, stop <-chan struct{}) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.polls != nil && stop != nil {
+		if !s.takeTurn(stop) {
+			return nil
+		}
+		defer s.polls.Release(1)
+	}
 	polled := false // not if it panics: go-imap catches that and leaves the client in IDLE
 	defer func() {
 		if !polled || err != nil {
 			s.bye("Cannot look for updates")
 		}
 	}()
-	err = s.Poll(w, true)
+	err = s.pollLocked(w, true)
 	polled = true
 	return err
+}
+
+// takeTurn waits for one of MaxPolls, and says whether there is one before the IDLE is over. It is
+// called under mu, so that nobody holds a turn and waits for a command of the session.
+func (s *session) takeTurn(stop <-chan struct{}) bool {
+	if s.polls.TryAcquire(1) {
+		return true
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-stop:
+		case <-s.closing:
+		case <-ctx.Done():
+		}
+	}()
+	return s.polls.Acquire(ctx, 1) == nil
 }
 
 // Poll does nothing once the session is closed, or for an IDLE that a client has left without DONE,
@@ -202,17 +245,24 @@ func (s *session) pollOnce(w *imapserver.UpdateWriter) (err error) {
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.pollLocked(w, allowExpunge)
+}
+
+func (s *session) pollLocked(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if s.closed || s.loggedOut {
 		return nil
 	}
 	return s.Session.Poll(w, allowExpunge)
 }
 
-// Close ends an Idle that still runs, and waits for its poll.
-func (s *session) Close() error {
-	close(s.closing)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return s.Session.Close()
+// Close ends an Idle that still runs, and waits for its poll. It does nothing the second time.
+func (s *session) Close() (err error) {
+	s.close.Do(func() {
+		close(s.closing)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closed = true
+		err = s.Session.Close()
+	})
+	return err
 }

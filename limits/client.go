@@ -54,7 +54,7 @@ func (c *ClientLimits) validate() error {
 	value := reflect.ValueOf(c).Elem()
 	for _, l := range declared {
 		if field := value.FieldByName(l.option); field.IsValid() {
-			if err := l.validate("LimitsFor returned ", field.Int()); err != nil {
+			if err := l.validate("LimitsFor: ", field.Int()); err != nil {
 				return err
 			}
 		}
@@ -157,12 +157,13 @@ func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 // settings are the options, ready for use.
 type settings struct {
 	Options
+	values    []int64       // of the declared limits
 	everybody *clientLimits // of those for whom LimitsFor has nothing else
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
-	return &settings{o, &clientLimits{ClientLimits: o.clientLimits()}}
+	return &settings{o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}}
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {

@@ -306,3 +306,22 @@ func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 		}
 	})
 }
+
+// A negative number of LimitsFor is a mistake that the server's log names, and lets nobody in.
+func TestAMistakeOfLimitsForLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{LimitsFor: func(c limits.Client) limits.ClientLimits {
+			if c.User == "karen" {
+				c.Limits.MaxFetchesPerUser = -3
+			}
+			return c.Limits
+		}})
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Equal(t, "NO [SERVERBUG] Internal server error", answer)
+		assert.Contains(t, s.Log(), `limits: LimitsFor: MaxFetchesPerUser is -3: it must be 0 `+
+			`(no limit) or more (for user "karen" at 192.0.2.1)`)
+		assert.Zero(t, s.checks.Load())
+		_, answer = s.login("192.0.2.1", "bob")
+		assert.Contains(t, answer, "OK")
+	})
+}

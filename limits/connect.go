@@ -49,16 +49,18 @@ func (l *Limiter) newSession(
 		}
 		return nil, nil, err
 	}
-	_, s.stopsFetch = keep.Backend(inner).(ContextFetcher)
-	_, s.stopsSearch = keep.Backend(inner).(ContextSearcher)
+	_, s.stopsFetch = keep.AsContextFetcher(keep.Backend(inner))
+	_, s.stopsSearch = keep.AsContextSearcher(keep.Backend(inner))
 	admitted = true
 	return keep.Optional(s, inner), greeting, nil
 }
 
 func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	netConn := conn.NetConn()
-	s := &session{connected: time.Now(), account: account{backend: backend}}
+	s := &session{connected: time.Now()}
+	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
+	s.whenLost = s.lost
 	s.activity.end() // silent since it came
 	s.limiter, s.conn = l, conn
 	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)
@@ -141,11 +143,11 @@ func (s *session) refuseConnection() {
 	}
 	s.endsBy = time.Now().Add(endTimeout)
 	l.sessions.add(s)
-	conn.SetReadDeadline(s.endsBy)
 	var look func()
 	pause := 10 * time.Millisecond
 	look = func() {
-		// Whether a connection is closed its deadline tells: it cannot be set any more.
+		// The deadline ends a handshake, and tells whether the connection is closed already: then it
+		// cannot be set any more.
 		if time.Now().Before(s.endsBy) && layers.Innermost(conn).SetReadDeadline(s.endsBy) == nil {
 			pause = min(2*pause, time.Second)
 			time.AfterFunc(min(pause, time.Until(s.endsBy)), look)
@@ -155,7 +157,7 @@ func (s *session) refuseConnection() {
 		l.sessions.remove(s)
 		release()
 	}
-	time.AfterFunc(pause, look)
+	look()
 }
 
 // Accept counts a connection before anything is read from it, for a server that asks as soon as it has

@@ -2,10 +2,12 @@ package limits_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,4 +244,45 @@ type loopListener struct{ net.Listener }
 func (l *loopListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	return &loopConn{conn}, err
+}
+
+// A backend may notice by itself that the client of a SEARCH is gone, and fail: whoever else wants
+// the answer gets one all the same.
+func TestASharedSearchRunsAgainWhenItsRunnerHungUp(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	var runs atomic.Int64
+	began, broken := make(chan struct{}, 2), make(chan struct{})
+	b := &backend{search: func(string) error {
+		began <- struct{}{}
+		if runs.Add(1) == 1 {
+			<-broken
+			return errors.New("the client is gone")
+		}
+		return nil
+	}}
+	options := &limits.Options{ShareSearches: true, JoinRunning: true}
+	limiter := limits.New(options)
+	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
+	search := func() *imaptest.Conn {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Cmd("a LOGIN karen pass")
+		c.Cmd("b SELECT INBOX")
+		c.Send("x UID SEARCH SEEN")
+		return c
+	}
+	first := search()
+	<-began
+	second := search()
+	for limiter.Stats().SearchesJoined == 0 {
+		runtime.Gosched()
+	}
+	first.Close()
+	close(broken)
+	assert.True(t, imaptest.IsOK(second.Answer("x")))
+	assert.EqualValues(t, 2, runs.Load())
 }

@@ -24,6 +24,8 @@ type limit struct {
 	retry  *limit                   // the time after which it is worth trying again; nil if nobody can say
 	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
 	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
+
+	at int // in declared
 }
 
 // The limits, in the order of Options.
@@ -126,7 +128,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.ListWildcards },
 	}
 	maxSearchTerms = &limit{
-		option: "MaxSearchTerms", initial: 256, help: "terms of a SEARCH",
+		option: "MaxSearchTerms", initial: 2000, help: "terms of a SEARCH",
 		answer: ErrSearchTerms, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.SearchTerms },
 	}
@@ -140,6 +142,16 @@ var (
 		answer: ErrAppendSize, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.AppendSize },
 	}
+	maxLoginBytes = &limit{
+		option: "MaxLoginBytes", initial: 64 << 10, kind: EventRefused,
+		help:  "bytes that a connection sends before it has logged in",
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginBytes },
+	}
+	maxCommandBytes = &limit{
+		option: "MaxCommandBytes", initial: 1 << 20, kind: EventRefused,
+		help:  "bytes of a command, messages aside",
+		count: func(s *Stats) *uint64 { return &s.Refused.CommandBytes },
+	}
 )
 
 // declared are all limits.
@@ -150,7 +162,26 @@ var declared = []*limit{
 	maxWaiting, maxWaitingPerUser, progressInterval, fetchRunTimeout, searchRunTimeout,
 	stallTimeout, loginTimeout, evictIdle,
 	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,
+	maxLoginBytes, maxCommandBytes,
 }
+
+func init() {
+	for i, l := range declared {
+		l.at = i
+	}
+}
+
+// values returns the value of each declared limit, where it can be found quickly.
+func (o *Options) values() []int64 {
+	values := make([]int64, len(declared))
+	for i, l := range declared {
+		values[i] = l.field(o).Int()
+	}
+	return values
+}
+
+// value returns the value of the limit in the settings; a time is in nanoseconds.
+func (s *settings) value(l *limit) int64 { return s.values[l.at] }
 
 // What ends a command or a login, and is no setting.
 var (

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/imapgate/imapgate/internal/admission"
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // loginWait is how long a login waits for the outcome of others of the same user and address.
@@ -145,6 +147,9 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		s.login = attempt.AdmitAnyway(user, s)
 	}
 	s.user, s.account.name = user, strings.Clone(account)
+	if conn, ok := layers.Find[*tls.Conn](s.conn.NetConn()); ok {
+		s.account.serverName = conn.ConnectionState().ServerName
+	}
 	s.turn = s.turnKey()
 	s.timers.Lock()
 	s.loggedIn = true

@@ -59,19 +59,13 @@ type Options struct {
 	// MaxWaitingPerUser is how many of each may wait for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches lets equal UID SEARCHes of one user in one mailbox run once. While one waits,
-	// those that come join it, and all get its answer; while one runs, one waits. So a client that
-	// repeats a slow SEARCH, on however many connections, costs two of them at most, and what it is
-	// told is never older than its question. SEARCHes whose answer depends on the session (sequence
-	// numbers, $, SAVE, RECENT, MODSEQ), and those of accounts that are not known for sure, are
-	// never shared: the account is the exact name of LOGIN, or the one that Username gives. It is
-	// for backends whose sessions all see the mailbox as it is; one whose view is fixed when the
-	// mailbox is selected should leave it off.
+	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and are
+	// equal: same account, mailbox, local address and TLS server name. It is only for backends whose
+	// sessions search the mailbox as it is, or bring themselves up to date in Poll, which is called
+	// before. Without it equal ones still run one after another, so that repeats cannot pile up.
 	ShareSearches bool
-	// JoinRunning also joins a SEARCH that has begun: the repeats cost nothing, and their answer
-	// comes sooner. But it is the answer to the mailbox as it was when the SEARCH began: a message
-	// that arrived since, and that the client may already have been told of, can be missing from
-	// it. It needs ShareSearches.
+	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner, but a
+	// message that the client has been told of meanwhile can be missing. It needs ShareSearches.
 	JoinRunning bool
 
 	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
@@ -107,16 +101,23 @@ type Options struct {
 	// the length of a mailbox name to the power of this, so a backend that uses it should also
 	// limit how long a name may be. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxSearchTerms is how many terms (search keys, RFC 9051 section 6.4.4) a SEARCH may have; NOT
-	// is one more, OR is not. Beyond it: [ErrSearchTerms].
+	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among them
+	// but not OR. Mail programs ask for lists of 100 to 500 addresses, two or three keys each. Beyond
+	// it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1.
-	// Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1, and a
+	// list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
-	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one is
-	// read and thrown away, and gets [ErrAppendSize]. A backend that has
-	// [imapserver.SessionAppendLimit] can refuse it before it is sent.
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one gets
+	// [ErrAppendSize] after it was sent, or before if the backend has [imapserver.SessionAppendLimit].
 	MaxAppendSize int64
+
+	// MaxLoginBytes is how many bytes a connection may send before it has logged in, whatever they
+	// are. One more, and it is ended with a BYE. Only imapgate.Server sees the bytes.
+	MaxLoginBytes int64
+	// MaxCommandBytes is how many bytes a command may have after login, with its literals, the
+	// message of an APPEND aside. A larger one gets a NO. Only imapgate.Server sees the bytes.
+	MaxCommandBytes int64
 
 	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service
 	// account, say, or none for a webmail host. It returns client.Limits for everybody else. It is
@@ -161,17 +162,13 @@ type Options struct {
 	OnEvent func(event Event) `toml:"-"`
 }
 
-// DefaultOptions returns new Options that suit a server of some hundred users: 10,000 connections,
-// 300 from one address, and a minute to log in; 20 logins of one user, 100 from one address, 3
-// failed ones on a connection; 50 FETCHes, 10 of one user, waiting up to 40 s, and closed after 30
-// s without progress; 20 SEARCHes, 3 of one user, waiting up to 30 s, equal ones shared, with up to
-// 256 terms 30 deep; word of progress every 10 s; 3 wildcards in a pattern.
+// DefaultOptions returns new Options that suit a server of some hundred users, with the default of
+// each limit of [Declared]. Nothing else is set.
 func DefaultOptions() *Options {
 	var o Options
 	for _, l := range declared {
 		l.field(&o).SetInt(l.initial)
 	}
-	o.ShareSearches = true
 	return &o
 }
 

@@ -3,6 +3,8 @@ package limits
 import (
 	"sync"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/progress"
 )
 
 // presence is what the goroutine of a connection hears of its client while a command waits or runs,
@@ -55,6 +57,12 @@ func (s *session) wait() *wait {
 	return w
 }
 
+// What a client whose command waits or runs is told now and then.
+const (
+	textWaiting = "The command waits for its turn"
+	textRunning = "The command is running"
+)
+
 // waitInQueue is wait for a command that is told of it now and then, until the queue's time is up.
 func (s *session) waitInQueue(q *queue) *wait {
 	w := s.wait()
@@ -62,13 +70,22 @@ func (s *session) waitInQueue(q *queue) *wait {
 	if timeout := s.reached(q.own.retry).value; timeout > 0 {
 		until = time.Now().Add(time.Duration(timeout))
 	}
-	s.notice.start(&s.client, textWaiting, until)
+	s.startNotice(textWaiting, until)
 	return w
+}
+
+// startNotice tells the client the text at each ProgressInterval, if it has one, before until if that
+// is not zero. A client that cannot be told is gone.
+func (s *session) startNotice(text string, until time.Time) {
+	s.notice.Start(progress.Command{
+		Conn: s.conn.NetConn(), Interval: s.limits.Load().ProgressInterval,
+		Text: text, Until: until, Lost: s.whenLost,
+	})
 }
 
 // endWait ends the wait.
 func (s *session) endWait(w *wait) {
-	s.notice.stop()
+	s.notice.Stop()
 	w.stopWatch()
 	s.activity.setWaiting(false)
 }

@@ -2,12 +2,18 @@ package limits_test
 
 import (
 	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
@@ -173,5 +179,59 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 		assert.Len(t, events, 1)
 		assert.Equal(t, limits.EventLeft, events[0].Kind)
 		assert.Equal(t, 10*time.Second, events[0].Waited)
+	})
+}
+
+// halfLine is a listener on whose connections half of a notice gets through, and then nothing for as
+// long as it may take.
+type halfLine struct{ *imaptest.Listener }
+
+func (l halfLine) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &halfLineConn{conn}, err
+}
+
+type halfLineConn struct{ net.Conn }
+
+func (c *halfLineConn) Write(p []byte) (int, error) {
+	if !strings.HasPrefix(string(p), "* OK [INPROGRESS]") {
+		return c.Conn.Write(p)
+	}
+	n, _ := c.Conn.Write(p[:len(p)/2])
+	return n, os.ErrDeadlineExceeded
+}
+
+// Nothing follows a piece of a line: the answer would be taken for the rest of it.
+func TestAPieceOfANoticeIsTheLastThingThatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, command := range []string{"x FETCH 1 FLAGS", "x UID SEARCH ALL", "x SEARCH ALL"} {
+			work := newWork(35 * time.Second)
+			b := &backend{fetch: work.do, search: work.do}
+			limiter := limits.New(&limits.Options{MaxFetches: 1, ProgressInterval: 10 * time.Second})
+			server := imapserver.New(&imapserver.Options{
+				NewSession: limiter.Wrap(b.NewSession), InsecureAuth: true,
+				Logger: log.New(io.Discard, "", 0),
+			})
+			listener := imaptest.Listen()
+			go server.Serve(halfLine{listener})
+			var last *imaptest.Conn
+			for range 2 {
+				conn, err := listener.Dial()
+				require.NoError(t, err)
+				last = imaptest.NewConn(t, conn)
+				last.Line()
+				last.Cmd("a LOGIN karen pass")
+				last.Cmd("b SELECT INBOX")
+				last.Send(command)
+				synctest.Wait()
+			}
+			rest := strings.Join(last.Rest(), "\n")
+			assert.True(t, strings.HasPrefix(inQueue, rest) || strings.HasPrefix(isRunning, rest), "%q", rest)
+			server.Close()
+			time.Sleep(time.Hour)
+			stats := limiter.Stats()
+			stats.Total = limits.Totals{}
+			assert.Zero(t, stats)
+		}
 	})
 }

@@ -37,7 +37,7 @@ func (r refusal) kind() EventKind {
 
 // reached returns the refusal of a limit that does not depend on what others do.
 func (c *client) reached(l *limit) refusal {
-	return refusal{limit: l, value: l.field(&c.limiter.settings.Load().Options).Int()}
+	return refusal{limit: l, value: c.limiter.settings.Load().value(l)}
 }
 
 // refuse counts and reports the refusal of what the event is about, and tells whether it is to be
@@ -50,7 +50,7 @@ func (c *client) refuse(event Event, r refusal) bool {
 		event.DryRun = settings.DryRun
 	}
 	if retry := r.answers().retry; retry != nil {
-		event.RetryAfter = time.Duration(retry.field(&settings.Options).Int())
+		event.RetryAfter = time.Duration(settings.value(retry))
 	}
 	c.limiter.counts.add(r.answers().count)
 	c.tell(event)

@@ -390,7 +390,7 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 			t, b, saslBackend(b, "SCRAM-SHA-256", 3, 0), &limits.Options{MaxLoginsPerUser: 5},
 		)
 		messages := []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}
-		for _, leave := range []func(*imaptest.Conn){
+		for i, leave := range []func(*imaptest.Conn){
 			func(*imaptest.Conn) {},
 			func(c *imaptest.Conn) { c.Send("*"); c.Answer("a"); c.Send("b AUTHENTICATE SCRAM-SHA-256"); c.Line() },
 			func(c *imaptest.Conn) { c.Close() },
@@ -405,6 +405,10 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 			synctest.Wait()
 			assert.Equal(t, 1, s.limiter.Stats().LoginChecks)
 			leave(c)
+			synctest.Wait()
+			if i > 0 {
+				assert.Zero(t, s.limiter.Stats().LoginChecks, "it gave its check back at once")
+			}
 			took := elapsed(func() {
 				other := s.dial("192.0.2.1")
 				other.Send("a AUTHENTICATE SCRAM-SHA-256 " + b64(messages[0]))

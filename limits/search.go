@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/capture"
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
@@ -32,10 +33,15 @@ func (s *session) Search(
 	if err := s.checkTerms(criteria); err != nil {
 		return nil, err
 	}
-	if key, ok := s.flightKey(kind, criteria, options); ok && !s.dryRun() {
+	if key, ok := s.flightKey(kind, criteria, options); ok && !s.runsAtOnce() {
 		return s.searchOnce(key, criteria, options)
 	}
 	return s.searchAlone(kind, criteria, options)
+}
+
+// runsAtOnce tells whether a SEARCH does not even wait for an equal one.
+func (s *session) runsAtOnce() bool {
+	return s.dryRun() || s.limits.Load().exempt && s.sharing() == admission.Alone
 }
 
 // checkTerms refuses a SEARCH with too many terms, or too deep.
@@ -71,8 +77,8 @@ func (s *session) searchAlone(
 func (s *session) runSearch(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (*imap.SearchData, error) {
-	s.notice.start(&s.client, textRunning, time.Time{})
-	defer s.notice.stop()
+	s.startNotice(textRunning, time.Time{})
+	defer s.notice.Stop()
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
 	}
@@ -118,6 +124,7 @@ func (s *session) searchOnce(
 	for {
 		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
 		part := s.limiter.flights.Join(key, s.turn, &s.client, s.sharing())
+		part.Start = start
 		if part.Waiting() {
 			s.awaitSearch(part)
 			event.Waited = time.Since(start)
@@ -135,11 +142,7 @@ func (s *session) searchOnce(
 			return nil, r.answer()
 		case part.Runs:
 			part.Run(func() (*imap.SearchData, bool, error) {
-				data, err := s.runSearch(imapserver.NumKindUID, criteria, options, part)
-				if data == nil && err == nil {
-					err = errSearchBroke // go-imap alone would panic
-				}
-				return data, err != nil && s.socket.HungUp(), err
+				return s.searchForAll(criteria, options, part)
 			})
 		default:
 			event.Kind = EventJoined
@@ -159,10 +162,39 @@ func (s *session) searchOnce(
 	}
 }
 
+// searchForAll runs a SEARCH whose answer others may get. It says whether it may have failed only
+// because its own client was gone.
+func (s *session) searchForAll(
+	criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
+) (data *imap.SearchData, orphaned bool, err error) {
+	if s.sharing() != admission.Alone {
+		if err := s.catchUp(); err != nil {
+			return nil, s.socket.HungUp(), err
+		}
+	}
+	data, err = s.runSearch(imapserver.NumKindUID, criteria, options, part)
+	if data == nil && err == nil {
+		err = errSearchBroke // go-imap alone would panic
+	}
+	return data, err != nil && s.socket.HungUp(), err
+}
+
+// catchUp brings the session up to date before its SEARCH answers others, who may know of messages
+// that a session with a snapshot of its own has not seen. Its client is told what is new, as after
+// every other command.
+func (s *session) catchUp() error {
+	return capture.Update(func(w *imapserver.UpdateWriter) error {
+		return s.Session.Poll(w, true)
+	}, func(response []byte) error {
+		_, err := s.conn.NetConn().Write(append(response, "\r\n"...))
+		return err
+	})
+}
+
 func (s *session) awaitSearch(part *part) {
 	w := s.waitInQueue(&s.limiter.searches)
 	defer s.endWait(w)
-	part.Wait(w.gone, func() { s.notice.change(textRunning) })
+	part.Wait(w.gone, func() { s.notice.Say(textRunning) })
 }
 
 func (s *session) sharing() admission.Sharing {

@@ -1,6 +1,8 @@
 package limits
 
 import (
+	"iter"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +42,7 @@ type flightKey struct {
 type account struct {
 	backend    uint64
 	name       string
-	localAddr  string
+	localAddr  netip.AddrPort
 	serverName string // of TLS
 }
 
@@ -129,15 +131,55 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 		add("NOT", not)
 	}
 	for i := range c.Or {
-		first, firstOK := criteriaKey(&c.Or[i][0])
-		second, secondOK := criteriaKey(&c.Or[i][1])
-		if !firstOK || !secondOK {
-			return "", false
+		var keys []string
+		for alternative := range alternatives(&c.Or[i]) {
+			key, ok := criteriaKey(alternative)
+			if !ok {
+				return "", false
+			}
+			keys = append(keys, key)
 		}
-		add("OR", min(first, second), max(first, second))
+		slices.Sort(keys)
+		add("OR", strings.Join(lengths(slices.Compact(keys)), ""))
 	}
 	slices.Sort(terms)
 	return strings.Join(slices.Compact(terms), ","), true
+}
+
+// lengths writes each key with its length.
+func lengths(keys []string) []string {
+	for i, key := range keys {
+		keys[i] = strconv.Itoa(len(key)) + ":" + key
+	}
+	return keys
+}
+
+// alternatives yields what an OR is about: OR a OR b c has three. A chain in the last argument is a
+// list, and not nested.
+func alternatives(or *[2]imap.SearchCriteria) iter.Seq[*imap.SearchCriteria] {
+	return func(yield func(*imap.SearchCriteria) bool) {
+		for {
+			if !yield(&or[0]) {
+				return
+			}
+			if !isOr(&or[1]) {
+				yield(&or[1])
+				return
+			}
+			or = &or[1].Or[0]
+		}
+	}
+}
+
+// isOr tells whether the criteria are one OR and nothing else.
+func isOr(c *imap.SearchCriteria) bool {
+	if len(c.Or) != 1 {
+		return false
+	}
+	terms := len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
+		len(c.NotFlag) + len(c.Not)
+	return terms == 0 && c.Since.IsZero() && c.Before.IsZero() && c.SentSince.IsZero() &&
+		c.SentBefore.IsZero() && c.Larger == 0 && c.Smaller == 0 && c.ModSeq == nil
 }
 
 // ordered returns the set with its ranges in order and joined.
@@ -149,24 +191,11 @@ func ordered(set imap.UIDSet) string {
 	return sorted.String()
 }
 
-// countTerms returns how many terms the criteria have, and how deep they are nested; criteria
-// without NOT and OR have the depth 1.
+// countTerms returns how many terms the criteria have, and how deep they are nested. Criteria without
+// NOT and OR have the depth 1, and a list of alternatives, OR a OR b OR c d, has the depth 2.
 func countTerms(c *imap.SearchCriteria) (terms, depth int) {
-	terms = len(
-		c.SeqNum,
-	) + len(
-		c.UID,
-	) + len(
-		c.Header,
-	) + len(
-		c.Body,
-	) + len(
-		c.Text,
-	) + len(
-		c.Flag,
-	) + len(
-		c.NotFlag,
-	)
+	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
+		len(c.NotFlag)
 	for _, date := range []time.Time{c.Since, c.Before, c.SentSince, c.SentBefore} {
 		if !date.IsZero() {
 			terms++
@@ -190,9 +219,9 @@ func countTerms(c *imap.SearchCriteria) (terms, depth int) {
 		nested(&c.Not[i])
 	}
 	for i := range c.Or {
-		terms++
-		nested(&c.Or[i][0])
-		nested(&c.Or[i][1])
+		for alternative := range alternatives(&c.Or[i]) {
+			nested(alternative)
+		}
 	}
 	return terms, depth + 1
 }

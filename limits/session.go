@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/progress"
 )
 
 // session is a session with limits. What is not locked or atomic belongs to the goroutine that
@@ -25,7 +26,8 @@ type session struct {
 	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
 	exchange *exchange                  // the SASL exchange that goes on, or was broken off
-	notice   notice                     // tells the client of a command that waits or runs
+	notice   progress.Notice            // tells the client of a command that waits or runs
+	whenLost func()                     // lost, made once
 	ending   atomic.Pointer[ending]     // set when the connection is about to be closed
 
 	timers    sync.Mutex
@@ -70,7 +72,7 @@ func (s *session) Close() error {
 
 func (s *session) release() {
 	s.stopTimers()
-	s.notice.end()
+	s.notice.End()
 	if s.exchange != nil {
 		s.exchange.drop()
 	}

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// stallRate is how many bytes a second the client of a FETCH must take, over each StallTimeout: what
-// the slowest of mobile networks bears.
-const stallRate = 512
+// stallRate is how many bytes a second the client of a FETCH must take on average over each
+// StallTimeout: what a slow mobile network bears, and nobody who holds slots on purpose for long.
+const stallRate = 4 << 10
 
 // stalls looks now and then at the connections on which a FETCH runs, and closes those whose client
 // takes nothing of what is sent. It has a timer only while FETCHes run.

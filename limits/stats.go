@@ -44,6 +44,7 @@ type Refusals struct {
 	ListWildcards                     uint64
 	SearchTerms, SearchDepth          uint64
 	AppendSize                        uint64
+	LoginBytes, CommandBytes          uint64
 	Closed                            uint64 // what came, or waited, when the Limiter was closed
 }
 

@@ -65,6 +65,29 @@ func TestALoginThatIsBeingCheckedWhenTheTimeIsUpIsNotAdmitted(t *testing.T) {
 	})
 }
 
+// A login that ends after its time was up takes nobody's place.
+func TestALoginThatComesTooLateEvictsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took time.Duration
+		b := &backend{login: func(string, string) error {
+			time.Sleep(took)
+			return nil
+		}}
+		s := serve(t, b, &limits.Options{
+			MaxLoginsPerUser: 1, EvictIdle: time.Second, LoginTimeout: 10 * time.Second,
+		})
+		silent, _ := s.login("192.0.2.1", "karen")
+		time.Sleep(time.Minute)
+		took = 20 * time.Second
+		late := s.dial("192.0.2.1")
+		late.Send("a LOGIN karen pass")
+		assert.Equal(t, []string{byeNoLogin}, late.Rest())
+		time.Sleep(time.Minute)
+		assert.True(t, imaptest.IsOK(silent.Cmd("n NOOP")))
+		assert.Zero(t, s.limiter.Stats().Total.Evicted)
+	})
+}
+
 func TestLoginTimeoutCountsAnewAfterUnauthenticate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}

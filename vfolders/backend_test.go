@@ -22,6 +22,7 @@ var errNone = &imap.Error{
 type mailbox struct {
 	imap.ListData
 	subscribed bool
+	kept       bool // it is no mailbox, but a subscription
 }
 
 // backend is a session that lists the given mailboxes in the given order, notes what it is asked
@@ -31,6 +32,8 @@ type backend struct {
 	mailboxes []mailbox
 	fail      error // of List
 	failAfter int   // how many succeed before
+	refusal   error // of Create, Delete and Rename
+	keeps     bool  // subscriptions to names that are no mailboxes
 	selected  string
 
 	mu    sync.Mutex
@@ -80,8 +83,7 @@ func (b *backend) took() []string {
 
 func (b *backend) find(name string) (*mailbox, error) {
 	i := slices.IndexFunc(b.mailboxes, func(m mailbox) bool {
-		return m.Mailbox == name && !slices.Contains(m.Attrs, imap.MailboxAttrNoSelect) &&
-			!slices.Contains(m.Attrs, imap.MailboxAttrNonExistent)
+		return m.Mailbox == name && !isNone(m)
 	})
 	if i < 0 {
 		return nil, errNone
@@ -98,7 +100,7 @@ func (b *backend) List(
 			patterns,
 			func(pattern string) bool { return imapserver.MatchList(m.Mailbox, m.Delim, ref, pattern) },
 		)
-		if !matches || options.SelectSubscribed && !m.subscribed {
+		if !matches || options.SelectSubscribed && !m.subscribed || m.kept && !options.SelectSubscribed {
 			continue
 		}
 		if options.SelectSpecialUse && !slices.Contains(m.Attrs, imap.MailboxAttrSent) {
@@ -163,12 +165,18 @@ func (b *backend) Unselect() error {
 
 func (b *backend) Create(name string, _ *imap.CreateOptions) error {
 	b.called("CREATE", name)
+	if b.refusal != nil {
+		return b.refusal
+	}
 	b.mailboxes = append(b.mailboxes, mailbox{ListData: imap.ListData{Mailbox: name, Delim: '/'}})
 	return nil
 }
 
 func (b *backend) Delete(name string) error {
 	b.called("DELETE", name)
+	if b.refusal != nil {
+		return b.refusal
+	}
 	if _, err := b.find(name); err != nil {
 		return err
 	}
@@ -176,28 +184,50 @@ func (b *backend) Delete(name string) error {
 	return nil
 }
 
+// Rename renames what is below the name too, even where there is no mailbox of that name.
 func (b *backend) Rename(name, newName string, _ *imap.RenameOptions) error {
 	b.called("RENAME", name, newName)
-	_, err := b.find(name)
+	if b.refusal != nil {
+		return b.refusal
+	}
+	err := error(errNone)
+	for i, m := range b.mailboxes {
+		if below, ok := strings.CutPrefix(m.Mailbox+"/", name+"/"); ok {
+			b.mailboxes[i].Mailbox = strings.TrimSuffix(newName+"/"+below, "/")
+			err = nil
+		}
+	}
 	return err
 }
 
 func (b *backend) Subscribe(name string) error {
 	b.called("SUBSCRIBE", name)
-	m, err := b.find(name)
-	if err == nil {
-		m.subscribed = true
-	}
-	return err
+	return b.subscribe(name, true)
 }
 
 func (b *backend) Unsubscribe(name string) error {
 	b.called("UNSUBSCRIBE", name)
-	m, err := b.find(name)
-	if err == nil {
-		m.subscribed = false
+	return b.subscribe(name, false)
+}
+
+func (b *backend) subscribe(name string, subscribed bool) error {
+	i := slices.IndexFunc(b.mailboxes, func(m mailbox) bool { return m.Mailbox == name })
+	if i < 0 && b.keeps {
+		i = len(b.mailboxes)
+		b.add('/', name, imap.MailboxAttrNonExistent)
+		b.mailboxes[i].kept = true
 	}
-	return err
+	if i < 0 || isNone(b.mailboxes[i]) && !b.keeps {
+		return errNone
+	}
+	b.mailboxes[i].subscribed = subscribed
+	return nil
+}
+
+// isNone tells whether it is a name only, which is no mailbox.
+func isNone(m mailbox) bool {
+	return slices.Contains(m.Attrs, imap.MailboxAttrNoSelect) ||
+		slices.Contains(m.Attrs, imap.MailboxAttrNonExistent)
 }
 
 func (b *backend) tryCreate(name string) error {
@@ -287,3 +317,21 @@ func (m mover) Unauthenticate() error {
 }
 
 var errBackend = errors.New("the backend's")
+
+// helpful adds the parent "a" where "%" hides a subscription.
+type helpful struct{ *backend }
+
+func (h helpful) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return h, nil, nil
+}
+
+func (h helpful) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
+	if options.SelectSubscribed && slices.Equal(patterns, []string{"%"}) {
+		return w.WriteList(&imap.ListData{
+			Mailbox: "a", Delim: '/', Attrs: []imap.MailboxAttr{imap.MailboxAttrNoSelect},
+		})
+	}
+	return h.backend.List(w, ref, patterns, options)
+}

@@ -10,10 +10,14 @@ import (
 
 // into returns what to answer to a command that puts messages into a mailbox, of which the backend
 // has said err.
-func (s *session) into(mailbox string, err error) error {
-	_, ok, err := s.instead(mailbox, err)
-	if ok {
-		return ErrCannot
+func (s *session) into(mailbox string, err error) error { return s.unless(mailbox, err, ErrCannot) }
+
+// unless returns what to answer to a command about a mailbox of which the backend has said err:
+// refusal if that may mean that there is none, and it is a virtual folder.
+func (s *session) unless(mailbox string, err, refusal error) error {
+	found, err := s.instead(mailbox, err)
+	if found != nil {
+		return refusal
 	}
 	return err
 }
@@ -43,61 +47,64 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	return s.into(dest, s.Session.(imapserver.SessionMove).Move(w, numSet, dest))
 }
 
-// exists tells whether a name for a new mailbox, which may have a delimiter at its end (RFC 9051
-// section 6.3.4), is that of a virtual folder.
-func (s *session) exists(name string) (bool, error) {
-	_, ok, err := s.find(name)
-	last, _ := utf8.DecodeLastRuneInString(name)
-	if ok || err != nil || !isNotWord(last) {
-		return ok, err
-	}
-	delim, ok, err := s.find(strings.TrimRight(name, string(last)))
-	return ok && delim == last, err
-}
-
-// Create leaves to the backend all names but those of virtual folders.
+// Create asks the backend, which may make a mailbox of what is a virtual folder until then.
 func (s *session) Create(mailbox string, options *imap.CreateOptions) error {
-	if ok, err := s.exists(mailbox); err != nil {
-		return err
-	} else if ok {
-		return ErrExists
-	}
-	return s.Session.Create(mailbox, options)
+	return s.unlessExists(mailbox, s.Session.Create(mailbox, options))
 }
 
-// Delete leaves to the backend all names but those of virtual folders.
+// unlessExists returns what to answer to a command that was to make a mailbox, of which the backend
+// has said err. The name may have a delimiter at its end (RFC 9051 section 6.3.4).
+func (s *session) unlessExists(mailbox string, err error) error {
+	if !isMissing(err) {
+		return err
+	}
+	found, findErr := s.find(mailbox)
+	if found == nil && findErr == nil {
+		last, size := utf8.DecodeLastRuneInString(mailbox)
+		found, findErr = s.find(strings.TrimRight(mailbox, mailbox[len(mailbox)-size:]))
+		if found != nil && found.delim != last {
+			found = nil
+		}
+	}
+	switch {
+	case findErr != nil:
+		return findErr
+	case found != nil:
+		return ErrExists
+	default:
+		return err
+	}
+}
+
+// Delete asks the backend.
 func (s *session) Delete(mailbox string) error {
-	if _, ok, err := s.find(mailbox); err != nil {
-		return err
-	} else if ok {
-		return ErrCannot
-	}
-	return s.Session.Delete(mailbox)
+	return s.unless(mailbox, s.Session.Delete(mailbox), ErrCannot)
 }
 
-// Rename leaves to the backend all names but those of virtual folders.
+// Rename asks the backend, which may rename what is below a virtual folder.
 func (s *session) Rename(mailbox, newName string, options *imap.RenameOptions) error {
-	if _, ok, err := s.find(mailbox); err != nil {
+	err := s.Session.Rename(mailbox, newName, options)
+	if !isMissing(err) {
 		return err
-	} else if ok {
+	}
+	found, findErr := s.find(mailbox)
+	switch {
+	case findErr != nil:
+		return findErr
+	case found != nil:
 		return ErrCannot
+	case isNo(err, imap.ResponseCodeNonExistent):
+		return err // it is about the old name
 	}
-	if ok, err := s.exists(newName); err != nil {
-		return err
-	} else if ok {
-		return ErrExists
-	}
-	return s.Session.Rename(mailbox, newName, options)
+	return s.unlessExists(newName, err)
 }
 
-// Subscribe succeeds for a virtual folder.
+// Subscribe asks the backend, which alone can keep a subscription.
 func (s *session) Subscribe(mailbox string) error {
-	_, _, err := s.instead(mailbox, s.Session.Subscribe(mailbox))
-	return err
+	return s.unless(mailbox, s.Session.Subscribe(mailbox), ErrCannot)
 }
 
-// Unsubscribe succeeds for a virtual folder.
+// Unsubscribe asks the backend, which alone can forget a subscription.
 func (s *session) Unsubscribe(mailbox string) error {
-	_, _, err := s.instead(mailbox, s.Session.Unsubscribe(mailbox))
-	return err
+	return s.unless(mailbox, s.Session.Unsubscribe(mailbox), ErrCannot)
 }

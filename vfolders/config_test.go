@@ -28,7 +28,7 @@ func TestOptionsFromJSON(t *testing.T) {
 func TestOptionsToJSON(t *testing.T) {
 	text, err := json.Marshal(vfolders.Options{Mode: vfolders.NoSelect})
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"Mode": "noselect", "Prefixes": []}`, string(text))
+	assert.JSONEq(t, `{"Mode": "noselect", "Prefixes": [], "MaxTotalMemory": 0}`, string(text))
 }
 
 func TestOptionsFromMaps(t *testing.T) {
@@ -40,5 +40,7 @@ func TestOptionsFromMaps(t *testing.T) {
 	assert.Equal(t, vfolders.Options{Mode: vfolders.NoSelect, Prefixes: []string{"#users"}}, options)
 	encoded, err := options.MarshalYAML()
 	require.NoError(t, err)
-	assert.Equal(t, map[string]any{"Mode": "noselect", "Prefixes": []any{"#users"}}, encoded)
+	assert.Equal(t, map[string]any{
+		"Mode": "noselect", "Prefixes": []any{"#users"}, "MaxTotalMemory": int64(0),
+	}, encoded)
 }

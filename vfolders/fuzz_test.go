@@ -75,7 +75,7 @@ func implied(mailboxes []mailbox) map[string]bool {
 		}
 		levels := strings.Split(m.Mailbox, string(m.Delim))
 		for i := range levels[1:] {
-			if levels[i] != "" {
+			if levels[i] != "" && i < 20 {
 				folders[strings.Join(levels[:i+1], string(m.Delim))] = true
 			}
 		}
@@ -94,6 +94,8 @@ func FuzzList(f *testing.F) {
 	f.Add("//a/\na//b/é/ä", "a/", "/*", "é*", uint8(0))
 	f.Add("a\\b\\c d\\\"\n!a\\b", "", "*b%", "*", uint8(2))
 	f.Add("a/b\n!a&-/b/&", "", "*a%*b*", "%&%", uint8(3))
+	f.Add("#a#b\n!x#y#z", "x#", "%", "*#y", uint8(5))
+	f.Add("bab\nabbc", "", "%", "%b%b*", uint8(6))
 	f.Fuzz(func(t *testing.T, tree, ref, pattern, second string, kind uint8) {
 		for _, s := range []string{strings.ReplaceAll(tree, "\n", ""), ref, pattern, second} {
 			if strings.ToValidUTF8(s, "") != s || len(s) > 200 ||
@@ -102,21 +104,25 @@ func FuzzList(f *testing.F) {
 			}
 		}
 		checkList(
-			t, strings.Split(tree, "\n"), ref, pattern, second, []rune{'/', '.', '\\', 0, '·'}[kind%5],
+			t, strings.Split(tree, "\n"), ref, pattern, second,
+			[]rune{'/', '.', '\\', 0, '·', '#', 'b'}[kind%7],
 		)
 	})
 }
 
+// randomText returns a text of one character or more.
+func randomText(random *rand.Rand, alphabet string, most int) string {
+	var b strings.Builder
+	for range 1 + random.IntN(most) {
+		b.WriteRune([]rune(alphabet)[random.IntN(utf8.RuneCountInString(alphabet))])
+	}
+	return b.String()
+}
+
 func TestListOfRandomTrees(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	text := func(alphabet string, most int) string {
-		var b strings.Builder
-		for range 1 + random.IntN(most) {
-			b.WriteRune([]rune(alphabet)[random.IntN(utf8.RuneCountInString(alphabet))])
-		}
-		return b.String()
-	}
-	for range 2000 {
+	text := func(alphabet string, most int) string { return randomText(random, alphabet, most) }
+	for range 1000 {
 		tree := make([]string, random.IntN(8))
 		for i := range tree {
 			tree[i] = text("ab///é%", 9)
@@ -226,6 +232,101 @@ func checkList(t *testing.T, tree []string, ref, pattern, second string, delim r
 
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "&", "&-").Replace(s) + `"`
+}
+
+// Backends that read patterns as go-imap does find a delimiter at their beginning to mean nothing.
+// What LIST shows can be opened nevertheless.
+func TestWhatListShowsCanBeOpened(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, delim := range []rune{'/', '#', 'b', '7', 'é', '%'} {
+		for range 60 {
+			var tree []string
+			for range 1 + random.IntN(4) {
+				tree = append(tree, randomText(random, "ac"+strings.Repeat(string(delim), 3), 7))
+			}
+			b := names(delim, tree...)
+			options := &vfolders.Options{}
+			if random.IntN(2) == 0 {
+				options.Prefixes = []string{tree[0][:1], "nothing"}
+			}
+			if !utf8.ValidString(strings.Join(options.Prefixes, "")) {
+				options.Prefixes = nil
+			}
+			c := connect(t, b.session, options)
+			answer(t, c, "ENABLE UTF8=ACCEPT")
+			shown := 0
+			for _, line := range answer(t, c, `LIST "" *`) {
+				if _, name, ok := strings.Cut(line, `(\HasChildren) `); ok {
+					_, name, _ = strings.Cut(name, " ")
+					answer(t, c, "STATUS "+name+" (MESSAGES)")
+					shown++
+				}
+			}
+			if options.Prefixes == nil {
+				assert.Len(t, implied(b.mailboxes), shown, "delimiter %c, %q", delim, tree)
+			}
+		}
+	}
+}
+
+// All patterns are matched at once, and one after the other.
+func TestListOfManyRandomPatterns(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	hits := 0
+	for range 60 {
+		var tree, patterns []string
+		for range 1 + random.IntN(4) {
+			tree = append(tree, randomText(random, "aab/", 150))
+		}
+		for range 1 + random.IntN(40) {
+			pattern := blurred(random, tree[random.IntN(len(tree))])
+			if pattern != "" && pattern[0] != '/' {
+				patterns = append(patterns, pattern)
+			}
+		}
+		c := connect(t, names('/', tree...).session, nil)
+		want := []string{}
+		for name := range implied(names('/', tree...).mailboxes) {
+			for _, pattern := range patterns {
+				if matches([]rune(name), []rune(pattern), '/') {
+					want = append(want, name)
+					break
+				}
+			}
+		}
+		if len(patterns) == 0 {
+			continue
+		}
+		got := []string{}
+		for _, line := range answer(t, c, "LIST \"\" ("+strings.Join(patterns, " ")+")") {
+			if name, ok := strings.CutPrefix(line, `LIST (\HasChildren) "/" "`); ok {
+				got = append(got, strings.TrimSuffix(name, `"`))
+			}
+		}
+		assert.ElementsMatch(t, want, got, "%q, %q", tree, patterns)
+		hits += len(want)
+	}
+	assert.Greater(t, hits, 200)
+}
+
+// blurred returns a pattern that may match the beginning of the name.
+func blurred(random *rand.Rand, name string) string {
+	var b strings.Builder
+	for _, r := range name[:random.IntN(len(name)+1)] {
+		switch random.IntN(30) {
+		case 0:
+			b.WriteByte('*')
+		case 1:
+			b.WriteByte('%')
+		case 2:
+			b.WriteString("%" + string(r))
+		case 3:
+			b.WriteString("*" + string(r))
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // FuzzPattern compares with what go-imap's own matcher says, on patterns that are short enough for

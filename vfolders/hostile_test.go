@@ -22,9 +22,11 @@ func TestListOfABackendThatFails(t *testing.T) {
 		Code: imap.ResponseCodeUnavailable,
 		Text: "Try again",
 	}
+	b.refusal = refusal("")
 	c := connect(t, mover{b}.session, nil)
 	for _, command := range []string{
-		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x", "SUBSCRIBE a", "UNSUBSCRIBE a",
+		`LIST "" *`, `LIST "" %`, "SELECT a", "STATUS a (MESSAGES)", "CREATE a", "DELETE a", "RENAME a x",
+		"SUBSCRIBE a", "UNSUBSCRIBE a",
 		"APPEND a {1+}\r\nx",
 	} {
 		assert.Equal(t, "NO [UNAVAILABLE] Try again", imaptest.Last(c.Cmd("a "+command)), command)
@@ -41,9 +43,12 @@ func TestAListThatFailsHalfway(t *testing.T) {
 		Code: imap.ResponseCodeUnavailable,
 		Text: "Try again",
 	}
+	b.refusal = refusal("")
 	c := connect(t, mover{b}.session, nil)
 	for command, lists := range map[string]int{
-		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED) "" %`: 3, "RENAME x a": 2, "CREATE a,": 2,
+		`LIST "" %`: 2, `LIST "" % RETURN (SUBSCRIBED)`: 3, `LIST (SUBSCRIBED RECURSIVEMATCH) "" %`: 3,
+		`LSUB "" %`:  3,
+		"RENAME x a": 2, "RENAME x a,": 3, "CREATE a,": 2,
 	} {
 		for after := range lists {
 			b.failAfter = after
@@ -99,9 +104,25 @@ func TestListOfManyMailboxes(t *testing.T) {
 	) // wrapped twice: the second finds nothing to do
 	require.Len(t, lines, 1+1+100+10_000)
 	assert.Equal(t, []string{
-		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/user 0"`, `LIST () "/" "#users/user 0/Folder 0"`,
+		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/user 0"`,
+		`LIST () "/" "#users/user 0/Folder 0"`,
 	}, lines[:3])
 	assert.Equal(t, `LIST () "/" INBOX`, lines[len(lines)-1])
+}
+
+// Each pattern is read once for each mailbox, and all that are above it are found by that.
+func TestManyPatternsOverDeepNames(t *testing.T) {
+	var deep []string
+	for i := range 100 {
+		deep = append(deep, fmt.Sprint(i)+strings.Repeat("/abcd", 19))
+	}
+	c := connect(t, quick{names('/', deep...)}.session, nil)
+	start := time.Now()
+	for _, pattern := range []string{"%q ", "*q ", "1%d/q "} {
+		command := `a LIST "" (` + strings.Repeat(pattern, 48<<10/len(pattern)) + "x)"
+		assert.Len(t, c.Cmd(command), 100+1, "the backend here matches nothing itself")
+	}
+	assert.Less(t, time.Since(start), 5*time.Second)
 }
 
 func TestHostilePatterns(t *testing.T) {
@@ -109,7 +130,8 @@ func TestHostilePatterns(t *testing.T) {
 	c := connect(t, quick{names('/', long+"/"+long)}.session, nil)
 	start := time.Now()
 	for _, pattern := range []string{
-		strings.Repeat("*a", 7) + "*b", strings.Repeat("*a", 3000) + "*b", strings.Repeat("%a", 3000) + "%b", strings.Repeat("*a%a", 2000) + "/b",
+		strings.Repeat("*a", 7) + "*b", strings.Repeat("*a", 3000) + "*b",
+		strings.Repeat("%a", 3000) + "%b", strings.Repeat("*a%a", 2000) + "/b",
 		strings.Repeat("*", 20_000), strings.Repeat("a", 20_000),
 	} {
 		for _, command := range []string{"LIST", "LSUB"} {

@@ -1,8 +1,9 @@
 package vfolders
 
 import (
-	"maps"
+	"reflect"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -16,20 +17,40 @@ func (s *session) List(
 	if len(scope) == 0 {
 		return s.Session.List(w, ref, patterns, options)
 	}
-	shown, err := s.backendList(ref, patterns, *options)
-	if err != nil {
-		return err
+	share := &share{budget: s.budget}
+	defer share.giveBack()
+	for {
+		l := &listing{
+			session: s, ref: ref, patterns: patterns, scope: scope, options: *options,
+			isLSUB: isLSUB(w), share: share,
+		}
+		if err := l.ask(); err != nil {
+			return err
+		}
+		if !share.short {
+			return s.write(w, l.merge(), share)
+		}
+		if err := share.wait(); err != nil {
+			return err
+		}
 	}
-	l := &listing{
-		options:    *options,
-		attrs:      s.attrs(len(patterns) > 1, options),
-		selectable: s.options.Mode == Selectable,
+}
+
+// write writes an answer, which is all that is left of the share. When the client takes too long
+// for it while others wait for memory, the connection ends.
+func (s *session) write(
+	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
+) error {
+	size := int64(0)
+	for _, data := range answer {
+		size += sizeOf(data)
 	}
-	whole := ref == "" && (slices.Contains(patterns, "*") || slices.Equal(patterns, scope))
-	if err := l.ask(s, scope, shown, whole); err != nil {
-		return err
-	}
-	for _, data := range l.merge(shown, newMatcher(ref, patterns)) {
+	share.shrink(size)
+	defer share.limitHold(func() {
+		// What is being written fails. A response that begins later has a deadline of its own.
+		s.conn.NetConn().SetWriteDeadline(time.Unix(1, 0))
+	})()
+	for _, data := range answer {
 		if err := w.WriteList(data); err != nil {
 			return err
 		}
@@ -37,151 +58,187 @@ func (s *session) List(
 	return nil
 }
 
-// attrs returns the attributes that all virtual folders have for the client.
-func (s *session) attrs(extended bool, options *imap.ListOptions) []imap.MailboxAttr {
-	if s.options.Mode == Selectable {
-		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}
-	}
-	lsub := imap.ListOptions{SelectSubscribed: true} // or LIST (SUBSCRIBED)
-	switch {
-	case extended,
-		*options != imap.ListOptions{} && *options != lsub,
-		s.conn.EnabledCaps().Has(imap.CapIMAP4rev2):
-		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
-	case *options == lsub:
-		return []imap.MailboxAttr{
-			imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren,
-		}
-	default:
-		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
-	}
+// isLSUB tells LSUB from LIST (SUBSCRIBED): they come with the same options, but only the former
+// shows a parent of a subscription for one (RFC 3501 section 6.3.9). What the writer will write is
+// all that there is to tell by. Should it be made differently one day, LSUB is answered as LIST.
+func isLSUB(w *imapserver.ListWriter) bool {
+	field := reflect.ValueOf(w).Elem().FieldByName("lsub")
+	return field.Kind() == reflect.Bool && field.Bool()
 }
 
-// listing is what is known for the answer to a LIST.
+// listing is the answer to one LIST or LSUB.
 type listing struct {
-	options    imap.ListOptions
-	attrs      []imap.MailboxAttr // of all virtual folders
-	selectable bool               // all virtual folders are
-	virtual    map[string]rune    // virtual folders and their delimiters
-	subscribed map[string]rune    // folders with something below them that is subscribed, and meets the other selection options
+	session  *session
+	ref      string
+	patterns []string
+	scope    []string
+	options  imap.ListOptions
+	isLSUB   bool
+	share    *share
+
+	shown []*imap.ListData // what the backend lists
+	// virtual has all virtual folders that the answer may have.
+	virtual map[string]*entry
+	// selected are the names that meet the selection options, matched by the client's patterns or
+	// not.
+	selected map[string]bool
+	// above are the parents of those of them that are not in the answer themselves.
+	above map[string]rune
+	// subscribed are the names that the client is subscribed to, if it asks for that alone.
+	subscribed map[string]bool
+	roots      map[string]rune
 }
 
-// ask finds out about all that is in the scope. If the client asked for the whole of it, some of
-// that is in what is shown already.
-func (l *listing) ask(s *session, scope []string, shown []*imap.ListData, whole bool) error {
-	o := l.options
-	if o.SelectSubscribed || o.ReturnSubscribed {
-		subscribed := shown
-		if !whole || !o.SelectSubscribed || o.SelectRecursiveMatch {
-			only := imap.ListOptions{
-				SelectSubscribed: true,
-				SelectRemote:     o.SelectRemote,
-				SelectSpecialUse: o.SelectSpecialUse,
-			}
-			var err error
-			if subscribed, err = s.backendList("", scope, only); err != nil {
+// entry is a virtual folder.
+type entry struct {
+	delim   rune
+	checked bool // whether it matches
+	matches bool
+}
+
+// isRestricted tells whether not all names are asked for.
+func (l *listing) isRestricted() bool {
+	return l.options.SelectSubscribed || l.options.SelectSpecialUse
+}
+
+// isRecursive tells whether a name is in the answer because of what is below it.
+func (l *listing) isRecursive() bool { return l.isLSUB || l.options.SelectRecursiveMatch }
+
+// list returns what the backend lists, or nothing if the share of memory is too short. It takes
+// memory for virtual folders too, if some are to be made of that.
+func (l *listing) list(
+	ref string, patterns []string, options imap.ListOptions, withFolders bool,
+) (list []*imap.ListData, err error) {
+	before := ""
+	err = l.session.backendList(ref, patterns, &options, func(data *imap.ListData) error {
+		size := sizeOf(data)
+		if withFolders {
+			size += sizeOfFolders(data, before)
+			before = data.Mailbox
+		}
+		ok, err := l.share.take(size)
+		if ok {
+			list = append(list, data)
+			return nil
+		}
+		list, l.shown, l.virtual = nil, nil, nil
+		l.selected, l.above, l.subscribed = nil, nil, nil
+		return err
+	})
+	return list, err
+}
+
+// ask asks the backend for all that the answer depends on. If the client has asked for the whole
+// scope, some of that is in what is shown already.
+func (l *listing) ask() (err error) {
+	whole := l.ref == "" && (slices.Contains(l.patterns, "*") || slices.Equal(l.patterns, l.scope))
+	isAll := whole && !l.isRestricted() && !l.options.SelectRemote
+	if l.shown, err = l.list(l.ref, l.patterns, l.options, isAll); err != nil {
+		return err
+	}
+	if l.isRestricted() {
+		mayRewrite := slices.ContainsFunc(l.shown, isNotSelectable)
+		if l.isRecursive() || mayRewrite {
+			if err := l.askForSelected(whole); err != nil {
 				return err
 			}
 		}
-		l.subscribed = parents(
-			slices.DeleteFunc(slices.Clone(subscribed), func(data *imap.ListData) bool {
-				return hasAttr(data, imap.MailboxAttrNonExistent)
-			}),
-		)
-		if o.SelectSubscribed && len(l.subscribed) == 0 && !slices.ContainsFunc(shown, isNotSelectable) {
+		if !mayRewrite && (!l.isRecursive() || len(l.above) == 0) {
 			return nil // no virtual folder can be in the answer
 		}
 	}
-	all := shown
-	if !whole || o.SelectSubscribed || o.SelectRemote || o.SelectSpecialUse {
-		var err error
-		if all, err = s.backendList("", scope, imap.ListOptions{}); err != nil {
+	all := l.shown
+	if !isAll {
+		if all, err = l.list("", l.scope, imap.ListOptions{}, true); err != nil {
 			return err
 		}
 	}
-	l.virtual = s.options.virtual(all)
+	l.findVirtual(all)
+	if len(l.virtual) == 0 {
+		return nil
+	}
+	l.roots = l.session.roots()
+	if l.options.ReturnSubscribed && !l.options.SelectSubscribed {
+		return l.askForSubscribed()
+	}
 	return nil
 }
 
-// merge puts the virtual folders that match into what the backend has shown: those that it has an
-// entry for where that is, others before what is below them, and the rest at the end.
-func (l *listing) merge(shown []*imap.ListData, m *matcher) []*imap.ListData {
-	absent := make(map[string]rune)
-	for name, delim := range l.virtual {
-		if l.selects(name) && m.match(name, delim) {
-			absent[name] = delim
+func (l *listing) askForSelected(whole bool) error {
+	selected := l.shown
+	if !whole {
+		var err error
+		selected, err = l.list("", l.scope, imap.ListOptions{
+			SelectSubscribed: true,
+			SelectRemote:     l.options.SelectRemote,
+			SelectSpecialUse: l.options.SelectSpecialUse,
+		}, false)
+		if err != nil {
+			return err
 		}
 	}
-	for _, data := range shown {
-		delete(absent, data.Mailbox)
+	l.selected = namesOf(selected)
+	shown := namesOf(l.shown)
+	l.above = parents(slices.DeleteFunc(slices.Clone(selected), func(data *imap.ListData) bool {
+		return shown[data.Mailbox]
+	}))
+	return nil
+}
+
+func (l *listing) askForSubscribed() error {
+	subscribed, err := l.list("", l.scope, imap.ListOptions{SelectSubscribed: true}, false)
+	l.subscribed = namesOf(subscribed)
+	return err
+}
+
+func namesOf(list []*imap.ListData) map[string]bool {
+	names := make(map[string]bool, len(list))
+	for _, data := range list {
+		names[data.Mailbox] = true
 	}
-	answer := make([]*imap.ListData, 0, len(shown)+len(absent))
-	rewritten := make(map[string]bool)
-	for _, data := range shown {
-		if len(absent) > 0 {
-			for parent := range ancestors(data.Mailbox, data.Delim) {
-				if delim, ok := absent[parent]; ok {
-					delete(absent, parent)
-					answer = append(answer, l.folder(&imap.ListData{Mailbox: parent, Delim: delim}))
-				}
+	return names
+}
+
+// findVirtual finds the virtual folders that a list of the backend's mailboxes implies, and matches
+// them. Of a list within a scope the folders above it are no more than a guess, which do not match.
+func (l *listing) findVirtual(all []*imap.ListData) {
+	l.virtual = make(map[string]*entry)
+	for _, data := range all {
+		for parent := range ancestors(data.Mailbox, data.Delim) {
+			if l.virtual[parent] == nil {
+				l.virtual[parent] = &entry{delim: data.Delim}
 			}
 		}
-		if _, ok := l.virtual[data.Mailbox]; ok && isNotSelectable(data) {
-			if rewritten[data.Mailbox] {
-				continue
+	}
+	for _, data := range all {
+		if !isNotSelectable(data) {
+			delete(l.virtual, data.Mailbox)
+		}
+	}
+	for name, e := range l.virtual {
+		if !l.session.options.covers(name, e.delim) {
+			delete(l.virtual, name)
+		}
+	}
+	matchers := make(map[rune]*matcher) // by delimiter
+	var ends []int
+	var entries []*entry
+	for _, data := range all {
+		ends, entries = ends[:0], entries[:0]
+		for parent := range ancestors(data.Mailbox, data.Delim) {
+			if e := l.virtual[parent]; e != nil && !e.checked {
+				e.checked = true
+				ends, entries = append(ends, len(parent)), append(entries, e)
 			}
-			rewritten[data.Mailbox] = true
-			data = l.folder(data)
 		}
-		answer = append(answer, data)
-	}
-	for _, name := range slices.Sorted(maps.Keys(absent)) {
-		answer = append(answer, l.folder(&imap.ListData{Mailbox: name, Delim: absent[name]}))
-	}
-	return answer
-}
-
-// selects tells whether a virtual folder meets the selection options.
-func (l *listing) selects(name string) bool {
-	o := l.options
-	if o.SelectSpecialUse && !o.SelectRecursiveMatch {
-		return false
-	}
-	_, subscribed := l.subscribed[name]
-	return subscribed || !o.SelectSubscribed
-}
-
-// folder returns the entry of a virtual folder, of what the backend's own entry, if it has one,
-// says about it.
-func (l *listing) folder(own *imap.ListData) *imap.ListData {
-	folder := &imap.ListData{
-		Mailbox:   own.Mailbox,
-		Delim:     own.Delim,
-		ChildInfo: own.ChildInfo,
-		OldName:   own.OldName,
-	}
-	folder.Attrs = slices.Clone(l.attrs)
-	for _, attr := range own.Attrs {
-		if !contains(untrue, attr) {
-			folder.Attrs = append(folder.Attrs, attr)
+		if len(ends) == 0 {
+			continue
 		}
-	}
-	if _, ok := l.subscribed[own.Mailbox]; ok {
-		if !hasAttr(folder, imap.MailboxAttrSubscribed) {
-			folder.Attrs = append(folder.Attrs, imap.MailboxAttrSubscribed)
+		m := matchers[data.Delim]
+		if m == nil {
+			m = newMatcher(l.ref, l.patterns, data.Delim)
+			matchers[data.Delim] = m
 		}
-		if l.options.SelectRecursiveMatch {
-			folder.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
-		}
+		m.match(data.Mailbox, ends, func(i int) { entries[i].matches = true })
 	}
-	if l.selectable && l.options.ReturnStatus != nil {
-		folder.Status = emptyStatus(own.Mailbox)
-	}
-	return folder
-}
-
-// untrue are the attributes that an entry of the backend's for a virtual folder loses.
-var untrue = []imap.MailboxAttr{
-	imap.MailboxAttrNoSelect, imap.MailboxAttrNonExistent, imap.MailboxAttrNoInferiors,
-	imap.MailboxAttrHasNoChildren, imap.MailboxAttrHasChildren, imap.MailboxAttrMarked, imap.MailboxAttrUnmarked,
 }

@@ -43,9 +43,12 @@ func TestList(t *testing.T) {
 	}
 	tests := map[string][]string{
 		`LIST "" *`: {
-			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Karen"`,
-			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`, `LIST () "/" "#users/Karen/Work/2024"`,
-			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`, `LIST () "/" "#users/Eve/Inbox"`,
+			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST (\HasChildren) "/" "#users"`,
+			`LIST (\HasChildren) "/" "#users/Karen"`,
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`,
+			`LIST () "/" "#users/Karen/Work/2024"`,
+			`LIST () "/" "Sent/Old"`, `LIST () "/" "Sent"`, `LIST (\HasChildren) "/" "#users/Eve"`,
+			`LIST () "/" "#users/Eve/Inbox"`,
 		},
 		`LIST "" %`: {
 			`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Sent"`,
@@ -62,44 +65,40 @@ func TestList(t *testing.T) {
 		`LIST "#users/" "/#users"`: {`LIST (\HasChildren) "/" "#users"`},
 		`LIST "" "#users/K*n"`:     {`LIST (\HasChildren) "/" "#users/Karen"`},
 		`LIST "" "%/%/%"`: {
-			`LIST () "/" "#users/Karen/Inbox"`, `LIST () "/" "#users/Eve/Inbox"`, `LIST (\HasChildren) "/" "#users/Karen/Work"`,
+			`LIST () "/" "#users/Karen/Inbox"`, `LIST () "/" "#users/Eve/Inbox"`,
+			`LIST (\HasChildren) "/" "#users/Karen/Work"`,
 		},
 		`LIST "" ("#users" "%/Eve" "Drafts" "#users")`: {
-			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/Eve"`,
+			`LIST () "/" "Drafts"`, `LIST (\HasChildren) "/" "#users"`,
+			`LIST (\HasChildren) "/" "#users/Eve"`,
 		},
 		`LIST "" "#users/Bob"`: {},
 		`LIST "" "#user"`:      {},
 		`LIST "" "users"`:      {},
 		`LIST "other" "%"`:     {},
-		`LSUB "" *`: {
-			`LSUB (\HasChildren \Subscribed) "/" "#users"`,
-			`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`, `LSUB () "/" "#users/Karen/Inbox"`,
-		},
-		`LSUB "" %`: {
-			`LSUB (\HasChildren \Subscribed) "/" "#users"`,
-		},
+		`LSUB "" *`:            {`LSUB () "/" "#users/Karen/Inbox"`},
+		`LSUB "" %`:            {`LSUB (\Noselect \HasChildren) "/" "#users"`},
 		`LSUB "" "#users/%"`: {
-			`LSUB (\HasChildren \Subscribed) "/" "#users/Karen"`,
+			`LSUB (\Noselect \HasChildren) "/" "#users/Karen"`,
 		},
-		`LIST (SUBSCRIBED) "" %`: {
-			`LIST (\HasChildren \Subscribed) "/" "#users"`,
-		},
+		`LIST (SUBSCRIBED) "" %`: {},
 		`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`: {
-			`LIST (\HasChildren \Subscribed) "/" "#users" (CHILDINFO ("SUBSCRIBED"))`,
+			`LIST (\HasChildren) "/" "#users" (CHILDINFO ("SUBSCRIBED"))`,
 		},
 		`LIST (SPECIAL-USE) "" *`:             {},
 		`LIST (SPECIAL-USE SUBSCRIBED) "" *`:  {},
 		`LIST "" "%/Karen" RETURN (CHILDREN)`: {`LIST (\HasChildren) "/" "#users/Karen"`},
 		`LIST "" "%/E*e" RETURN (SUBSCRIBED)`: {`LIST (\HasChildren) "/" "#users/Eve"`},
 		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {
-			`LIST (\HasChildren \Subscribed) "/" "#users/Karen"`,
+			`LIST (\HasChildren) "/" "#users/Karen"`,
 		},
 		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT))`: {
 			`LIST (\HasChildren) "/" "#users"`,
-			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 		},
 		`LIST "" "S*" RETURN (STATUS (MESSAGES))`: {
-			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`, `STATUS "Sent" (MESSAGES 7)`,
+			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`,
+			`STATUS "Sent" (MESSAGES 7)`,
 		},
 		`LIST "" ""`: {},
 	}
@@ -115,29 +114,30 @@ func TestList(t *testing.T) {
 }
 
 func TestListOfAVirtualFolderThatCannotBeSelected(t *testing.T) {
-	const rev1, extended, both = `(\Noselect \HasChildren)`, `(\NonExistent \HasChildren)`, `(\NonExistent \Noselect \HasChildren \Subscribed)`
+	const rev1, extended = `(\Noselect \HasChildren)`, `(\NonExistent \HasChildren)`
 	tests := map[string]string{
-		`LIST "" #users`:                           `LIST ` + rev1,
-		`LIST "" (#users x)`:                       `LIST ` + extended,
-		`LIST "" #users RETURN (CHILDREN)`:         `LIST ` + extended,
-		`LIST "" #users RETURN (STATUS (UIDNEXT))`: `LIST ` + extended,
-		`LIST (SUBSCRIBED) "" #users`:              `LIST ` + both,
-		`LSUB "" #users`:                           `LSUB ` + both,
+		`LIST "" #users`:                             `LIST ` + rev1,
+		`LIST "" (#users x)`:                         `LIST ` + extended,
+		`LIST "" #users RETURN (CHILDREN)`:           `LIST ` + extended,
+		`LIST "" #users RETURN (STATUS (UIDNEXT))`:   `LIST ` + extended,
+		`LIST (SUBSCRIBED RECURSIVEMATCH) "" #users`: `LIST ` + extended,
+		`LSUB "" #users`:                             `LSUB ` + rev1,
 	}
 	for command, want := range tests {
 		c := connect(
 			t, names('/', "#users/Karen/Inbox subscribed").session,
 			&vfolders.Options{Mode: vfolders.NoSelect},
 		)
-		assert.Equal(t, []string{want + ` "/" "#users"`}, answer(t, c, command), command)
+		childInfo := ""
+		if strings.Contains(command, "RECURSIVEMATCH") {
+			childInfo = ` (CHILDINFO ("SUBSCRIBED"))`
+		}
+		assert.Equal(t, []string{want + ` "/" "#users"` + childInfo}, answer(t, c, command), command)
 		answer(t, c, "ENABLE IMAP4rev2")
-		if strings.HasPrefix(command, `LIST ""`) {
+		if strings.HasPrefix(command, "LIST") {
 			want = `LIST ` + extended
 		}
-		assert.Equal(
-			t, []string{strings.ReplaceAll(want, `\Noselect `, "") + ` "/" "#users"`}, answer(t, c, command),
-			command,
-		)
+		assert.Equal(t, []string{want + ` "/" "#users"` + childInfo}, answer(t, c, command), command)
 	}
 }
 
@@ -153,7 +153,8 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 			add('/', "real/x")
 	}
 	want := []string{
-		`LIST (\HasNoChildren) "/" "a/b/c"`, `LIST (\HasChildren \Own \Subscribed) "/" "a"`, `LIST (\HasChildren) "/" "a/b"`,
+		`LIST (\HasNoChildren) "/" "a/b/c"`, `LIST (\HasChildren \Subscribed \Own) "/" "a"`,
+		`LIST (\HasChildren) "/" "a/b"`,
 		`LIST (\Noselect) "/" "leaf"`, `LIST (\HasChildren \Marked) "/" "real"`, `LIST () "/" "real/x"`,
 	}
 	c := connect(t, backend().session, nil)
@@ -163,7 +164,7 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 
 	c = connect(t, backend().session, &vfolders.Options{Mode: vfolders.NoSelect})
 	assert.Equal(
-		t, []string{`LIST (\Noselect \HasChildren \Own \Subscribed) "/" "a"`}, answer(t, c, `LIST "" a`),
+		t, []string{`LIST (\Noselect \HasChildren \Subscribed \Own) "/" "a"`}, answer(t, c, `LIST "" a`),
 	)
 	assert.Equal(
 		t, []string{`LIST (\NonExistent \HasChildren) "/" "a/b"`},
@@ -192,10 +193,18 @@ func TestListWithOtherDelimiters(t *testing.T) {
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(t, []string{`LIST (\HasChildren) "\\" "x"`}, answer(t, c, `LIST "" "x%"`))
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "é"`}, answer(t, c, `LIST "" "é%"`))
+
+	// A character whose UTF-8 begins as that of the delimiter does.
+	c = connect(t, names('·', "a¢b·c").session, nil)
+	answer(t, c, "ENABLE UTF8=ACCEPT")
+	assert.Equal(t, []string{`LIST (\HasChildren) "·" "a¢b"`}, answer(t, c, `LIST "" "a%b"`))
 }
 
 func TestNamesOfAnyKind(t *testing.T) {
-	for _, name := range []string{`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#", "{5}"} {
+	for _, name := range []string{
+		`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#",
+		"{5}",
+	} {
 		for _, enable := range []string{"NOOP", "ENABLE UTF8=ACCEPT", "ENABLE IMAP4rev2"} {
 			client := imaptest.Serve(t, vfolders.Wrap(mover{names('/', "top/"+name+"/"+name)}.session, nil)).
 				Client(nil)
@@ -218,21 +227,46 @@ func TestNamesOfAnyKind(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	c := connect(t, names('/', "a\r\nb/c", "d\x00/e").session, nil)
-	assert.Len(t, answer(t, c, `LIST "" *`), 2, "no virtual folders")
+	c := connect(t, names('/', "a\r\nb/c", "d\x00/e", "\xff/x", "top/\xff/x").session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 4+1, "no virtual folder but top")
+}
+
+func TestNamesOfManyLevels(t *testing.T) {
+	levels := strings.Split(strings.Repeat("x", 30), "")
+	c := connect(t, names('/', strings.Join(levels, "/")).session, nil)
+	assert.Len(t, answer(t, c, `LIST "" *`), 20+1)
+	answer(t, c, "STATUS "+strings.Join(levels[:20], "/")+" (MESSAGES)")
+	assert.Contains(
+		t, imaptest.Last(c.Cmd("a STATUS "+strings.Join(levels[:21], "/")+" (MESSAGES)")), "NO ",
+	)
 }
 
 func TestListLeavesOtherSubtreesAlone(t *testing.T) {
 	b := names('/', "a/b", "Public/Team/x", "Publicity/y", "#users/Karen/Inbox")
 	c := connect(t, b.session, &vfolders.Options{Prefixes: []string{"#users/Karen", "Public/"}})
 	assert.Equal(t, []string{
-		`LIST () "/" "a/b"`, `LIST (\HasChildren) "/" "Public"`, `LIST (\HasChildren) "/" "Public/Team"`, `LIST () "/" "Public/Team/x"`,
-		`LIST () "/" "Publicity/y"`, `LIST (\HasChildren) "/" "#users/Karen"`, `LIST () "/" "#users/Karen/Inbox"`,
+		`LIST () "/" "a/b"`, `LIST (\HasChildren) "/" "Public"`, `LIST (\HasChildren) "/" "Public/Team"`,
+		`LIST () "/" "Public/Team/x"`,
+		`LIST () "/" "Publicity/y"`, `LIST (\HasChildren) "/" "#users/Karen"`,
+		`LIST () "/" "#users/Karen/Inbox"`,
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(t, []string{"LIST  *"}, b.took())
 
 	assert.Equal(t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" %`))
-	assert.Equal(t, []string{"LIST  %", "LIST  #users/Karen* Public*"}, b.took())
+	assert.Equal(t, []string{
+		"LIST  %", "LIST  ##users/Karen* #users/Karen* PPublic* Public*",
+	}, b.took())
+	for _, pattern := range []string{"Public/%", "/Public/%", "/Public/%m"} {
+		assert.Equal(
+			t, []string{`LIST (\HasChildren) "/" "Public/Team"`}, answer(t, c, `LIST "" `+pattern), pattern,
+		)
+	}
+	for _, pattern := range []string{"P%c", "/P%c", "/%c"} {
+		assert.Equal(
+			t, []string{`LIST (\HasChildren) "/" "Public"`}, answer(t, c, `LIST "" `+pattern), pattern,
+		)
+	}
+	b.took()
 	assert.Empty(t, answer(t, c, `LIST "" "other/%"`))
 	assert.Equal(t, []string{"LIST  other/%"}, b.took())
 	assert.Equal(t, `NO [NONEXISTENT] No such mailbox`, imaptest.Last(c.Cmd("a SELECT a")))
@@ -243,27 +277,30 @@ func TestListLeavesOtherSubtreesAlone(t *testing.T) {
 
 func TestListAsksTheBackendForNoMoreThanItNeeds(t *testing.T) {
 	tests := map[string][]string{
-		`LIST "" *`:                     {"LIST  *"},
-		`LIST "" (x *)`:                 {"LIST  x *"},
-		`LIST "" foo*`:                  {"LIST  foo*"},
-		`LIST "" INBOX`:                 {"LIST  INBOX", "LIST  I* i*"},
-		`LIST "" foo/%/bar`:             {"LIST  foo/%/bar", "LIST  foo/*"},
-		`LIST "#users/" %`:              {"LIST #users/ %", "LIST  #users/*"},
-		`LIST "a*" b`:                   {"LIST a* b", "LIST  a*"},
-		`LIST "/x" b`:                   {"LIST /x b", "LIST  *"},
-		`LIST "x" /b`:                   {"LIST x /b", "LIST  *"},
-		`LIST "" (é è)`:                 {"LIST  é è", "LIST  *"},
-		`LIST "" (foo/a% foo/b)`:        {"LIST  foo/a% foo/b", "LIST  foo/*"},
-		`LIST "" * RETURN (SUBSCRIBED)`: {"LIST  *", "LIST  *"},
-		`LIST (SUBSCRIBED) "" *`:        {"LIST  *"},
-		`LIST (SUBSCRIBED) "" %`:        {"LIST  %", "LIST  *"},
-		`LIST (REMOTE) "" *`:            {"LIST  *", "LIST  *"},
-		`LIST "" ""`:                    {"LIST  "},
-		`SELECT foo/bar`:                {"SELECT foo/bar"},
-		`STATUS foo/bar (MESSAGES)`:     {"STATUS foo/bar"},
-		`SELECT foo`:                    {"SELECT foo", "LIST  foo*"},
-		`STATUS foo (MESSAGES)`:         {"STATUS foo", "LIST  foo*"},
-		`SELECT "*a*a*a*a*a*a*b"`:       {"SELECT *a*a*a*a*a*a*b", "LIST  *"},
+		`LIST "" *`:                             {"LIST  *"},
+		`LIST "" (x *)`:                         {"LIST  x *"},
+		`LIST "" foo*`:                          {"LIST  foo*"},
+		`LIST "" INBOX`:                         {"LIST  INBOX", "LIST  INBOX*"},
+		`LIST "" foo/%/bar`:                     {"LIST  foo/%/bar", "LIST  foo/*"},
+		`LIST "#users/" %`:                      {"LIST #users/ %", "LIST  ##users/* #users/*"},
+		`LIST "a*" b`:                           {"LIST a* b", "LIST  a* aa* b*"},
+		`LIST "/x" b`:                           {"LIST /x b", "LIST  //x* /x* b*"},
+		`LIST "x" /b`:                           {"LIST x /b", "LIST  /b* x* xx*"},
+		`LIST "" (é è)`:                         {"LIST  é è", "LIST  *"},
+		`LIST "" (foo/a% foo/b)`:                {"LIST  foo/a% foo/b", "LIST  foo/*"},
+		`LIST "" * RETURN (SUBSCRIBED)`:         {"LIST  *", "LIST  *"},
+		`LIST (SUBSCRIBED) "" *`:                {"LIST  *"},
+		`LIST (SUBSCRIBED) "" %`:                {"LIST  %"},
+		`LIST (SUBSCRIBED RECURSIVEMATCH) "" %`: {"LIST  %", "LIST  *"},
+		`LSUB "" *`:                             {"LIST  *"},
+		`LSUB "" %`:                             {"LIST  %", "LIST  *"},
+		`LIST (REMOTE) "" *`:                    {"LIST  *", "LIST  *"},
+		`LIST "" ""`:                            {"LIST  "},
+		`SELECT foo/bar`:                        {"SELECT foo/bar"},
+		`STATUS foo/bar (MESSAGES)`:             {"STATUS foo/bar"},
+		`SELECT foo`:                            {"SELECT foo", "LIST  foo* ffoo*"},
+		`STATUS foo (MESSAGES)`:                 {"STATUS foo", "LIST  foo* ffoo*"},
+		`SELECT "*a*a*a*a*a*a*b"`:               {"SELECT *a*a*a*a*a*a*b", "LIST  *"},
 	}
 	for command, want := range tests {
 		b := names('/', "foo/bar/x", "foo/bar")

@@ -2,52 +2,23 @@ package vfolders
 
 import (
 	"context"
-	"errors"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 const (
-	uidValidity = 1
+	// uidValidity is the same for all virtual folders and for ever. A client that had a real mailbox
+	// of that name with another value, or finds one later, sees that it is another one, and does not
+	// take messages for deleted (RFC 9051 section 2.3.1.1). So it is neither small, as counters are,
+	// nor a Unix time, but that of one second of 2038; it is above those, and below 1<<31, because
+	// some clients have signed integers.
+	uidValidity = 1<<31 - 2
 	uidNext     = 1
 )
-
-// isMissing tells whether a backend's answer may mean that it has no such mailbox.
-func isMissing(err error) bool {
-	var answer *imap.Error
-	if !errors.As(err, &answer) || answer.Type != imap.StatusResponseTypeNo {
-		return false
-	}
-	switch answer.Code {
-	case "",
-		imap.ResponseCodeNonExistent,
-		imap.ResponseCodeTryCreate,
-		imap.ResponseCodeCannot,
-		imap.ResponseCodeNoPerm:
-		return true
-	}
-	return false
-}
-
-// instead tells whether a mailbox of which the backend has said err is a virtual folder, and if it
-// is not, what to answer.
-func (s *session) instead(mailbox string, err error) (delim rune, ok bool, answer error) {
-	if !isMissing(err) {
-		return 0, false, err
-	}
-	delim, ok, findErr := s.find(mailbox)
-	switch {
-	case findErr != nil:
-		return 0, false, findErr
-	case ok:
-		return delim, true, nil
-	default:
-		return 0, false, err
-	}
-}
 
 // Select opens a mailbox of the backend, or else a virtual folder.
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
@@ -55,11 +26,14 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	delim, ok, err := s.instead(mailbox, err)
-	if !ok {
+	found, err := s.instead(mailbox, err)
+	if found == nil {
 		return data, err
 	}
 	s.virtual.Store(true)
+	if !options.ReadOnly {
+		s.sayReadOnly()
+	}
 	data = &imap.SelectData{
 		Flags: []imap.Flag{
 			imap.FlagAnswered, imap.FlagFlagged, imap.FlagDeleted, imap.FlagSeen, imap.FlagDraft,
@@ -70,12 +44,27 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	if s.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
 		data.List = &imap.ListData{
 			Mailbox: mailbox,
-			Delim:   delim,
+			Delim:   found.delim,
 			Attrs:   []imap.MailboxAttr{imap.MailboxAttrHasChildren},
+		}
+		if !found.hasChildren {
+			data.List.Attrs[0] = imap.MailboxAttrHasNoChildren
 		}
 	}
 	return data, nil
 }
+
+// sayReadOnly makes the OK of this SELECT say READ-ONLY (RFC 3501 section 6.3.1), where the
+// connection can do that: the server says READ-WRITE, whatever a session returns.
+func (s *session) sayReadOnly() {
+	if conn, ok := layers.Find[readOnlyConn](s.conn.NetConn()); ok {
+		conn.ReadOnlyNext()
+	}
+}
+
+// readOnlyConn is a connection that puts the code READ-ONLY into the next tagged OK that says
+// READ-WRITE.
+type readOnlyConn interface{ ReadOnlyNext() }
 
 // Status asks the backend, or else tells that a virtual folder is empty.
 func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
@@ -83,7 +72,8 @@ func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.Sta
 	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	if _, ok, err := s.instead(mailbox, err); !ok {
+	found, err := s.instead(mailbox, err)
+	if found == nil {
 		return data, err
 	}
 	return emptyStatus(mailbox), nil

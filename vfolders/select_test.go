@@ -18,7 +18,8 @@ func TestSelect(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox", "Drafts")
 	c := connect(t, b.session, nil)
 	want := []string{
-		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 1] UIDs valid", "* OK [UIDNEXT 1] Predicted next UID",
+		"* 0 EXISTS", "* 0 RECENT", "* OK [UIDVALIDITY 2147483646] UIDs valid",
+		"* OK [UIDNEXT 1] Predicted next UID",
 		`* FLAGS (\Answered \Flagged \Deleted \Seen \Draft)`, "* OK [PERMANENTFLAGS ()] Permanent flags",
 	}
 	assert.Equal(t, append(want, "a OK [READ-WRITE] SELECT completed"), c.Cmd("a SELECT #users"))
@@ -28,7 +29,10 @@ func TestSelect(t *testing.T) {
 		c.Cmd("a EXAMINE #users/Karen"),
 	)
 	assert.Equal(
-		t, []string{"SELECT #users", "LIST  #users*", "SELECT #users/Karen", "LIST  #users/Karen*"},
+		t, []string{
+			"SELECT #users", "LIST  #users* ##users*", "SELECT #users/Karen",
+			"LIST  #users/Karen* ##users/Karen*",
+		},
 		b.took(), "no UNSELECT",
 	)
 	answer(t, c, "CLOSE")
@@ -40,7 +44,7 @@ func TestSelect(t *testing.T) {
 func TestStatus(t *testing.T) {
 	c := connect(t, names('/', "#users/Karen/Inbox").session, nil)
 	assert.Equal(t, []string{
-		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 	}, answer(t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT)"))
 	assert.Equal(t, []string{`STATUS "#users" (UNSEEN 0)`}, answer(t, c, "STATUS #users (UNSEEN)"))
 	assert.Equal(
@@ -52,7 +56,9 @@ func TestStatus(t *testing.T) {
 func TestWhatIsNoVirtualFolderGetsTheBackendsAnswer(t *testing.T) {
 	b := names('/', "#users/Karen/Inbox").add('/', "leaf", imap.MailboxAttrNoSelect)
 	c := connect(t, b.session, nil)
-	for _, name := range []string{"#users/Bob", "#user", "users", "#users/", "#users/Karen/", "leaf", `""`, "#USERS", "&AAoADQ-"} {
+	for _, name := range []string{
+		"#users/Bob", "#user", "users", "#users/", "#users/Karen/", "leaf", `""`, "#USERS", "&AAoADQ-",
+	} {
 		assert.Equal(t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a SELECT "+name)), name)
 		assert.Equal(
 			t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a STATUS "+name+" (MESSAGES)")),
@@ -86,9 +92,12 @@ func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	f := &failing{backend: names('/', "a/b")}
 	c := connect(t, f.session, nil)
 	for code, want := range map[imap.ResponseCode]string{
-		"": "OK [READ-WRITE] SELECT completed", imap.ResponseCodeNoPerm: "OK [READ-WRITE] SELECT completed",
-		imap.ResponseCodeCannot: "OK [READ-WRITE] SELECT completed", imap.ResponseCodeTryCreate: "OK [READ-WRITE] SELECT completed",
-		imap.ResponseCodeUnavailable: "NO [UNAVAILABLE] text", imap.ResponseCodeServerBug: "NO [SERVERBUG] text",
+		"":                           "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeNoPerm:      "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeCannot:      "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeTryCreate:   "OK [READ-WRITE] SELECT completed",
+		imap.ResponseCodeUnavailable: "NO [UNAVAILABLE] text",
+		imap.ResponseCodeServerBug:   "NO [SERVERBUG] text",
 	} {
 		f.err = &imap.Error{Type: imap.StatusResponseTypeNo, Code: code, Text: "text"}
 		assert.Equal(t, want, imaptest.Last(c.Cmd("a SELECT a")))
@@ -117,11 +126,15 @@ func TestWhileAVirtualFolderIsSelectedTheBackendIsToldNothing(t *testing.T) {
 		answer(t, c, "SELECT a")
 		m.took()
 		for command, want := range map[string][]string{
-			"NOOP": {}, "CHECK": {}, "FETCH 1:* (FLAGS BODY[])": {}, "UID FETCH 1 FLAGS": {}, "FETCH $ FLAGS": {},
-			`STORE 1 +FLAGS (\Deleted)`: {}, `UID STORE 1:* FLAGS \Seen`: {}, "EXPUNGE": {}, "UID EXPUNGE 1:*": {},
-			"COPY 1:* a/b": {}, "UID COPY 1 a/b": {}, "COPY 1 nowhere": {}, "MOVE 1 a/b": {}, "UID MOVE 1:* a": {},
-			"SEARCH ALL": {"SEARCH"}, "UID SEARCH UNSEEN": {"SEARCH"},
-			"SEARCH RETURN (MIN MAX COUNT ALL) ALL": {`ESEARCH (TAG "a") COUNT 0`}, "UID SEARCH RETURN (SAVE ALL) ALL": {`ESEARCH (TAG "a") UID`},
+			"NOOP": {}, "CHECK": {}, "FETCH 1:* (FLAGS BODY[])": {}, "UID FETCH 1 FLAGS": {},
+			"FETCH $ FLAGS":             {},
+			`STORE 1 +FLAGS (\Deleted)`: {}, `UID STORE 1:* FLAGS \Seen`: {}, "EXPUNGE": {},
+			"UID EXPUNGE 1:*": {},
+			"COPY 1:* a/b":    {}, "UID COPY 1 a/b": {}, "COPY 1 nowhere": {}, "MOVE 1 a/b": {},
+			"UID MOVE 1:* a": {},
+			"SEARCH ALL":     {"SEARCH"}, "UID SEARCH UNSEEN": {"SEARCH"},
+			"SEARCH RETURN (MIN MAX COUNT ALL) ALL": {`ESEARCH (TAG "a") COUNT 0`},
+			"UID SEARCH RETURN (SAVE ALL) ALL":      {`ESEARCH (TAG "a") UID`},
 		} {
 			assert.Equal(t, want, answer(t, c, command), command)
 		}
@@ -139,10 +152,10 @@ func TestWhileAVirtualFolderIsSelectedTheBackendIsToldNothing(t *testing.T) {
 		m.took()
 		answer(t, c, "SELECT a/b")
 		answer(t, c, "SELECT a")
-		assert.Equal(t, []string{"SELECT a/b", "UNSELECT", "SELECT a", "LIST  a*"}, m.took())
+		assert.Equal(t, []string{"SELECT a/b", "UNSELECT", "SELECT a", "LIST  a* aa*"}, m.took())
 		assert.Contains(t, imaptest.Last(c.Cmd("a SELECT b")), "NO ")
 		assert.Equal(
-			t, []string{"SELECT b", "LIST  b*"}, m.took(),
+			t, []string{"SELECT b", "LIST  b* bb*"}, m.took(),
 			"the virtual folder is closed without the backend",
 		)
 		assert.Contains(t, imaptest.Last(c.Cmd("a UNSELECT")), "BAD ")
@@ -161,12 +174,14 @@ func TestWhileARealMailboxIsSelectedTheBackendIsToldAll(t *testing.T) {
 		answer(t, c, "SELECT a/b")
 		m.took()
 		for _, command := range []string{
-			"NOOP", "FETCH 1 FLAGS", `STORE 1 FLAGS \Seen`, "EXPUNGE", "SEARCH ALL", "COPY 1 c", "MOVE 1 c", "CLOSE",
+			"NOOP", "FETCH 1 FLAGS", `STORE 1 FLAGS \Seen`, "EXPUNGE", "SEARCH ALL", "COPY 1 c", "MOVE 1 c",
+			"CLOSE",
 		} {
 			answer(t, c, command)
 		}
 		assert.Equal(t, []string{
-			"POLL", "FETCH", "POLL", "STORE", "POLL", "EXPUNGE", "POLL", "SEARCH", "POLL", "COPY c", "POLL", "MOVE c", "POLL", "EXPUNGE", "UNSELECT",
+			"POLL", "FETCH", "POLL", "STORE", "POLL", "EXPUNGE", "POLL", "SEARCH", "POLL", "COPY c", "POLL",
+			"MOVE c", "POLL", "EXPUNGE", "UNSELECT",
 		}, m.took())
 		c.Send("i IDLE")
 		c.Line()
@@ -257,7 +272,7 @@ func TestAMailboxThatBecomesRealWins(t *testing.T) {
 	assert.Empty(t, answer(t, c, "FETCH 1 FLAGS"), "what is selected is still the folder that it was")
 	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 9] UIDs valid")
 	answer(t, c, "DELETE a")
-	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 1] UIDs valid")
+	assert.Contains(t, answer(t, c, "SELECT a"), "OK [UIDVALIDITY 2147483646] UIDs valid")
 	answer(t, c, "DELETE a/b")
 	assert.Contains(t, imaptest.Last(c.Cmd("a SELECT a")), "NO [NONEXISTENT]")
 }

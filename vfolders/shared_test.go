@@ -32,7 +32,8 @@ type sharingSession struct {
 	server *sharing
 	name   string
 	others map[string]*imapmemserver.UserSession // by owner
-	open   *imapmemserver.UserSession            // the one that has a mailbox selected, this user's own or another's
+	// open is the one that has a mailbox selected, this user's own or another's.
+	open *imapmemserver.UserSession
 }
 
 func (s *sharingSession) Login(username, password string) error {
@@ -221,11 +222,14 @@ func newSharing() *sharing {
 
 func TestSharedNamespaces(t *testing.T) {
 	server := newSharing()
-	c := imaptest.Serve(t, vfolders.Wrap(server.session, &vfolders.Options{Prefixes: []string{"#users"}})).
+	c := imaptest.Serve(t, vfolders.Wrap(server.session, &vfolders.Options{Prefixes: []string{
+		"#users"},
+	})).
 		Login("bob", "pass")
 	assert.Equal(t, []string{
 		`LIST () "/" "Drafts"`, `LIST () "/" INBOX`, `LIST () "/" "Projects/2024"`,
-		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/karen"`, `LIST () "/" "#users/karen/INBOX"`, `LIST () "/" "#users/karen/Work"`,
+		`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/karen"`,
+		`LIST () "/" "#users/karen/INBOX"`, `LIST () "/" "#users/karen/Work"`,
 	}, answer(t, c, `LIST "" *`))
 	assert.Equal(
 		t, []string{`LIST (\HasChildren) "/" "#users/karen"`}, answer(t, c, `LIST "#users/" %`),

@@ -4,39 +4,58 @@
 // clients cannot draw such a tree, or fail when the user opens the parent. [Wrap] makes these
 // parents virtual folders: LIST shows them, and they can be opened as folders without messages.
 //
-// A virtual folder is every proper ancestor, at the delimiter that the backend reports, of a name
-// that the backend's LIST shows to the user, when LIST shows no selectable mailbox of that name. So
-// it comes with its first child and goes with its last, and it reveals nothing that LIST does not.
-// Nothing is cached: each command asks the backend anew. Of a name of more than 20 levels only the
-// first 20 can be virtual folders, and a name with a NUL or a line break in it never is one.
+// A virtual folder is every name above one that the backend's LIST shows to the user, at the
+// delimiter that the backend reports, when LIST shows no selectable mailbox of that name. So it
+// comes with its first child and goes with its last, and it reveals nothing that LIST does not.
+// Nothing is cached: each command asks the backend anew. INBOX is never a virtual folder, nor is a
+// name with a NUL, a line break or malformed UTF-8 in it. Of a name of more than 20 levels only the
+// first 20 can be.
 //
 // # What a client sees
 //
-// LIST and LSUB have each virtual folder that matches once, with \HasChildren, before what is below
-// it, and at the end where nothing below it is listed; a \Noselect or \NonExistent entry that the
-// backend has for it is rewritten where it is. All other mailboxes are as the backend wrote them,
-// in its order. A virtual folder is subscribed when a mailbox below it is. References and patterns
-// are read as [imapserver.MatchList] does, which adds a missing delimiter to the end of a
-// reference, and drops the reference, and the delimiter, from a pattern that begins with one.
+// LIST has each virtual folder that matches once, with \HasChildren, before what is below it, and
+// at the end where nothing below it is listed. An entry of the backend's for it that has \Noselect
+// or \NonExistent is rewritten where it is. All other mailboxes are as the backend wrote them, in
+// its order. References and patterns are read as [imapserver.MatchList] does, which adds a missing
+// delimiter to the end of a reference, and drops the reference, and the delimiter, from a pattern
+// that begins with one.
 //
-// SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 1 and UIDNEXT 1. No message ever gets a
-// UID there, so that these are right for ever, and a real mailbox of that name, which may come
-// later, has no smaller UIDVALIDITY. While a virtual folder is selected the backend has no mailbox
-// selected, and is told nothing of what the client does with it. A client that still has one
-// selected when it becomes real sees the messages when it selects it again.
+// A virtual folder is subscribed to if the backend says so, and not because a mailbox below it is.
+// Of the latter LIST tells by CHILDINFO, where RECURSIVEMATCH asks for it (RFC 9051 section 6.3.9),
+// and LSUB by an entry with \Noselect (RFC 3501 section 6.3.9), as long as that mailbox is not
+// listed itself.
 //
-// APPEND, COPY and MOVE into a virtual folder, DELETE and RENAME of it answer [ErrCannot], CREATE
-// and RENAME to it [ErrExists]; SUBSCRIBE and UNSUBSCRIBE succeed, and are passed on to a backend
-// that accepts them. A COPY or MOVE from a virtual folder has nothing to copy and succeeds,
-// whatever its destination.
+// SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 2147483646 and UIDNEXT 1. Hardly a real
+// mailbox has that UIDVALIDITY. So a client whose mailbox has become a virtual folder, or the other
+// way round, can see that it is another one, and has no reason to delete what it has: mbsync keeps
+// it. (offlineimap3 sees it, and deletes nevertheless, as it does with every server on which a
+// mailbox was made anew; NoSelect spares its users that.) The value cannot be greater than that of
+// every mailbox before it and less than that of every one after it, as RFC 9051 section 2.3.1.1 has
+// it.
+//
+// While a virtual folder is selected the backend has no mailbox selected, and is told nothing of
+// what the client does with it. A client that still has one selected when it becomes real sees the
+// messages when it selects it again. The OK of SELECT says READ-WRITE, as the server always does,
+// unless the connection can put READ-ONLY there, as package imapgate's does.
+//
+// What changes a folder, the backend is asked for first: it may create or rename what is virtual
+// until then, or keep a subscription to it. Where it refuses that, and says nothing else than that
+// there is no such mailbox, or that it cannot or must not be done, the answer is [ErrExists] for
+// CREATE and for RENAME to a virtual folder, and [ErrCannot] for RENAME and DELETE of one, APPEND,
+// COPY and MOVE into it, SUBSCRIBE and UNSUBSCRIBE. A COPY or MOVE from a virtual folder has
+// nothing to copy and succeeds, whatever its destination.
+//
+// A name that the session's Namespace announces, such as "#users" for the prefix "#users/", is
+// listed with \Noselect, because some clients open it by a wrong name. SELECT, EXAMINE and STATUS
+// find an empty folder there, even when nothing below it is shown to the user.
 //
 // # What it costs
 //
-// The backend is asked first, and for its LIST only when it says that it has no such mailbox,
-// except that CREATE, DELETE and RENAME look for a virtual folder before they reach the backend.
-// SELECT and STATUS of a mailbox of the backend cost nothing more. A LIST whose own answer does not
-// tell about all that is below it is preceded by one for that, of as few mailboxes as possible. The
-// answer is collected in memory before the client gets it.
+// The backend is asked first, and for its LIST only when it says that it has no such mailbox.
+// Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
+// about all that is below it is followed by one for that, of as few mailboxes as possible: for LIST
+// "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
+// before the client gets it; [Options.MaxTotalMemory] bounds what that takes.
 package vfolders
 
 import (
@@ -46,7 +65,6 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
@@ -63,9 +81,8 @@ const (
 	Selectable Mode = iota
 	// NoSelect makes them names in LIST only: SELECT, EXAMINE and STATUS get the backend's answer,
 	// which is that there is none. They have the attribute \NonExistent (RFC 9051 section 7.3.1)
-	// for a client that enabled IMAP4rev2 or used a selection or return option or several patterns;
-	// \Noselect for any other; and both in LSUB and LIST (SUBSCRIBED), which a server cannot tell
-	// apart here.
+	// for a client that enabled IMAP4rev2 or used a selection or return option or several patterns,
+	// and \Noselect for any other, and in LSUB.
 	NoSelect
 )
 
@@ -77,6 +94,12 @@ type Options struct {
 	// each with its root. A delimiter at the end changes nothing. Empty means everywhere. Outside
 	// of them every command is left to the backend, which pays nothing.
 	Prefixes []string
+	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
+	// of one [Wrap] together. Others wait for their turn, first come first served, for up to 30 s,
+	// and then read [ErrTooManyLists]. A client that takes more than 20 s to read its answer while
+	// others wait loses its connection. An answer that alone is larger gets [ErrListTooLarge]. Zero
+	// means no limit.
+	MaxTotalMemory int64
 }
 
 // Validate returns an error that names the first field with a value that makes no sense, or nil.
@@ -85,6 +108,9 @@ func (o *Options) Validate() error {
 		return fmt.Errorf(
 			"vfolders: Options.Mode is %d, which is neither Selectable nor NoSelect", o.Mode,
 		)
+	}
+	if o.MaxTotalMemory < 0 {
+		return fmt.Errorf("vfolders: Options.MaxTotalMemory is %d, which is negative", o.MaxTotalMemory)
 	}
 	for _, prefix := range o.Prefixes {
 		if prefix == "" || !utf8.ValidString(prefix) || strings.ContainsAny(prefix, forbidden) {
@@ -95,23 +121,6 @@ func (o *Options) Validate() error {
 	}
 	return nil
 }
-
-// The answers to what cannot be done with a virtual folder.
-var (
-	// ErrCannot is the answer to APPEND, COPY and MOVE into a virtual folder, and to DELETE and
-	// RENAME of one.
-	ErrCannot = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeCannot,
-		Text: "This folder only holds other folders",
-	}
-	// ErrExists is the answer to CREATE of a virtual folder, and to RENAME to the name of one.
-	ErrExists = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeAlreadyExists,
-		Text: "This folder exists already, to hold other folders",
-	}
-)
 
 // Wrap returns a NewSession function whose sessions are those of next with virtual folders. They
 // have exactly the optional interfaces of those. Nil options are the zero Options; they are copied.
@@ -126,6 +135,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	if err := o.Validate(); err != nil {
 		panic(err)
 	}
+	budget := newBudget(o.MaxTotalMemory)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
 		if err != nil {
@@ -134,7 +144,8 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		return keep.Optional(&session{Session: inner, conn: conn, options: &o}, inner), greeting, nil
+		outer := &session{Session: inner, conn: conn, options: &o, budget: budget}
+		return keep.Optional(outer, inner), greeting, nil
 	}
 }
 
@@ -143,6 +154,7 @@ type session struct {
 	imapserver.Session
 	conn    *imapserver.Conn
 	options *Options
+	budget  *budget
 	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
 	// atomic because a command can begin while an Idle that was not ended properly still runs.
 	virtual atomic.Bool

@@ -8,17 +8,24 @@ import traceback
 
 import call
 import curl
+import fdm
 import fetchmail
+import imapflow
+import javamail
 import mail
 import mbsync
 import mutt
+import offlineimap
 import openssl
+import php
 import python
 import refused
+import thunderbird
+import virtual
 from call import check
 from server import FOLDERS, PARENTS, SHARED, TRANSPORTS, Account, Server
 
-CLIENTS = [curl, mbsync, python, mutt, fetchmail, openssl]
+CLIENTS = [curl, mbsync, offlineimap, python, mutt, fetchmail, fdm, openssl, imapflow, javamail, php]
 
 
 class Options:
@@ -32,7 +39,8 @@ class Options:
         self.every_transport = not flags or not self.idle
         self.reset = "-copy-date" in flags
         self.opened = self.virtual == "selectable"
-        self.noselect = set(PARENTS) if self.virtual == "noselect" else set()
+        # The first parent is the root of a namespace.
+        self.noselect = {"noselect": set(PARENTS), "selectable": {PARENTS[0]}, "off": set()}[self.virtual]
         self.listed = sorted(FOLDERS + [SHARED] + (PARENTS if self.virtual != "off" else []))
 
     def check_copy(self, account, original, flags):
@@ -50,7 +58,7 @@ CONFIGURATIONS = [
     Options("-virtual-folders", "noselect"),
     Options("-virtual-folders", "off"),
     Options("-copy-date", "reset", "-copy-flags", "reset"),
-    Options("-max-connections", "10", "-max-connections-per-ip", "10", "-max-logins-per-user", "2", "-max-logins-per-ip", "2",
+    Options("-max-connections", "10", "-max-connections-per-ip", "10", "-max-logins-per-user", "4", "-max-logins-per-ip", "4",
             "-max-fetches", "1", "-max-searches", "1", "-max-waiting", "1"),
 ]
 
@@ -88,10 +96,12 @@ def job(function, args, slots, results):
 
 def main(dir):
     signal.signal(signal.SIGALRM, call.too_late)
-    with open("README.md") as f:
-        readme = f.read()
+    texts = []
+    for path in ".ci/mailclients/words.md", "README.md":
+        with open(path) as f:
+            texts.append(f.read())
     os.chdir(dir)
-    jobs = [(refused.refuse_all, (dir, CLIENTS, readme))]
+    jobs = [(refused.refuse_all, (dir, CLIENTS, *texts)), (virtual.keep_all, (dir,)), (thunderbird.open_all, (dir,))]
     for number, options in enumerate(CONFIGURATIONS):
         first = number % len(TRANSPORTS)
         jobs.append((use_all, (dir, options, TRANSPORTS[first:] + TRANSPORTS[:first])))

@@ -1,4 +1,4 @@
-"""What a person reads in each client when a limit refuses: a table of the README has the words."""
+"""What a person reads in each client when a limit refuses: the table in words.md has the words."""
 
 import contextlib
 import re
@@ -9,22 +9,24 @@ import call
 from call import check
 from server import TRANSPORTS, Account, Server
 
-# By column of the table, a server that refuses everybody but who is there already, and what that one does.
-COLUMNS = {
-    "too many logins": (["-max-logins-per-user", "1"], None),
-    "too many connections": (["-max-connections-per-ip", "1"], None),
-    "the queue of FETCH was too long": (["-max-fetches-per-user", "1", "-fetch-queue-timeout", "300ms"], "FETCH 1 UID"),
-    "the queue of SEARCH was too long": (["-max-searches-per-user", "1", "-search-queue-timeout", "300ms"], "SEARCH ALL"),
-}
-SLOW = ["-delay", "1m"]
-PROGRESS = ["-progress-interval", "100ms", "-fetch-queue-timeout", "1s"]
+# The last column has what a client reads that does not bear words of progress before a refusal, or "the same".
+PROGRESS = "… after words of progress"
+PROGRESS_FLAGS = ["-progress-interval", "100ms", "-fetch-queue-timeout", "1s"]
 
 
-def table(readme):
+def table(text):
     """The cells of the table, by client and column."""
-    lines = re.search(r"### What people read\n(?:.*\n)*?\n?(\|(?:.*\n)*?)\n", readme)[1].splitlines()
+    lines = re.search(r"^(\| *\| too many logins(?:.*\n)*?)(?:\n|\Z)", text, re.M)[1].splitlines()
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {row[0]: dict(zip(head, row)) for row in rows}
+
+
+def check_readme(readme, cells):
+    """What the README says of some clients is in the table of all."""
+    for client, row in table(readme).items():
+        for column, cell in row.items():
+            if column:
+                check(f"what {client} reads when there are {column}, in the README", cell, cells[client][column])
 
 
 def words(cell, transport):
@@ -34,29 +36,28 @@ def words(cell, transport):
     return [re.escape(text).replace("…", ".*") for text in quoted]
 
 
-def refuse_all(dir, clients, readme):
-    cells = table(readme)
-    check("clients in the README", set(cells), {client.NAME for client in clients})
-    for column, (flags, command) in COLUMNS.items():
-        with refusing(dir, flags, command) as server:
+def refuse_all(dir, clients, text, readme):
+    cells = table(text)
+    check("clients in words.md", set(cells), {client.NAME for client in clients})
+    check_readme(readme, cells)
+    for column, (flags, hold) in COLUMNS.items():
+        with refusing(dir, flags, hold) as server:
             for client in clients:
                 transports = getattr(client, "TRANSPORTS", TRANSPORTS)
-                for transport in transports[:1] if command else transports:
+                for transport in transports if hold is hold_connection else transports[:1]:
                     refuse(client, server, transport, column, cells[client.NAME][column])
-    # The same after words of progress, which only fetchmail does not bear, as the README says below the table.
     column = "the queue of FETCH was too long"
-    flags, command = COLUMNS[column]
-    with refusing(dir, flags + PROGRESS, command) as server:
+    flags, hold = COLUMNS[column]
+    with refusing(dir, flags + PROGRESS_FLAGS, hold) as server:
         for client in clients:
-            cell = re.search("fetchmail reads (`.*?`)", readme)[1] if client.NAME == "fetchmail" else cells[client.NAME][column]
-            refuse(client, server, getattr(client, "TRANSPORTS", TRANSPORTS)[0], column, cell)
+            cell = cells[client.NAME][PROGRESS]
+            refuse(client, server, getattr(client, "TRANSPORTS", TRANSPORTS)[0], column, cells[client.NAME][column] if cell == "the same" else cell)
 
 
 @contextlib.contextmanager
-def refusing(dir, flags, command):
-    with Server(dir, flags + (SLOW if command else []), ["karen"]) as server:
-        with held(server, command) if command else server.login("karen"):
-            yield server
+def refusing(dir, flags, hold):
+    with Server(dir, flags, ["karen"]) as server, hold(server):
+        yield server
 
 
 def refuse(client, server, transport, column, cell):
@@ -71,12 +72,31 @@ def refuse(client, server, transport, column, cell):
         check(f"{client.NAME} over {transport} says {pattern} when there are {column}, in:\n{said}\n", bool(re.search(pattern, said)), True)
 
 
+def hold_connection(server):
+    return server.login("karen")
+
+
 @contextlib.contextmanager
-def held(server, command):
+def hold_fetch(server):
+    """Somebody does not read the answer to a FETCH. The mailbox has been deleted meanwhile: imapmemserver locks it, and LIST would wait."""
+    with connection(server) as first, connection(server) as second:
+        content = b"\r\n" + b"x" * (20 << 20)
+        ask(first, b"CREATE held")
+        ask(first, b"APPEND held {%d}" % len(content), "+ ")
+        ask(first, content)
+        ask(first, b"SELECT held")
+        ask(first, b"DELETE held")
+        ask(first, b"FETCH 1 BODY[]", "FETCH")
+        ask(second, b"FETCH 1 UID", "x NO [LIMIT]")
+        yield
+
+
+@contextlib.contextmanager
+def hold_search(server):
     """Two connections want the only place; the one that is not refused has it."""
     with connection(server) as first, connection(server) as second:
         for c in first, second:
-            c.sendall(f"x {command}\r\n".encode())
+            c.sendall(b"x SEARCH ALL\r\n")
         [refused, *_], _, _ = select.select([first, second], [], [], call.TIMEOUT)
         read(refused, "x NO [LIMIT]")
         yield
@@ -84,10 +104,14 @@ def held(server, command):
 
 def connection(server):
     c = socket.create_connection(("127.0.0.1", server.ports["plain"]), call.TIMEOUT)
-    for n, command in enumerate(["LOGIN karen pass", "SELECT INBOX"]):
-        c.sendall(f"{n} {command}\r\n".encode())
-        read(c, f"{n} OK")
+    ask(c, b"LOGIN karen pass")
+    ask(c, b"SELECT INBOX")
     return c
+
+
+def ask(c, command, until="x OK"):
+    c.sendall((b"" if command.startswith(b"\r\n") else b"x ") + command + b"\r\n")
+    read(c, until)
 
 
 def read(c, until):
@@ -97,3 +121,12 @@ def read(c, until):
         if not more:
             raise AssertionError(got)
         got += more
+
+
+# By column of the table, a server that refuses everybody but who is there already, and what that one does.
+COLUMNS = {
+    "too many logins": (["-max-logins-per-user", "1"], hold_connection),
+    "too many connections": (["-max-connections-per-ip", "1"], hold_connection),
+    "the queue of FETCH was too long": (["-max-fetches-per-user", "1", "-fetch-queue-timeout", "300ms", "-stall-timeout", "0"], hold_fetch),
+    "the queue of SEARCH was too long": (["-max-searches-per-user", "1", "-search-queue-timeout", "300ms", "-delay", "1m"], hold_search),
+}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
@@ -18,6 +19,7 @@ type backend struct {
 	users         map[string]*imapmemserver.User
 	shared        map[string]sharedFolder // by the name that others see
 	subscriptions subscriptions
+	moving        sync.Mutex // held by a MOVE
 }
 
 func backendFlags(flags *flag.FlagSet, s *settings) {

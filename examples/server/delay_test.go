@@ -10,37 +10,47 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
-	"github.com/imapgate/imapgate/limits"
 )
 
-// serveStack serves the packages around the backend in memory, for tests of time.
+// serveStack serves in memory, for tests of time.
 func serveStack(t *testing.T, args ...string) *imaptest.Server {
 	s, err := parse(args)
 	require.NoError(t, err)
 	logger := slog.New(slog.DiscardHandler)
 	backend, err := newBackend(s, logger)
 	require.NoError(t, err)
-	limiter := limits.New(s.limiterOptions(logger))
-	t.Cleanup(func() { limiter.Close() })
-	return imaptest.Serve(t, stack(s, backend, limiter, logger))
+	server, err := newServer(s, backend, nil, true, logger)
+	require.NoError(t, err)
+	return imaptest.Run(t, server)
 }
 
 func TestDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := serveStack(t, "-delay", "3s", "-login-delay", "1s").Dial()
+		c := serveStack(
+			t, "-delay", "3s", "-login-delay", "1s", "-command-delay", "2s",
+			"-virtual-folders", "off",
+		).Dial()
 		c.Line()
 		for _, test := range []struct {
-			command string
-			want    time.Duration
+			takes    time.Duration
+			commands []string
 		}{
-			{"a LOGIN karen wrong", time.Second}, {"a LOGIN karen pass", time.Second}, {"a SELECT INBOX", 0},
-			{"a FETCH 1:* FLAGS", 3 * time.Second}, {"a UID SEARCH ALL", 3 * time.Second},
-			{"a NAMESPACE", 0}, {"a MOVE 1 Sent", 0},
+			{time.Second, []string{"LOGIN karen wrong", "LOGIN karen pass"}},
+			{2 * time.Second, []string{
+				"NAMESPACE", `LIST "" *`, `LSUB "" *`, "CREATE x", "RENAME x y", "SUBSCRIBE y",
+				"UNSUBSCRIBE y", "DELETE y", "STATUS INBOX (MESSAGES)", "APPEND Sent {8+}\r\na: b\r\n\r\n",
+				"SELECT INBOX", "SELECT Sent", "EXAMINE INBOX", "SELECT INBOX", `STORE 2 +FLAGS (\Deleted)`,
+				"EXPUNGE", "UID EXPUNGE 2", "COPY 1 Sent", "MOVE 1 Sent", "UID MOVE 3 Sent",
+			}},
+			{3 * time.Second, []string{"FETCH 1:* FLAGS", "UID FETCH 1:* UID", "UID SEARCH ALL"}},
+			{0, []string{"NOOP", "CAPABILITY", "UNSELECT"}},
 		} {
-			start := time.Now()
-			answer := c.Cmd(test.command)
-			assert.Equal(t, test.want, time.Since(start), "%s: %q", test.command, answer)
-			assert.NotContains(t, answer[len(answer)-1], "BAD")
+			for _, command := range test.commands {
+				start := time.Now()
+				answer := c.Cmd("a " + command)
+				assert.Equal(t, test.takes, time.Since(start), "%s: %q", command, answer)
+				assert.Equal(t, command != "LOGIN karen wrong", imaptest.IsOK(answer), "%q", answer)
+			}
 		}
 	})
 }

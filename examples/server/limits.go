@@ -31,6 +31,7 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 			durationFlag(flags, field, flagName(limit.Option), "`time`: "+limit.Help+noLimit)
 		}
 	}
+	o.ShareSearches = true // the sessions of this backend search the mailbox as it is
 	flags.BoolVar(
 		&o.ShareSearches, "share-searches", o.ShareSearches, "run equal UID SEARCHes of a user once",
 	)

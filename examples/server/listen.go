@@ -1,35 +1,29 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
-	"github.com/imapgate/imapgate/idle"
-	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate"
 )
 
-const (
-	// lastWords is how long the answers to those who waited have to go out before the connections
-	// are closed.
-	lastWords = 100 * time.Millisecond
-	// closeTimeout ends the wait for clients that do not read the end of their TLS connection.
-	closeTimeout = time.Second
-)
+// drainTimeout is how long commands that run have to come to their end when the program is to end.
+const drainTimeout = time.Second
 
-// service is an address with a server of its own: whether LOGIN needs TLS first is a property of
-// the server.
+// service is an address that is served.
 type service struct {
 	listener net.Listener
-	server   server
+	serve    func(net.Listener) error
+	close    func() error // nil: the listener's
 	kind     serviceKind
 	loopback bool
 }
@@ -41,19 +35,6 @@ const (
 	tlsService    serviceKind = "TLS"
 	statusService serviceKind = "status"
 )
-
-// server is go-imap's, the one of package idle that has no IDLE, or that of the status page.
-type server interface {
-	Serve(net.Listener) error
-	Close() error
-}
-
-func newServer(options *imapserver.Options, mode idle.Mode) server {
-	if mode == idle.Off {
-		return idle.NewServer(options)
-	}
-	return imapserver.New(options)
-}
 
 // services are those that are on: plain, TLS, status.
 type services []*service
@@ -102,73 +83,81 @@ func checkAddress(name, address string) error {
 	return nil
 }
 
-// listen opens the addresses that are on. After an error none is open.
+// newServer returns the server for all addresses. Without TLS clients log in only if insecure says
+// so.
+func newServer(
+	s *settings, backend *backend, tlsConfig *tls.Config, insecure bool, logger *slog.Logger,
+) (*imapgate.Server, error) {
+	copies := s.copies
+	copies.Logger = printer{logger, "copymeta"}
+	return imapgate.NewServer(&imapgate.Options{
+		Server: imapserver.Options{
+			NewSession:   s.delays.wrap(backend.sessions(copies.Logger)),
+			Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}},
+			TLSConfig:    tlsConfig,
+			InsecureAuth: insecure,
+			Logger:       printer{logger, "go-imap"},
+		},
+		Limits:  s.limiterOptions(logger),
+		Idle:    &s.idle,
+		Folders: s.virtualFolders.options(),
+		Copy:    &copies,
+	})
+}
+
+// listen opens the addresses that are on, and makes the server for them. After an error none is
+// open.
 func listen(
-	s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger,
-) (services, error) {
+	s *settings, backend *backend, logger *slog.Logger,
+) (all services, server *imapgate.Server, err error) {
+	defer func() {
+		if err != nil {
+			all.close()
+		}
+	}()
 	tlsConfig, err := newTLSConfig(s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	options := imapserver.Options{
-		NewSession: stack(s, backend, limiter, logger),
-		Caps:       imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapIMAP4rev2: {}},
-		Logger:     printer{logger, "go-imap"},
-	}
-	var all services
-	add := func(service *service, err error) error {
+	open := func(name, address string) (net.Listener, error) {
+		if address == "" {
+			return nil, nil
+		}
+		ln, err := net.Listen("tcp", address)
 		if err != nil {
-			for _, open := range all {
-				open.listener.Close()
-			}
-			return err
+			return nil, fmt.Errorf("-%s %s: %w", name, address, err)
 		}
-		all = append(all, service)
-		return nil
+		return ln, nil
 	}
-	if s.listen != "" {
-		if err := add(listenPlain(s, options, tlsConfig)); err != nil {
-			return nil, err
-		}
+	plain, err := open("listen", s.listen)
+	if err != nil {
+		return nil, nil, err
 	}
-	if s.listenTLS != "" {
-		if err := add(listenTLS(s, options, tlsConfig)); err != nil {
-			return nil, err
-		}
+	insecure := plain != nil && isLoopback(plain.Addr())
+	if plain != nil {
+		all = append(all, &service{listener: plain, kind: plainService, loopback: insecure})
+	}
+	secure, err := open("listen-tls", s.listenTLS)
+	if err != nil {
+		return all, nil, err
+	}
+	if secure != nil {
+		all = append(all, &service{listener: tls.NewListener(secure, tlsConfig), kind: tlsService})
+	}
+	if server, err = newServer(s, backend, tlsConfig, insecure, logger); err != nil {
+		return all, nil, err
+	}
+	for _, service := range all {
+		service.serve = server.Serve
 	}
 	if s.status != "" {
-		if err := add(listenStatus(s, limiter, logger)); err != nil {
-			return nil, err
+		status, err := listenStatus(s, server.Limiter(), logger)
+		if err != nil {
+			return all, nil, err
 		}
+		all = append(all, status)
 	}
-	return all, nil
-}
-
-func listenPlain(s *settings, options imapserver.Options, tlsConfig *tls.Config) (*service, error) {
-	listener, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		return nil, fmt.Errorf("-listen %s: %w", s.listen, err)
-	}
-	options.TLSConfig = tlsConfig
-	options.InsecureAuth = isLoopback(listener.Addr())
-	return &service{
-		listener: listener,
-		server:   newServer(&options, s.idle.Mode),
-		kind:     plainService,
-		loopback: options.InsecureAuth,
-	}, nil
-}
-
-func listenTLS(s *settings, options imapserver.Options, tlsConfig *tls.Config) (*service, error) {
-	listener, err := net.Listen("tcp", s.listenTLS)
-	if err != nil {
-		return nil, fmt.Errorf("-listen-tls %s: %w", s.listenTLS, err)
-	}
-	return &service{
-		listener: &tlsListener{listener, tlsConfig},
-		server:   newServer(&options, s.idle.Mode),
-		kind:     tlsService,
-	}, nil
+	return all, server, nil
 }
 
 func isLoopback(addr net.Addr) bool {
@@ -181,7 +170,7 @@ func (all services) serve() <-chan error {
 	failed := make(chan error, len(all))
 	for _, s := range all {
 		go func() {
-			if err := s.server.Serve(s.listener); err != nil {
+			if err := s.serve(s.listener); err != nil {
 				failed <- err
 			}
 		}()
@@ -189,22 +178,19 @@ func (all services) serve() <-chan error {
 	return failed
 }
 
-// stop tells those who wait, and then ends all connections. It takes little more than a second at
-// most.
-func stop(limiter *limits.Limiter, all services) {
-	limiter.Close()
-	time.Sleep(lastWords)
-	var closing sync.WaitGroup
+func (all services) close() {
 	for _, s := range all {
-		closing.Go(func() { s.server.Close() })
+		if s.close != nil {
+			s.close()
+		}
+		s.listener.Close()
 	}
-	closed := make(chan struct{})
-	go func() {
-		closing.Wait()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-	case <-time.After(closeTimeout):
-	}
+}
+
+// stop has the commands that run come to their end, for a while, and ends all connections.
+func stop(server *imapgate.Server, all services) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	server.Shutdown(ctx) // the error says that somebody had to be cut off
+	all.close()
 }

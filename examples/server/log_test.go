@@ -78,6 +78,7 @@ func TestTheLogIsSafe(t *testing.T) {
 	c.Rest()
 
 	c, _ = s.dial()
+	c.Cmd("a LOGIN bob pass")
 	c.Cmd("a FETCH " + strings.Repeat("9", 40_000) + " FLAGS") // go-imap logs what it cannot read
 
 	log := s.stderr.String()

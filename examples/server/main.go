@@ -4,6 +4,10 @@
 //
 // Its backend is imapmemserver, which spells flags in lower case. That is as good as any (RFC 9051
 // section 2.3.2), but mbsync does not know them then, and takes them away on its own side.
+//
+// A SEARCH for SMALLER n before LARGER or a date, such as SMALLER 1000 SINCE 1-Oct-2025, finds
+// messages of any size, and so does SMALLER 0. go-imap forgets the size while it reads the command,
+// so no backend can do better. The other order, SINCE 1-Oct-2025 SMALLER 1000, is right.
 package main
 
 import (
@@ -16,10 +20,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/imapgate/imapgate/copymeta"
-	"github.com/imapgate/imapgate/idle"
-	"github.com/imapgate/imapgate/limits"
 )
 
 const (
@@ -63,8 +63,7 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	if err != nil {
 		return err
 	}
-	limiter := limits.New(s.limiterOptions(logger))
-	services, err := listen(s, backend, limiter, logger)
+	services, server, err := listen(s, backend, logger)
 	if err != nil {
 		return err
 	}
@@ -75,20 +74,6 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 	case <-ctx.Done():
 		logger.Info("stopping")
 	}
-	stop(limiter, services)
+	stop(server, services)
 	return err
-}
-
-// stack returns the packages around the backend, from the inside out.
-func stack(
-	s *settings, backend *backend, limiter *limits.Limiter, logger *slog.Logger,
-) limits.NewSessionFunc {
-	copies := s.copies
-	copies.Logger = printer{logger, "copymeta"}
-	newSession := backend.sessions(copies.Logger)
-	newSession = s.delays.wrap(newSession)
-	newSession = copymeta.Wrap(newSession, &copies)
-	newSession = s.virtualFolders.wrap(newSession)
-	newSession = idle.Wrap(newSession, &s.idle)
-	return limiter.Wrap(newSession) // outermost: it refuses before any other work is done
 }

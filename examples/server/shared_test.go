@@ -39,7 +39,7 @@ func TestSharedFoldersAreListedToTheOthers(t *testing.T) {
 	for mode, want := range map[string][]string{
 		"off": {`LIST () "/" "#users/karen/Archive/2025"`, `LIST () "/" "#users/karen/INBOX"`},
 		"selectable": {
-			`LIST (\HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/karen"`,
+			`LIST (\Noselect \HasChildren) "/" "#users"`, `LIST (\HasChildren) "/" "#users/karen"`,
 			`LIST (\HasChildren) "/" "#users/karen/Archive"`, `LIST () "/" "#users/karen/Archive/2025"`,
 			`LIST () "/" "#users/karen/INBOX"`,
 		},

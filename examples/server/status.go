@@ -89,7 +89,7 @@ func listenStatus(s *settings, limiter *limits.Limiter, logger *slog.Logger) (*s
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	return &service{listener: listener, server: server, kind: statusService}, nil
+	return &service{listener, server.Serve, server.Close, statusService, true}, nil
 }
 
 // status serves what a limiter knows.

@@ -14,25 +14,33 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// It ends at once with clients in every state: before login, in IDLE, under TLS, in a slow command
-// and waiting for one; these two are told.
+// It ends soon with clients in every state: before login, in IDLE, under TLS, in a slow command and
+// waiting for one. All are told.
 func TestItEndsCleanly(t *testing.T) {
-	s := startServer(t, "-delay", "1m", "-max-fetches-per-user", "1")
-	s.dial()
-	s.dialTLS()
+	s := startServer(t, "-delay", "1m", "-max-searches-per-user", "1", "-progress-interval", "10ms")
+	plain, _ := s.dial()
+	secure, _ := s.dialTLS()
 	idle := s.selected("bob")
 	idle.Send("a IDLE")
 	assert.Equal(t, "+ idling", idle.Line())
 	slow := s.selected("karen")
-	slow.Send("a FETCH 1 FLAGS")
+	slow.Send("a SEARCH SEEN")
 	waiting := s.selected("karen")
-	waiting.Send("a FETCH 1 FLAGS")
+	waiting.Send("a SEARCH UNSEEN")
+	for _, c := range []*imaptest.Conn{slow, waiting} {
+		assert.Contains(t, c.Line(), "INPROGRESS")
+	}
 	start := time.Now()
 	assert.Equal(t, exitOK, s.stop())
-	assert.Less(t, time.Since(start), 2*time.Second)
-	assert.Empty(t, idle.Rest())
+	assert.Less(t, time.Since(start), 4*time.Second)
+	const bye = "* BYE [UNAVAILABLE] The server is shutting down"
+	for _, c := range []*imaptest.Conn{plain, secure, idle} {
+		assert.Equal(t, []string{bye}, c.Rest())
+	}
 	for _, c := range []*imaptest.Conn{slow, waiting} {
-		assert.Equal(t, []string{"a NO [UNAVAILABLE] The server is shutting down"}, c.Rest())
+		said := c.Rest()
+		answer := []string{"a NO [UNAVAILABLE] The server is shutting down", bye}
+		assert.Equal(t, answer, said[len(said)-2:])
 	}
 }
 

@@ -14,10 +14,6 @@ import (
 	"time"
 )
 
-// handshakeTimeout is how long a client of the TLS port may take for the handshake. The server
-// itself sets no deadline before it.
-const handshakeTimeout = 30 * time.Second
-
 // newTLSConfig returns the configuration with the certificate of the flags, or one that it makes.
 func newTLSConfig(s *settings) (*tls.Config, error) {
 	switch {
@@ -77,19 +73,4 @@ func selfSigned() (tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-}
-
-// tlsListener is a TLS listener whose clients have a deadline for the handshake.
-type tlsListener struct {
-	net.Listener
-	config *tls.Config
-}
-
-func (l *tlsListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	conn.SetReadDeadline(time.Now().Add(handshakeTimeout)) // the server sets its own afterwards
-	return tls.Server(conn, l.config), nil
 }

@@ -4,19 +4,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
-	"github.com/imapgate/imapgate/internal/memconn"
 )
 
 func TestLoginOverTLS(t *testing.T) {
@@ -87,37 +83,4 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close()
 	assert.Contains(t, s.stdout.String(), "certificate of "+certFile)
-}
-
-// A client that connects to the TLS port and says nothing is cut off, also one whom a limit
-// refuses.
-func TestTheHandshakeHasADeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := memconn.Pipe(&net.TCPAddr{}, &net.TCPAddr{})
-		defer client.Close()
-		listener := &tlsListener{&oneConn{server}, imaptest.ServerTLS()}
-		conn, err := listener.Accept()
-		require.NoError(t, err)
-		defer server.Close()
-		start := time.Now()
-		_, err = io.WriteString(conn, "* BYE\r\n")
-		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		assert.Equal(t, handshakeTimeout, time.Since(start))
-		_, err = listener.Accept()
-		assert.ErrorIs(t, err, net.ErrClosed)
-	})
-}
-
-// oneConn is a listener with one client.
-type oneConn struct{ conn net.Conn }
-
-func (l *oneConn) Close() error   { return nil }
-func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	conn := l.conn
-	if l.conn = nil; conn == nil {
-		return nil, net.ErrClosed
-	}
-	return conn, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 
-	"github.com/imapgate/imapgate/limits"
 	"github.com/imapgate/imapgate/vfolders"
 )
 
@@ -26,13 +25,14 @@ func virtualFolderFlags(flags *flag.FlagSet, v *virtualFolders) {
 	)
 }
 
-func (v virtualFolders) wrap(next limits.NewSessionFunc) limits.NewSessionFunc {
+// options returns nil if there are none.
+func (v virtualFolders) options() *vfolders.Options {
 	switch v {
 	case selectableFolders:
-		return vfolders.Wrap(next, &vfolders.Options{Mode: vfolders.Selectable})
+		return &vfolders.Options{Mode: vfolders.Selectable}
 	case noSelectFolders:
-		return vfolders.Wrap(next, &vfolders.Options{Mode: vfolders.NoSelect})
+		return &vfolders.Options{Mode: vfolders.NoSelect}
 	default:
-		return next
+		return nil
 	}
 }

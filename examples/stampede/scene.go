@@ -10,6 +10,7 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -81,16 +82,10 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 	if err != nil {
 		return result{}, err
 	}
-	limiter := limits.New(options())
-	newSession := backend.NewSession
-	if side == limited {
-		newSession = limiter.Wrap(newSession)
+	server, err := newServer(side, backend)
+	if err != nil {
+		return result{}, err
 	}
-	server := imapserver.New(&imapserver.Options{
-		NewSession:   newSession,
-		InsecureAuth: true,
-		Logger:       log.New(io.Discard, "", 0), // of clients that hang up
-	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
@@ -103,7 +98,6 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 		err = errors.Join(errTooLong, err)
 	}
 	cancel()
-	limiter.Close()
 	backend.store.close()
 	listener.Close()
 	err = errors.Join(err, <-served, server.Close())
@@ -111,6 +105,22 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 		err = errors.Join(err, errors.New("the server still has sessions after the scene"))
 	}
 	return result, err
+}
+
+// newServer returns go-imap's server, or that of imapgate around the same options.
+func newServer(side side, backend *backend) (server interface {
+	Serve(ln net.Listener) error
+	Close() error
+}, err error) {
+	o := imapserver.Options{
+		NewSession:   backend.NewSession,
+		InsecureAuth: true,
+		Logger:       log.New(io.Discard, "", 0), // of clients that hang up
+	}
+	if side == unlimited {
+		return imapserver.New(&o), nil
+	}
+	return imapgate.NewServer(&imapgate.Options{Server: o, Limits: options()})
 }
 
 // options returns the limits: the defaults, but for the one that the backend sets.

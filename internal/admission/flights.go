@@ -110,6 +110,7 @@ type Part[K comparable, V any] struct {
 	Refusal Refusal
 	Runs    bool          // the caller is the one to run the work
 	Waited  time.Duration // until the answer was there, or until the caller could run the work
+	Start   time.Time     // when the wait began: now, unless the caller has waited before
 
 	flights *Flights[K, V]
 	group   *group[K, V]
@@ -123,7 +124,7 @@ type Part[K comparable, V any] struct {
 // Join returns the caller's part in the work of the key. It does not block: if the part is waiting,
 // Wait does. The turn is the caller's key at the gate.
 func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
-	p := &Part[K, V]{flights: f, caller: caller, start: time.Now()}
+	p := &Part[K, V]{flights: f, caller: caller, Start: time.Now()}
 	state, shard := f.now(), f.shard(key)
 	if state.closed {
 		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
@@ -289,7 +290,7 @@ func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 		}
 		e := p.look()
 		if p.settled {
-			p.Waited = time.Since(p.start)
+			p.Waited = time.Since(p.Start)
 			return p.Refusal
 		}
 		if e.running && began != nil {
@@ -336,7 +337,7 @@ func (p *Part[K, V]) look() event {
 		e.ready = g.ticket.Ready()
 	}
 	if e.timeout = p.flights.now().timeout; e.timeout > 0 {
-		e.deadline = p.start.Add(e.timeout)
+		e.deadline = p.Start.Add(e.timeout)
 	}
 	return e
 }

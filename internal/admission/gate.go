@@ -113,8 +113,9 @@ func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
 		limits := caller.KeyLimits(g)
 		g.mu.Lock()
 		if changes == g.changes.Load() {
-			defer g.mu.Unlock()
-			return g.ticketLocked(key, caller, limits, hasWaited)
+			ticket := g.ticketLocked(key, caller, limits, hasWaited)
+			g.mu.Unlock() // a defer in a loop would take memory
+			return ticket
 		}
 		g.mu.Unlock() // the limits may be old
 	}

@@ -1,4 +1,4 @@
-// Package capture runs the LIST, FETCH or EXPUNGE of an IMAP session and hands back what it wrote.
+// Package capture runs the LIST, FETCH, EXPUNGE or Poll of an IMAP session and hands back what it wrote.
 //
 // The writers that [imapserver] gives to a session are concrete, and write to a private connection:
 // a wrapper can pass the client's writer down, but cannot see what is written to it. So this
@@ -35,6 +35,7 @@ type handover struct {
 	options *imap.ListOptions // those that list goes by
 	fetch   *imapserver.FetchWriter
 	expunge *imapserver.ExpungeWriter
+	update  *imapserver.UpdateWriter
 }
 
 func (h *handover) List(
@@ -58,8 +59,12 @@ func (h *handover) Select(string, *imap.SelectOptions) (*imap.SelectData, error)
 	return &imap.SelectData{}, nil
 }
 
-func (h *handover) Poll(*imapserver.UpdateWriter, bool) error { return nil }
-func (h *handover) Close() error                              { return nil }
+func (h *handover) Poll(w *imapserver.UpdateWriter, _ bool) error {
+	h.update = w
+	return nil
+}
+
+func (h *handover) Close() error { return nil }
 
 // converse sends the commands to a new private server, whose client is logged in and has enabled
 // UTF-8. When it returns, h has the writers of the commands, and what is written to them goes to r.

@@ -16,13 +16,15 @@ import (
 )
 
 var allStatus = &imap.StatusOptions{
-	NumMessages: true, NumRecent: true, UIDNext: true, UIDValidity: true, NumUnseen: true, NumDeleted: true, Size: true,
+	NumMessages: true, NumRecent: true, UIDNext: true, UIDValidity: true, NumUnseen: true,
+	NumDeleted: true, Size: true,
 	AppendLimit: true, DeletedStorage: true,
 }
 
 func fullStatus(mailbox string) *imap.StatusData {
 	return &imap.StatusData{
-		Mailbox: mailbox, NumMessages: new(uint32(1)), NumRecent: new(uint32(2)), UIDNext: 3, UIDValidity: 1<<32 - 1, NumUnseen: new(uint32(5)),
+		Mailbox: mailbox, NumMessages: new(uint32(1)), NumRecent: new(uint32(2)), UIDNext: 3,
+		UIDValidity: 1<<32 - 1, NumUnseen: new(uint32(5)),
 		NumDeleted: new(
 			uint32(6),
 		), Size: new(int64(1 << 40)), AppendLimit: new(uint32(8)), DeletedStorage: new(int64(9)),
@@ -88,8 +90,10 @@ func TestListBringsBackOnlyTheStatusThatWasAskedFor(t *testing.T) {
 
 func TestListKeepsEveryName(t *testing.T) {
 	names := []string{
-		"", " ", "a b", `"`, `\`, `\"`, "&", "&-", "&AOk-", "&&--", "é", "日本語", "😀", "%", "*", "(", ")", "{5}", "a{5}", "{5}\r\nhello",
-		"a\r\nb", "\x00", "\n", "]", "NIL", "~", strings.Repeat("long", 5000), "* LIST () NIL x\r\n* LIST () NIL y",
+		"", " ", "a b", `"`, `\`, `\"`, "&", "&-", "&AOk-", "&&--", "é", "日本語", "😀", "%", "*", "(", ")",
+		"{5}", "a{5}", "{5}\r\nhello",
+		"a\r\nb", "\x00", "\n", "]", "NIL", "~", strings.Repeat("long", 5000),
+		"* LIST () NIL x\r\n* LIST () NIL y",
 	}
 	for _, name := range names {
 		got, err := list(&imap.ListOptions{}, &imap.ListData{Mailbox: name, Delim: '/', OldName: name})

@@ -113,7 +113,13 @@ func (c *chaos) stack() func(*imapserver.Conn) (imapserver.Session, *imapserver.
 		Move:      true,
 		MaxMemory: 1000,
 		TempDir:   c.tempDir,
-		Logger:    panics{c.t},
+
+		MaxTotalMemory:   5000,
+		MaxTotalBytes:    50_000,
+		QueueTimeout:     10 * c.unit,
+		ProgressInterval: c.unit,
+
+		Logger: panics{c.t},
 		PolicyFor: func(_, dest string) (date, flags copymeta.Policy) {
 			switch dest {
 			case "INBOX":

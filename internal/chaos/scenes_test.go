@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"crypto/tls"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -11,8 +12,10 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
 )
 
 // In memory all times are exact, and nothing is left running at the end, or the bubble would not
@@ -51,16 +54,37 @@ var addresses = [...]string{
 // Over sockets the limiter can see who has hung up or stalled. A wait may be ten seconds longer
 // than its timeout, which are those of a machine that is busy with something else.
 func TestChaosOverSockets(t *testing.T) {
-	chaosOverSockets(
-		t, true, func(options *imapserver.Options) server { return imapserver.New(options) },
-	)
+	chaosOverSockets(t, true, false, func(options *imapserver.Options) (server, error) {
+		return imapserver.New(options), nil
+	})
 }
 
-// The same without IDLE on the wire.
+// The same behind the guard of imapgate.Server, without IDLE on the wire.
 func TestChaosWithoutIdle(t *testing.T) {
-	chaosOverSockets(
-		t, false, func(options *imapserver.Options) server { return idle.NewServer(options) },
-	)
+	chaosOverSockets(t, false, false, func(options *imapserver.Options) (server, error) {
+		return imapgate.NewServer(&imapgate.Options{
+			Server: *options,
+			Limits: guardOnly(),
+			Idle:   &idle.Options{Mode: idle.Off},
+		})
+	})
+}
+
+// The same over TLS, with IDLE.
+func TestChaosOverTLS(t *testing.T) {
+	chaosOverSockets(t, true, true, func(options *imapserver.Options) (server, error) {
+		return imapgate.NewServer(&imapgate.Options{Server: *options, Limits: guardOnly()})
+	})
+}
+
+// guardOnly are the limits of the guard: the others are on the inside, where the witness is.
+func guardOnly() *limits.Options {
+	defaults := limits.DefaultOptions()
+	return &limits.Options{
+		MaxLoginBytes:   defaults.MaxLoginBytes,
+		MaxCommandBytes: defaults.MaxCommandBytes,
+		MaxSearchDepth:  defaults.MaxSearchDepth,
+	}
 }
 
 type server interface {
@@ -68,17 +92,30 @@ type server interface {
 	Close() error
 }
 
-func chaosOverSockets(t *testing.T, hasIdle bool, newServer func(*imapserver.Options) server) {
+func chaosOverSockets(
+	t *testing.T, hasIdle, secure bool, newServer func(*imapserver.Options) (server, error),
+) {
 	c := &chaos{
 		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute, margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
 	}
 	c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		server := newServer(options)
+		server, err := newServer(options)
+		require.NoError(t, err)
 		served := make(chan error)
-		go func() { served <- server.Serve(&chaosListener{ln, c.witness}) }()
-		dial := func(ip int) (net.Conn, error) { return dialFrom(ln.Addr(), ip, c.witness) }
+		var listener net.Listener = &chaosListener{ln, c.witness}
+		if secure {
+			listener = tls.NewListener(listener, imaptest.ServerTLS())
+		}
+		go func() { served <- server.Serve(listener) }()
+		dial := func(ip int) (net.Conn, error) {
+			conn, err := dialFrom(ln.Addr(), ip, c.witness)
+			if err == nil && secure {
+				conn = tls.Client(conn, imaptest.ClientTLS())
+			}
+			return conn, err
+		}
 		return dial, func() {
 			server.Close()
 			require.NoError(t, <-served)

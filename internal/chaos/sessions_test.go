@@ -103,6 +103,14 @@ func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.Select
 func (s *outside) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
+	return s.FetchContext(context.Background(), w, numSet, options)
+}
+
+// FetchContext is there because imapgate.Server has a limiter of its own around this session, which
+// would look for one below the witness's.
+func (s *outside) FetchContext(
+	_ context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
 	a := s.witness.arrive(fetchTimeout)
 	s.command = a
 	defer func() { s.command = nil }()
@@ -118,6 +126,13 @@ func (s *outside) Fetch(
 
 func (s *outside) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	return s.SearchContext(context.Background(), kind, criteria, options)
+}
+
+func (s *outside) SearchContext(
+	_ context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
 	a, answered := s.witness.ask(question(s.visit, criteria), searchTimeout)
 	defer answered()
@@ -177,12 +192,27 @@ func (s *inside) Search(
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
+// Poll runs before a SEARCH that others may share, when its wait is over.
+func (s *inside) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
+	if s.command != nil {
+		s.beginSearch()
+	}
+	return s.Session.Poll(w, allowExpunge)
+}
+
+// beginSearch notes, once, that a SEARCH has waited for long enough.
+func (s *inside) beginSearch() {
+	if !s.command.inside {
+		s.command.inside = true
+		s.witness.endWait(s.command, "SEARCH", 0)
+	}
+}
+
 func (s *inside) SearchContext(
 	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	s.command.inside = true
-	s.witness.endWait(s.command, "SEARCH", 0)
+	s.beginSearch()
 	defer s.witness.enter(&s.witness.searches, s.stay(s.command))()
 	start := time.Now()
 	defer func() { s.witness.searched(time.Since(start)) }()

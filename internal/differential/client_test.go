@@ -22,6 +22,7 @@ type client struct {
 	idle     *op      // the IDLE that it has sent and not ended
 	idling   bool     // the server has agreed to it
 	held     []string // heard and not recorded yet
+	view     view
 }
 
 func (c *client) listen() {

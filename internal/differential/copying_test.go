@@ -7,6 +7,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/capture"
 )
 
 // copies is what becomes of a message that is copied.
@@ -50,7 +52,8 @@ type copying struct {
 	all         map[string]*bodies // by user
 	bodies      *bodies
 	reset       bool
-	uidValidity uint32 // of the selected mailbox
+	mailbox     string // the selected one
+	uidValidity uint32
 	readOnly    bool
 }
 
@@ -62,7 +65,7 @@ func (c *copying) Login(username, password string) error {
 func (c *copying) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	data, err := c.SessionIMAP4rev2.Select(mailbox, options)
 	if err == nil {
-		c.uidValidity, c.readOnly = data.UIDValidity, options.ReadOnly
+		c.mailbox, c.uidValidity, c.readOnly = mailbox, data.UIDValidity, options.ReadOnly
 	}
 	return data, err
 }
@@ -86,13 +89,16 @@ type teed struct {
 func (t teed) Size() int64 { return t.size }
 
 func (c *copying) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
-	if _, err := c.SessionIMAP4rev2.Copy(imap.UIDSet{}, dest); err != nil {
-		return nil, err
+	itself := dest == c.mailbox // which imapmemserver refuses
+	if !itself {
+		if _, err := c.SessionIMAP4rev2.Copy(imap.UIDSet{}, dest); err != nil {
+			return nil, err
+		}
 	}
 	data := &imap.CopyData{}
 	var err error
-	if c.reset {
-		err = c.copyReset(data, numSet, dest)
+	if c.reset || itself {
+		err = c.copyByAppend(data, numSet, dest)
 	} else {
 		data, err = c.SessionIMAP4rev2.Copy(numSet, dest)
 	}
@@ -102,7 +108,7 @@ func (c *copying) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 	return data, nil
 }
 
-func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string) error {
+func (c *copying) copyByAppend(data *imap.CopyData, numSet imap.NumSet, dest string) error {
 	criteria := &imap.SearchCriteria{}
 	switch set := numSet.(type) {
 	case imap.SeqSet:
@@ -116,9 +122,12 @@ func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string
 	}
 	uids, _ := found.All.(imap.UIDSet).Nums()
 	for _, uid := range uids {
-		appended, err := c.Append(
-			dest, strings.NewReader(c.bodies.get(messageID{c.uidValidity, uid})), &imap.AppendOptions{},
-		)
+		options, err := c.appendOptions(uid)
+		if err != nil {
+			return err
+		}
+		body := strings.NewReader(c.bodies.get(messageID{c.uidValidity, uid}))
+		appended, err := c.Append(dest, body, options)
 		if err != nil {
 			return err
 		}
@@ -129,26 +138,25 @@ func (c *copying) copyReset(data *imap.CopyData, numSet imap.NumSet, dest string
 	return nil
 }
 
-// Move writes each EXPUNGE once. imapmemserver's own writes it twice: in Move, and again when it is
-// polled.
+// appendOptions returns those for a copy of the message.
+func (c *copying) appendOptions(uid imap.UID) (*imap.AppendOptions, error) {
+	options := &imap.AppendOptions{}
+	if c.reset {
+		return options, nil
+	}
+	err := capture.Fetch(func(w *imapserver.FetchWriter) error {
+		items := &imap.FetchOptions{UID: true, Flags: true, InternalDate: true}
+		return c.SessionIMAP4rev2.Fetch(w, imap.UIDSetNum(uid), items)
+	}, nil, func(m *capture.Message) error {
+		options.Flags, options.Time = m.Flags, m.InternalDate
+		return nil
+	})
+	return options, err
+}
+
 func (c *copying) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	if c.readOnly {
 		return &imap.Error{Type: imap.StatusResponseTypeNo, Text: "The mailbox is read-only"}
 	}
-	data, err := c.Copy(numSet, dest)
-	if err != nil || data == nil {
-		return err
-	}
-	if err := w.WriteCopyData(data); err != nil {
-		return err
-	}
-	deleted := &imap.StoreFlags{
-		Op:     imap.StoreFlagsAdd,
-		Silent: true,
-		Flags:  []imap.Flag{imap.FlagDeleted},
-	}
-	if err := c.SessionIMAP4rev2.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
-		return err
-	}
-	return c.SessionIMAP4rev2.Expunge(nil, &data.SourceUIDs)
+	return move(c, w, numSet, dest)
 }

@@ -3,7 +3,6 @@ package differential_test
 import (
 	"fmt"
 	"log"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/stack"
 )
@@ -41,43 +39,62 @@ func FuzzConversation(f *testing.F) {
 		name := names[int(choice)%len(names)]
 		p := promises[name]
 		ops := conversation(script, p.copies != untouched, p.hideIdle)
-		want := held(t, ops, p, "")
-		got := held(t, ops, p, name)
-		require.Equal(t, strings.Join(want, "\n"), strings.Join(got, "\n"), "%s", name)
+		for i := range ops { // before login a guard says less than go-imap of a command that is none
+			ops[i].early = ops[i].early && !p.guarded
+		}
+		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc {
+			return w.reference(p)
+		})
+		require.Empty(t, wrong, "%s", strings.Join(want, "\n"))
+		got, wrong := heldBy(t, name, ops, p, false, func(w *world) imaptest.NewSessionFunc {
+			return w.memory
+		})
+		said := strings.Join(got, "\n")
+		if p.guarded { // a virtual folder is READ-ONLY where the wire is ours
+			said = strings.ReplaceAll(
+				said, "OK [READ-ONLY] SELECT completed", "OK [READ-WRITE] SELECT completed",
+			)
+		}
+		require.Equal(t, strings.Join(want, "\n"), said, "%s", name)
+		require.Empty(t, wrong, "%s", name)
 	})
 }
 
-// held holds the conversation with the stack, or with the reference that has no name.
-func held(t *testing.T, ops []op, p promise, name string) (record []string) {
+// held holds the conversation with go-imap's server, which may be the reference, of a new world. It
+// returns the record, and of what the server has said, what no client could make sense of.
+func held(
+	t *testing.T, ops []op, p promise, reference bool, sessions func(*world) imaptest.NewSessionFunc,
+) (record, wrong []string) {
+	return heldBy(t, "bare", ops, p, reference, sessions)
+}
+
+// heldBy is held with the server or stack of that name.
+func heldBy(
+	t *testing.T, name string, ops []op, p promise, reference bool,
+	sessions func(*world) imaptest.NewSessionFunc,
+) (record, wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
-		reference := name == ""
-		newSession := w.reference(p)
-		if !reference {
-			newSession = stack.Wrap(name, imaptest.Memory(w.users...))
-		}
 		var logged strings.Builder
-		options := &imapserver.Options{
-			NewSession: newSession, InsecureAuth: true, Caps: imaptest.MemoryCaps(), Logger: log.New(&logged, "", 0),
-		}
+		server := stack.NewServer(name, &imapserver.Options{
+			NewSession:   sessions(newWorld()),
+			InsecureAuth: true,
+			Caps:         imaptest.MemoryCaps(),
+			Logger:       log.New(&logged, "", 0),
+		})
 		talk := &talk{hideIdle: p.hideIdle, reference: reference}
-		end := serve(t, options, talk, p.hideIdle && !reference)
+		end := serve(server, talk)
 		record = talk.hold(ops)
 		end()
 		synctest.Wait()
 		record = append(record, fmt.Sprintf("%d panics", strings.Count(logged.String(), "panic ")))
+		wrong = talk.wrong
 	})
-	return record
+	return record, wrong
 }
 
 // serve makes the talk one with a server, which ends when the returned function has.
-func serve(t *testing.T, options *imapserver.Options, talk *talk, hideIdle bool) (end func()) {
-	if !hideIdle {
-		server := imaptest.NewServer(t, options)
-		talk.dial = func() (net.Conn, error) { return server.DialFrom("192.0.2.1"), nil }
-		return server.Close
-	}
-	listener, server := imaptest.Listen(), idle.NewServer(options)
+func serve(server stack.Server, talk *talk) (end func()) {
+	listener := imaptest.Listen()
 	talk.dial = listener.Dial
 	go server.Serve(listener)
 	return func() {

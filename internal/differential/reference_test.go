@@ -16,6 +16,7 @@ type promise struct {
 	copies   copies
 	virtual  virtualMode
 	limited  bool // by the defaults
+	guarded  bool // commands before login are answered by the guard
 	hideIdle bool
 }
 
@@ -25,7 +26,9 @@ var promises = map[string]promise{
 	"vfolders-noselect": {virtual: noSelect},
 	"copymeta-preserve": {copies: preserved},
 	"copymeta-reset":    {copies: reset},
-	"idle-off":          {hideIdle: true},
+	"idle-off":          {hideIdle: true, guarded: true},
+	"server":            {limited: true, guarded: true},
+	"server-everything": {virtual: selectable, limited: true, copies: preserved, guarded: true},
 	"zero":              {virtual: selectable},
 	"defaults":          {virtual: selectable, limited: true},
 	"everything":        {virtual: selectable, limited: true, copies: preserved},
@@ -62,11 +65,10 @@ func newWorld() *world {
 	return w
 }
 
-// reference returns sessions of an imapmemserver that keeps the promise itself, in ways of its own.
+// reference returns sessions of the backend that keep the promise themselves, in ways of their own.
 func (w *world) reference(p promise) imaptest.NewSessionFunc {
-	memory := imaptest.Memory(w.users...)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-		inner, greeting, err := memory(conn)
+		inner, greeting, err := w.memory(conn)
 		if err != nil {
 			return nil, nil, err
 		}

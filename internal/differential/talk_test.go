@@ -19,6 +19,7 @@ type talk struct {
 	clients   [3]*client
 	logins    int
 	record    []string
+	wrong     []string // of what was said, what no client could make sense of
 }
 
 // hold runs the conversation, looks at all that is there afterwards, and returns what was said.
@@ -28,6 +29,7 @@ func (t *talk) hold(ops []op) []string {
 	}
 	for i := range t.clients {
 		t.endIdle(i)
+		t.compare(i)
 		t.hangUp(i)
 	}
 	for _, user := range []string{"karen", "bob"} {
@@ -51,17 +53,50 @@ func (t *talk) step(o *op) {
 		t.clients[o.client].idle = o
 	}
 	t.say(o.client, o.text)
+	t.learn(o.client)
+}
+
+// learn has a client that has just selected a mailbox ask which messages these are.
+func (t *talk) learn(i int) {
+	c := t.clients[i]
+	if c != nil && c.idle == nil && c.view.selected && slices.Contains(c.view.uids, 0) {
+		t.say(i, "learn FETCH 1:* UID\r\n")
+	}
+}
+
+// compare has a client look whether it knows the messages that there are, unless something that it
+// has begun swallows its commands.
+func (t *talk) compare(i int) {
+	c := t.clients[i]
+	if c == nil || !c.view.selected || !t.answers(i) {
+		return
+	}
+	t.say(i, "all FETCH 1:* UID\r\nall NOOP\r\n")
+	from := len(t.record)
+	t.say(i, "all UID SEARCH ALL\r\n")
+	t.mistake(c.view.compare(t.record[from:]))
+}
+
+func (t *talk) mistake(wrong string) {
+	if wrong != "" {
+		t.wrong = append(t.wrong, wrong)
+	}
 }
 
 // ask makes sure that there is no more news when an IDLE begins: of that go-imap tells only when it
 // ends. A client that has not ended the command before begins anew.
 func (t *talk) ask(i int) {
-	from := len(t.record)
-	t.say(i, "ask NOOP\r\n")
-	if !slices.Contains(t.record[from:], fmt.Sprintf("%d< ask OK NOOP completed\r\n", i)) {
+	if !t.answers(i) {
 		t.hangUp(i)
 		t.login(i)
 	}
+}
+
+// answers tells whether the next command is taken for one.
+func (t *talk) answers(i int) bool {
+	from := len(t.record)
+	t.say(i, "ask NOOP\r\n")
+	return slices.Contains(t.record[from:], fmt.Sprintf("%d< ask OK NOOP completed\r\n", i))
 }
 
 func (t *talk) connect(i int) {
@@ -172,6 +207,7 @@ func (t *talk) hear(late bool) {
 			c.held = append(c.held, "later")
 		}
 		for _, response := range heard {
+			t.mistake(c.view.hear(response))
 			c.loggedIn = c.loggedIn || loggedIn.MatchString(response)
 			c.idling = c.idling || c.idle != nil && response == "+ idling\r\n"
 			c.rev2 = c.rev2 ||

@@ -43,25 +43,21 @@ func (t *tree) subscribed(name string) bool {
 	return t.mailboxes[name]
 }
 
-// parents returns those that have a mailbox below them, or a subscribed one.
-func (t *tree) parents(subscribed bool) map[string]bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := make(map[string]bool)
-	for name, yes := range t.mailboxes {
-		if subscribed && !yes {
-			continue
-		}
-		for _, parent := range parents(name) {
-			all[parent] = true
-		}
-	}
-	return all
+// hides tells whether something below the name is subscribed and not shown.
+func (t *tree) hides(name string, shown func(string) bool) bool {
+	return slices.ContainsFunc(t.names(), func(mailbox string) bool {
+		return t.subscribed(mailbox) && !shown(mailbox) && slices.Contains(parents(mailbox), name)
+	})
 }
 
-// virtual returns the parents that are no mailboxes.
+// virtual returns the parents of mailboxes that are no mailboxes.
 func (t *tree) virtual() map[string]bool {
-	folders := t.parents(false)
+	folders := make(map[string]bool)
+	for _, name := range t.names() {
+		for _, parent := range parents(name) {
+			folders[parent] = true
+		}
+	}
 	for _, name := range t.names() {
 		delete(folders, name)
 	}
@@ -74,11 +70,9 @@ func parents(name string) []string {
 	levels := strings.Split(name, "/")
 	for i := 1; i < len(levels) && i <= 20; i++ {
 		parent := strings.Join(levels[:i], "/")
-		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n") {
+		if levels[i-1] == "" || strings.ContainsAny(parent, "\x00\r\n\uFFFD") ||
+			strings.EqualFold(parent, "INBOX") {
 			continue
-		}
-		if strings.EqualFold(parent, "INBOX") {
-			parent = "INBOX"
 		}
 		above = append(above, parent)
 	}

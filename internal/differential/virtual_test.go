@@ -2,6 +2,7 @@ package differential_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,18 +31,13 @@ type virtual struct {
 	opened     bool // a virtual folder is selected
 }
 
-var (
-	errOnlyHolds = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeCannot,
-		Text: "This folder only holds other folders",
-	}
-	errIsThere = &imap.Error{
-		Type: imap.StatusResponseTypeNo,
-		Code: imap.ResponseCodeAlreadyExists,
-		Text: "This folder exists already, to hold other folders",
-	}
-)
+var errOnlyHolds = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeCannot,
+	Text: "This folder only holds other folders",
+}
+
+const emptyUIDValidity = 2147483646
 
 func (v *virtual) Login(username, password string) error {
 	err := v.SessionIMAP4rev2.Login(username, password)
@@ -57,28 +53,34 @@ func (v *virtual) List(
 	if len(patterns) == 0 {
 		return v.SessionIMAP4rev2.List(w, ref, patterns, options)
 	}
+	isLSUB := strings.Contains(fmt.Sprintf("%+v", *w), "lsub:true")
 	matches := func(name string) bool {
 		return slices.ContainsFunc(
 			patterns, func(p string) bool { return imapserver.MatchList(name, '/', ref, p) },
 		)
 	}
-	subscribed := v.tree.parents(true)
-	if options.SelectSpecialUse {
-		clear(subscribed) // nothing has one here
+	shows := func(name string) bool {
+		return matches(name) && (!options.SelectSubscribed || v.tree.subscribed(name)) &&
+			!options.SelectSpecialUse // nothing has one here
 	}
 	absent := v.tree.virtual()
 	maps.DeleteFunc(absent, func(name string, _ bool) bool {
-		return !matches(name) || options.SelectSubscribed && !subscribed[name] ||
-			options.SelectSpecialUse && !options.SelectRecursiveMatch
+		switch {
+		case !matches(name):
+			return true
+		case isLSUB, options.SelectRecursiveMatch && !options.SelectSpecialUse:
+			return !v.tree.hides(name, shows)
+		default:
+			return options.SelectSubscribed || options.SelectSpecialUse
+		}
 	})
 	write := func(name string) error {
 		delete(absent, name)
-		data := &imap.ListData{Mailbox: name, Delim: '/', Attrs: v.attrs(len(patterns) > 1, options)}
-		if subscribed[name] && (options.SelectSubscribed || options.ReturnSubscribed) {
-			data.Attrs = append(data.Attrs, imap.MailboxAttrSubscribed)
-			if options.SelectRecursiveMatch {
-				data.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
-			}
+		data := &imap.ListData{
+			Mailbox: name, Delim: '/', Attrs: v.attrs(isLSUB, len(patterns) > 1, options),
+		}
+		if options.SelectRecursiveMatch {
+			data.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
 		}
 		if options.ReturnStatus != nil && v.selectable {
 			data.Status = nothing(name)
@@ -86,8 +88,7 @@ func (v *virtual) List(
 		return w.WriteList(data)
 	}
 	for _, name := range v.tree.names() {
-		if !matches(name) || options.SelectSubscribed && !v.tree.subscribed(name) ||
-			options.SelectSpecialUse {
+		if !shows(name) {
 			continue
 		}
 		for _, parent := range parents(name) {
@@ -117,17 +118,14 @@ func (v *virtual) List(
 	return nil
 }
 
-func (v *virtual) attrs(extended bool, options *imap.ListOptions) []imap.MailboxAttr {
-	plain, lsub := imap.ListOptions{}, imap.ListOptions{SelectSubscribed: true}
-	switch rev2 := v.conn.EnabledCaps().Has(imap.CapIMAP4rev2); {
+func (v *virtual) attrs(isLSUB, extended bool, options *imap.ListOptions) []imap.MailboxAttr {
+	extended = extended || *options != imap.ListOptions{} ||
+		v.conn.EnabledCaps().Has(imap.CapIMAP4rev2)
+	switch {
+	case isLSUB, !v.selectable && !extended:
+		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	case v.selectable:
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}
-	case !extended && !rev2 && *options == plain:
-		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
-	case !extended && !rev2 && *options == lsub:
-		return []imap.MailboxAttr{
-			imap.MailboxAttrNonExistent, imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren,
-		}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
 	}
@@ -135,7 +133,8 @@ func (v *virtual) attrs(extended bool, options *imap.ListOptions) []imap.Mailbox
 
 func nothing(name string) *imap.StatusData {
 	return &imap.StatusData{
-		Mailbox: name, UIDNext: 1, UIDValidity: 1, NumMessages: new(uint32), NumRecent: new(uint32), NumUnseen: new(uint32),
+		Mailbox: name, UIDNext: 1, UIDValidity: emptyUIDValidity, NumMessages: new(uint32),
+		NumRecent: new(uint32), NumUnseen: new(uint32),
 		NumDeleted: new(uint32), Size: new(int64), AppendLimit: new(uint32), DeletedStorage: new(int64),
 	}
 }
@@ -147,7 +146,7 @@ func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.Select
 	v.opened = true
 	data := &imap.SelectData{
 		UIDNext:     1,
-		UIDValidity: 1,
+		UIDValidity: emptyUIDValidity,
 		Flags:       []imap.Flag{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`},
 	}
 	if v.conn.EnabledCaps().Has(imap.CapIMAP4rev2) {
@@ -169,9 +168,6 @@ func (v *virtual) Status(name string, options *imap.StatusOptions) (*imap.Status
 
 func (v *virtual) Create(name string, options *imap.CreateOptions) error {
 	name = strings.TrimRight(name, "/")
-	if v.tree.virtual()[name] {
-		return errIsThere
-	}
 	return v.tree.change(
 		v.SessionIMAP4rev2.Create(name, options), func(m map[string]bool) { m[name] = false },
 	)
@@ -185,14 +181,10 @@ func (v *virtual) Delete(name string) error {
 }
 
 func (v *virtual) Rename(name, to string, options *imap.RenameOptions) error {
-	folders := v.tree.virtual()
-	to = strings.TrimRight(to, "/")
-	switch {
-	case folders[name]:
+	if v.tree.virtual()[name] {
 		return errOnlyHolds
-	case folders[to]:
-		return errIsThere
 	}
+	to = strings.TrimRight(to, "/")
 	return v.tree.change(v.SessionIMAP4rev2.Rename(name, to, options), func(m map[string]bool) {
 		m[to] = m[name]
 		delete(m, name)
@@ -209,7 +201,7 @@ func (v *virtual) Unsubscribe(name string) error {
 
 func (v *virtual) subscribe(name string, yes bool, do func(string) error) error {
 	if v.tree.virtual()[name] {
-		return nil
+		return errOnlyHolds
 	}
 	return v.tree.change(do(name), func(m map[string]bool) { m[name] = yes })
 }

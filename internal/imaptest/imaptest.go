@@ -27,7 +27,7 @@ type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 type Server struct {
 	t        testing.TB
 	listener *listener
-	server   *imapserver.Server
+	server   Runner
 	log      syncBuffer
 	closed   sync.Once
 	served   chan struct{}
@@ -36,18 +36,35 @@ type Server struct {
 // NewServer starts a server with the options, which are those of go-imap; without a Logger its
 // messages are kept for [Server.Log]. The server is closed when the test ends.
 func NewServer(t testing.TB, options *imapserver.Options) *Server {
-	s := &Server{t: t, listener: newListener(), served: make(chan struct{})}
+	s := &Server{}
 	withLog := *options
 	if withLog.Logger == nil {
 		withLog.Logger = log.New(&s.log, "", 0)
 	}
-	s.server = imapserver.New(&withLog)
+	s.run(t, imapserver.New(&withLog))
+	return s
+}
+
+// Runner is a server of any kind.
+type Runner interface {
+	Serve(ln net.Listener) error
+	Close() error
+}
+
+// Run starts a server that [NewServer] cannot make. It is closed when the test ends.
+func Run(t testing.TB, server Runner) *Server {
+	s := &Server{}
+	s.run(t, server)
+	return s
+}
+
+func (s *Server) run(t testing.TB, server Runner) {
+	s.t, s.listener, s.server, s.served = t, newListener(), server, make(chan struct{})
 	go func() {
 		defer close(s.served)
 		s.server.Serve(s.listener)
 	}()
 	t.Cleanup(s.Close)
-	return s
 }
 
 // Serve starts a server that lets clients log in without TLS, with the capabilities of

@@ -2,6 +2,7 @@ package keep
 
 import (
 	"context"
+	"sync"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -24,12 +25,32 @@ type (
 	}
 )
 
+var fetchers, searchers sync.Map // by type: whether the method without a context is the outer one
+
+// AsContextFetcher is [As] for sessions that do not override Fetch alone.
+func AsContextFetcher(session imapserver.Session) (ContextFetcher, bool) {
+	f, ok := As[ContextFetcher](session)
+	if !ok || overridden(f, fetch, fetchContext, &fetchers) {
+		return nil, false
+	}
+	return f, true
+}
+
+// AsContextSearcher is [As] for sessions that do not override Search alone.
+func AsContextSearcher(session imapserver.Session) (ContextSearcher, bool) {
+	f, ok := As[ContextSearcher](session)
+	if !ok || overridden(f, search, searchContext, &searchers) {
+		return nil, false
+	}
+	return f, true
+}
+
 // Fetch runs the session's FETCH, with the context if the session takes one.
 func Fetch(
 	ctx context.Context, session imapserver.Session, w *imapserver.FetchWriter, numSet imap.NumSet,
 	options *imap.FetchOptions,
 ) error {
-	if inner, ok := As[ContextFetcher](session); ok {
+	if inner, ok := AsContextFetcher(session); ok {
 		return inner.FetchContext(ctx, w, numSet, options)
 	}
 	return session.Fetch(w, numSet, options)
@@ -40,7 +61,7 @@ func Search(
 	ctx context.Context, session imapserver.Session, kind imapserver.NumKind,
 	criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	if inner, ok := As[ContextSearcher](session); ok {
+	if inner, ok := AsContextSearcher(session); ok {
 		return inner.SearchContext(ctx, kind, criteria, options)
 	}
 	return session.Search(kind, criteria, options)

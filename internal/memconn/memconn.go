@@ -61,22 +61,22 @@ func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.SetReadDeadline(t)
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
 	return c.SetWriteDeadline(t)
 }
 
 // SetReadDeadline makes reads fail with [os.ErrDeadlineExceeded] from t on. The zero time means
-// never.
+// never. After this end was closed it fails with [net.ErrClosed], as that of a socket does.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.in.setDeadline(&c.in.readDeadline, t)
-	return nil
+	return c.in.setDeadline(&c.in.readDeadline, &c.in.readClosed, t)
 }
 
 // SetWriteDeadline makes writes fail with [os.ErrDeadlineExceeded] from t on. The zero time means
-// never.
+// never. After this end was closed it fails with [net.ErrClosed].
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.out.setDeadline(&c.out.writeDeadline, t)
-	return nil
+	return c.out.setDeadline(&c.out.writeDeadline, &c.out.writeClosed, t)
 }
 
 // stream is one direction.
@@ -173,9 +173,12 @@ func (s *stream) closeRead() {
 	s.changed.Broadcast()
 }
 
-func (s *stream) setDeadline(d *deadline, t time.Time) {
+func (s *stream) setDeadline(d *deadline, closed *bool, t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if *closed {
+		return net.ErrClosed
+	}
 	d.stop()
 	d.at = t
 	if wait := time.Until(t); !t.IsZero() && wait > 0 {
@@ -186,6 +189,7 @@ func (s *stream) setDeadline(d *deadline, t time.Time) {
 		}
 	}
 	s.changed.Broadcast()
+	return nil
 }
 
 func (s *stream) wake() {

@@ -3,6 +3,7 @@ package stack_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"strconv"
@@ -12,17 +13,27 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// serve starts a server on a loopback socket, and returns its address.
+// serve starts go-imap's server on a loopback socket, and returns its address.
 func serve(tb testing.TB, newSession stack.NewSessionFunc) string {
+	server := imapserver.New(&imapserver.Options{NewSession: newSession, InsecureAuth: true})
+	return listen(tb, server, false)
+}
+
+// listen starts any server.
+func listen(tb testing.TB, server stack.Server, secure bool) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
-	server := imapserver.New(&imapserver.Options{NewSession: newSession, InsecureAuth: true})
+	address := listener.Addr().String()
+	if secure {
+		listener = tls.NewListener(listener, imaptest.ServerTLS())
+	}
 	go server.Serve(listener)
 	tb.Cleanup(func() { server.Close() })
-	return listener.Addr().String()
+	return address
 }
 
 // client sends commands that are ready, and reads no more of an answer than it must: what the
@@ -36,6 +47,10 @@ type client struct {
 func dial(tb testing.TB, address string) *client {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(tb, err)
+	return newClient(tb, conn)
+}
+
+func newClient(tb testing.TB, conn net.Conn) *client {
 	c := &client{tb: tb, conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}
 	c.line()
 	return c
@@ -43,7 +58,10 @@ func dial(tb testing.TB, address string) *client {
 
 // login logs in as a user of that number, and selects a mailbox.
 func login(tb testing.TB, address string, user int) *client {
-	c := dial(tb, address)
+	return dial(tb, address).login(user)
+}
+
+func (c *client) login(user int) *client {
 	c.do([]byte("a LOGIN user" + strconv.Itoa(user) + " pass\r\n"))
 	c.do([]byte("a SELECT INBOX\r\n"))
 	return c

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
@@ -67,20 +68,24 @@ func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			running, finish := make(chan struct{}), make(chan struct{})
 			left := make(chan limits.Event, 10)
-			limiter := limits.New(&limits.Options{
-				MaxFetches: 1, FetchQueueTimeout: time.Hour,
-				OnEvent: func(e limits.Event) { left <- e },
-			})
-			server := idle.NewServer(&imapserver.Options{
-				NewSession: limiter.Wrap(
-					idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			server, err := imapgate.NewServer(&imapgate.Options{
+				Server: imapserver.Options{
+					NewSession: func(*imapserver.Conn) (
+						imapserver.Session, *imapserver.GreetingData, error,
+					) {
 						return slow{running: running, finish: finish}, nil, nil
-					}, &idle.Options{Mode: idle.Off}),
-				),
-				TLSConfig:    imaptest.ServerTLS(),
-				InsecureAuth: true,
-				Logger:       log.New(io.Discard, "", 0),
+					},
+					TLSConfig:    imaptest.ServerTLS(),
+					InsecureAuth: true,
+					Logger:       log.New(io.Discard, "", 0),
+				},
+				Limits: &limits.Options{
+					MaxFetches: 1, FetchQueueTimeout: time.Hour,
+					OnEvent: func(e limits.Event) { left <- e },
+				},
+				Idle: &idle.Options{Mode: idle.Off},
 			})
+			require.NoError(t, err)
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			go server.Serve(test.listener(ln))

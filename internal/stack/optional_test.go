@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/stack"
 )
@@ -124,24 +123,14 @@ func converse(
 	memory.AddUser(imaptest.User("karen", "Archive"))
 	closed := 0
 	var logs bytes.Buffer
-	options := &imapserver.Options{
-		NewSession: stack.Wrap(
-			name,
-			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return imaptest.Restrict(newFull(memory, &closed), set), nil, nil
-			},
-		),
+	server := stack.NewServer(name, &imapserver.Options{
+		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return imaptest.Restrict(newFull(memory, &closed), set), nil, nil
+		},
 		InsecureAuth: true,
 		Caps:         caps,
 		Logger:       log.New(&logs, "", 0),
-	}
-	var server interface {
-		Serve(net.Listener) error
-		Close() error
-	} = imapserver.New(options)
-	if name == "idle-off" {
-		server = idle.NewServer(options)
-	}
+	})
 	listener := imaptest.Listen()
 	served := make(chan error)
 	go func() { served <- server.Serve(listener) }()

@@ -1,15 +1,17 @@
 // Package stack has the stacks of packages that the tests of all four together run: each package
 // alone in each of its modes, all of them without options, with their defaults, and with everything
-// on.
+// on; and the servers of the root package.
 package stack
 
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/copymeta"
 	"github.com/imapgate/imapgate/idle"
 	"github.com/imapgate/imapgate/limits"
@@ -33,7 +35,6 @@ var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	"copymeta-reset":    func(next NewSessionFunc) NewSessionFunc { return copies(next, copymeta.Reset) },
 	"idle-zero":         func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, nil) },
 	"idle-poll":         func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, &idle.Options{Mode: idle.Poll}) },
-	"idle-off":          func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, &idle.Options{Mode: idle.Off}) },
 	"zero":              func(next NewSessionFunc) NewSessionFunc { return all(next, nil, idle.On, copymeta.Keep) },
 	"defaults": func(next NewSessionFunc) NewSessionFunc {
 		return all(next, limits.DefaultOptions(), idle.On, copymeta.Keep)
@@ -62,9 +63,58 @@ func all(
 	return limits.New(options).Wrap(next)
 }
 
-// Names returns the names of all stacks, in alphabetical order. "bare" is the one without any
-// package.
-func Names() []string { return slices.Sorted(maps.Keys(stacks)) }
+// servers are those that are more than go-imap's with a stack around its sessions.
+var servers = map[string]func() *imapgate.Options{
+	"idle-off": func() *imapgate.Options {
+		return &imapgate.Options{Limits: &limits.Options{}, Idle: &idle.Options{Mode: idle.Off}}
+	},
+	"server": func() *imapgate.Options { return &imapgate.Options{} },
+	"server-everything": func() *imapgate.Options {
+		return &imapgate.Options{
+			Idle:    &idle.Options{Mode: idle.Poll},
+			Folders: &vfolders.Options{},
+			Copy: &copymeta.Options{
+				InternalDate: copymeta.Preserve, Flags: copymeta.Preserve, Move: true,
+			},
+		}
+	},
+}
+
+// Server is go-imap's or that of the root package.
+type Server interface {
+	Serve(ln net.Listener) error
+	Close() error
+}
+
+// Names returns the names of all stacks and servers, in alphabetical order. "bare" is go-imap's
+// server without any package.
+func Names() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for name := range maps.Keys(stacks) {
+			if !yield(name) {
+				return
+			}
+		}
+		maps.Keys(servers)(yield)
+	})
+}
+
+// NewServer returns the server of that name, or go-imap's with the stack of that name, around the
+// sessions that the options make. It panics if there is none.
+func NewServer(name string, options *imapserver.Options) Server {
+	if make, ok := servers[name]; ok {
+		of := make()
+		of.Server = *options
+		server, err := imapgate.NewServer(of)
+		if err != nil {
+			panic(err)
+		}
+		return server
+	}
+	wrapped := *options
+	wrapped.NewSession = Wrap(name, options.NewSession)
+	return imapserver.New(&wrapped)
+}
 
 // Wrap puts the stack of that name around the sessions of next. It panics if there is none.
 func Wrap(name string, next NewSessionFunc) NewSessionFunc {

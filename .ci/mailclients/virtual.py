@@ -1,0 +1,129 @@
+"""A mailbox that has others below it goes away, so that it becomes a virtual folder, and comes back: the mail that clients have stays."""
+
+import glob
+import os
+import re
+import shutil
+
+import call
+import mail
+import mbsync
+from call import check, good, refused
+from server import Account, Server, ok
+
+# What is real first, with mail in it. The UIDVALIDITY of the latter is 1: it was INBOX.
+MAILBOXES = ["Archive", "Old"]
+
+
+def keep_all(dir):
+    """The client has the mail of each mailbox. It becomes a virtual folder, and real again, with the same mail."""
+    for client in [Mbsync, Offlineimap]:
+        for flags in [[], ["-virtual-folders", "noselect"]]:
+            call.story[:] = [f"{client.__name__}, server with {' '.join(flags) or 'no options'}"]
+            with Server(dir, flags, ["karen"]) as server:
+                account = Account(server, "karen", "plain")
+                client(account, opened=not flags).keep()
+
+
+class Client:
+    def __init__(self, account, opened):
+        self.a, self.opened = account, opened
+        self.mail = [mail.message(n) for n in [0, 1, 2]]
+
+    def keep(self):
+        with self.a.login() as c:
+            ok(c.rename("INBOX", "Old"))
+            for mailbox in ["INBOX", "Old/below"]:
+                ok(c.create(mailbox))
+        for mailbox in MAILBOXES:
+            self.fill(mailbox)
+        good(*self.args())
+        self.check_all("it has all")
+        with self.a.login() as c:
+            for mailbox in MAILBOXES:
+                ok(c.delete(mailbox))
+        for _ in range(2):
+            self.while_virtual()
+        with self.a.login() as c:
+            for mailbox in [*MAILBOXES, "Lists"]:  # the last one was virtual from the beginning
+                status, [text] = c.create(mailbox)
+                # A client that does not see it may have made it.
+                check(f"{mailbox} exists", status == "OK" or b"ALREADYEXISTS" in text, True)
+        for mailbox in [*MAILBOXES, "Lists"]:
+            self.fill(mailbox)
+        self.when_real()
+
+    def fill(self, mailbox):
+        self.a.server.fill(self.a.user, self.mail, mailbox)
+
+    def check_all(self, what, mailboxes=MAILBOXES):
+        for mailbox in mailboxes:
+            check(f"{what}: {mailbox}", self.contents(mailbox), mail.contents(self.mail))
+
+    def contents(self, mailbox):
+        """What the client has in a mailbox."""
+        found = []
+        for path in glob.glob(f"{self.a.dir}/near/{mailbox}/cur/*") + glob.glob(f"{self.a.dir}/near/{mailbox}/new/*"):
+            with open(path, "rb") as f:
+                found.append(f.read())
+        return mail.contents(found, b"X-TUID|X-OfflineIMAP")
+
+
+class Mbsync(Client):
+    def args(self):
+        return mbsync.direct(self.a)
+
+    def while_virtual(self):
+        text = refused(*self.args())
+        for mailbox in MAILBOXES:
+            words = f"box {mailbox}: Unable to recover from UIDVALIDITY change" if self.opened else f"box {mailbox} cannot be opened"
+            check(f"it is told of {mailbox}", words in text, True)
+        self.check_all("nothing is deleted")
+
+    def when_real(self):
+        call.run(*self.args())
+        self.check_all("all is there, once", ["Archive", "Lists"])
+        self.check_all("nothing is deleted, although it cannot match the UIDs", ["Old"])
+
+
+class Offlineimap(Client):
+    def args(self):
+        rc = self.a.write("offlineimaprc", f"""[general]
+accounts = all
+metadata = {self.a.dir}/metadata
+[Account all]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = {self.a.dir}/near
+sep = /
+[Repository far]
+type = IMAP
+createfolders = no
+remotehost = {self.a.host}
+remoteport = {self.a.port}
+remoteuser = {self.a.user}
+remotepass = pass
+ssl = no
+starttls = no
+""")
+        return ["offlineimap", "-c", rc, "-o", "-u", "basic"]
+
+    def while_virtual(self):
+        if not self.opened:
+            good(*self.args())
+            self.check_all("nothing is deleted")
+        elif self.contents(MAILBOXES[0]):
+            # It says that it skips the folder, and then empties it nevertheless, whatever the UIDVALIDITY, as it does with every server
+            # on which a mailbox is made anew. But it has noticed.
+            text = refused(*self.args())
+            for mailbox in MAILBOXES:
+                check(f"it is told of {mailbox}", bool(re.search(f"UID validity problem for folder {mailbox} .*got 2147483646", text)), True)
+
+    def when_real(self):
+        shutil.rmtree(f"{self.a.dir}/metadata")  # as its manual says
+        shutil.rmtree(f"{self.a.dir}/near") if self.opened else None
+        good(*self.args())
+        for mailbox in [*MAILBOXES, "Lists"]:
+            check(f"all is there: {mailbox}", set(mail.contents(self.mail)) <= set(self.contents(mailbox)), True)

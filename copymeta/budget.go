@@ -1,0 +1,75 @@
+package copymeta
+
+import (
+	"context"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// budget is what the spools of all sessions may take together. A semaphore that is nil has no end.
+type budget struct {
+	memory, files *semaphore.Weighted // bytes
+}
+
+func newBudget(o *Options) (b budget) {
+	if o.MaxTotalMemory > 0 {
+		b.memory = semaphore.NewWeighted(o.MaxTotalMemory)
+	}
+	if o.MaxTotalBytes > 0 {
+		b.files = semaphore.NewWeighted(o.MaxTotalBytes)
+	}
+	return b
+}
+
+// try does not wait, not even behind others when it wants nothing.
+func try(s *semaphore.Weighted, n int64) bool { return s == nil || n == 0 || s.TryAcquire(n) }
+
+func release(s *semaphore.Weighted, n int64) {
+	if s != nil && n > 0 {
+		s.Release(n)
+	}
+}
+
+// reserve takes room for the messages: for the first ones in memory, as far as there is some, and
+// for the others in the file. Only for the file it waits. The whole of it is taken at once, so that
+// no two wait for each other. If it fails, nothing is taken.
+func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, err error) {
+	sp := &spool{shared: s.shared}
+	defer func() {
+		if err != nil {
+			sp.close()
+		}
+	}()
+	total := int64(0)
+	for _, m := range messages {
+		if m.size > s.options.maxBytes()-total {
+			return nil, ErrTooLarge
+		}
+		total += m.size
+	}
+	for _, m := range messages {
+		if m.size > s.options.maxMemory()-sp.memoryRoom || !try(s.budget.memory, m.size) {
+			break
+		}
+		sp.memoryRoom += m.size
+		sp.held++
+	}
+	rest := total - sp.memoryRoom
+	switch {
+	case try(s.budget.files, rest):
+		sp.fileRoom = rest
+		return sp, nil
+	case rest > s.options.MaxTotalBytes:
+		return nil, ErrTooLarge
+	case total <= s.options.MaxTotalBytes: // others may have the memory meanwhile
+		sp.releaseMemory()
+		rest = total
+	}
+	if err := s.wait(ctx, ErrBusy, func(ctx context.Context) error {
+		return s.budget.files.Acquire(ctx, rest)
+	}); err != nil {
+		return nil, err
+	}
+	sp.fileRoom = rest
+	return sp, nil
+}

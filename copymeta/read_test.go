@@ -1,0 +1,330 @@
+package copymeta_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// An answer is what a backend writes about the messages that it is asked for.
+type answer func(r *responder)
+
+type responder struct {
+	w       *imapserver.FetchWriter
+	all     []*stored
+	options *imap.FetchOptions
+}
+
+// write writes one response; the items are some of "uid flags date size body". All but the UID, and
+// "unasked" flags, are left out that were not asked for.
+func (r *responder) write(seqNum int, m *stored, items string) {
+	w := r.w.CreateMessage(uint32(seqNum))
+	for item := range strings.FieldsSeq(items) {
+		switch {
+		case item == "uid":
+			w.WriteUID(m.uid)
+		case item == "flags" && r.options.Flags, item == "unasked":
+			w.WriteFlags(m.flags)
+		case item == "date" && r.options.InternalDate:
+			w.WriteInternalDate(m.date)
+		case item == "size" && r.options.RFC822Size:
+			w.WriteRFC822Size(m.size)
+		case item == "body" && len(r.options.BodySection) > 0:
+			writeSection(w, r.options.BodySection[0], m)
+		}
+	}
+	w.Close()
+}
+
+// legal are answers that RFC 9051 allows (sections 5.2, 7 and 7.5.2): the items of a message in any
+// order and in several responses, and responses in between that nobody asked for.
+var legal = map[string]answer{
+	"as ever": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "uid flags date size body")
+		}
+	},
+	"backwards": func(r *responder) {
+		for i := len(r.all) - 1; i >= 0; i-- {
+			r.write(i+1, r.all[i], "body size date flags uid")
+		}
+	},
+	"flags of another message": func(r *responder) {
+		other := &stored{uid: 77, flags: []imap.Flag{imap.FlagFlagged}}
+		for i, m := range r.all {
+			r.write(9, other, "unasked")
+			r.write(i+1, m, "uid flags date size body")
+			r.write(9, other, "uid unasked")
+		}
+	},
+	"flags of a message before": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "unasked")
+			r.write(i+1, m, "uid flags date size body")
+		}
+	},
+	"flags of a message after": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "uid flags date size body")
+			r.write(i+1, m, "unasked")
+			r.write(i+1, m, "uid unasked")
+		}
+	},
+	"two responses": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "uid flags date")
+			r.write(i+1, m, "size body")
+		}
+	},
+	"two rounds": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "body")
+		}
+		for i, m := range r.all {
+			r.write(i+1, m, "size date flags uid")
+		}
+	},
+	"one item a response": func(r *responder) {
+		for item := range strings.FieldsSeq("size uid body date flags") {
+			for i, m := range r.all {
+				r.write(i+1, m, item)
+			}
+		}
+	},
+	// As imapmemserver answers of messages that the client has not heard of.
+	"no sequence numbers": func(r *responder) {
+		for _, m := range r.all {
+			r.write(0, m, "uid flags date size")
+		}
+		for _, m := range r.all {
+			r.write(0, m, "uid body")
+		}
+	},
+	"no sequence numbers, and other flags": func(r *responder) {
+		for _, m := range r.all {
+			r.write(0, &stored{flags: []imap.Flag{imap.FlagFlagged}}, "unasked")
+			r.write(0, m, "uid date size body")
+			r.write(0, m, "uid flags")
+		}
+	},
+	"other bodies": func(r *responder) {
+		other := &stored{uid: 77, content: "nobody asked for this", size: 21}
+		for i, m := range r.all {
+			r.write(9, other, "uid body")
+			r.write(i+1, m, "uid flags date size body")
+			r.write(9, other, "body uid flags date")
+		}
+	},
+	"everything twice, in two responses": func(r *responder) {
+		for i, m := range r.all {
+			for range 2 {
+				r.write(i+1, m, "uid flags date size")
+				r.write(i+1, m, "body")
+			}
+		}
+	},
+	"everything twice": func(r *responder) {
+		for i, m := range r.all {
+			r.write(i+1, m, "uid flags date size body")
+			r.write(i+1, m, "body size date flags uid")
+		}
+	},
+}
+
+func TestEveryLegalAnswerOfABackend(t *testing.T) {
+	for name, answer := range legal {
+		for _, maxMemory := range []int64{1, 5, 1000} { // all, some or none in a file
+			for _, set := range []string{"COPY 1:3", "COPY 1:*", "UID COPY 1:3", "UID COPY 1:*"} {
+				if strings.Contains(set, "*") && strings.Contains(name, "other") {
+					continue // there can be none
+				}
+				t.Run(fmt.Sprint(name, " ", maxMemory, " ", set), func(t *testing.T) {
+					b := newBackend(
+						stored{content: "one", date: past, flags: []imap.Flag{imap.FlagSeen}},
+						stored{content: "two", date: past}, stored{content: "three", date: past},
+					)
+					b.answer = answer
+					c := open(t, b, &copymeta.Options{
+						InternalDate: copymeta.Preserve, Flags: copymeta.Preserve, Move: true,
+						MaxMemory: maxMemory, TempDir: t.TempDir(),
+					})
+					assert.Equal(
+						t, "OK [COPYUID 7 1:3 41:43] COPY completed",
+						imaptest.Last(c.Cmd("a "+set+" Archive")),
+					)
+					copies := b.mailboxes["Archive"]
+					assert.Equal(t, []string{"one", "two", "three"}, contents(copies))
+					require.Len(t, copies.messages, 3)
+					assert.Equal(t, []imap.Flag{imap.FlagSeen}, copies.messages[0].flags)
+					assert.Empty(t, copies.messages[1].flags)
+					assert.True(t, past.Equal(copies.messages[2].date))
+				})
+			}
+		}
+	}
+}
+
+// The other way round: an answer that leaves out what was asked for is no reason for an OK.
+func TestAnAnswerThatLeavesSomethingOut(t *testing.T) {
+	for items, missing := range map[string]string{
+		"uid":                  "flags, size or UID",
+		"size":                 "flags, size or UID",
+		"flags":                "flags, size or UID",
+		"":                     "flags, size or UID",
+		"uid size":             "content or UID",
+		"uid size flags date":  "content or UID",
+		"uid size date body":   "flags are",
+		"uid size flags body":  "internal date is",
+		"size flags date body": "flags, size or UID",
+	} {
+		for _, set := range []string{"COPY 1:3", "UID COPY 1:3", "UID COPY 1:*", "COPY *", "UID COPY $"} {
+			for n := 1; n <= 3; n += 2 { // of one message, or of all
+				b := newBackend(
+					stored{content: "one", date: past}, stored{content: "two", date: past},
+					stored{content: "three", date: past},
+				)
+				b.answer = func(r *responder) {
+					for i, m := range b.selected.messages {
+						what := "uid size flags date body"
+						if i < n {
+							what = items
+						}
+						r.write(i+1, m, what)
+					}
+				}
+				if n == 1 && !strings.Contains(items, "size") && (set != "COPY 1:3" && items != "uid" ||
+					set == "COPY *" || set == "UID COPY $") {
+					continue // so it may be of another message that nobody asked for
+				}
+				c := open(t, b, &copymeta.Options{
+					InternalDate: copymeta.Preserve, Flags: copymeta.Preserve,
+				})
+				last := imaptest.Last(c.Cmd("a " + set + " Archive"))
+				assert.Contains(t, last, "NO [SERVERBUG] Message with UID ", "%s of %d, %s", items, n, set)
+				assert.Contains(t, last, missing, "%s of %d, %s", items, n, set)
+				assert.Empty(t, b.mailboxes["Archive"].messages)
+			}
+		}
+	}
+}
+
+// Of a message of no bytes go-imap's ExtractBodySection delivers an empty line.
+func TestAnEmptyMessageIsCopied(t *testing.T) {
+	for _, options := range []*copymeta.Options{
+		reset, {Flags: copymeta.Preserve, MaxMemory: 1, TempDir: t.TempDir()},
+	} {
+		user := karen(2)
+		user.Append("INBOX", strings.NewReader(""), &imap.AppendOptions{})
+		user.Append("INBOX", strings.NewReader("A: b\r\n\r\nafter"), &imap.AppendOptions{})
+		c := login(t, user, options)
+		assert.Equal(
+			t, "OK [COPYUID 2 1:4 1:4] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+		)
+		sizes := func(mailbox string) []string {
+			c.Cmd("s SELECT " + mailbox)
+			return c.Cmd("f FETCH 1:* (RFC822.SIZE BODY.PEEK[])")
+		}
+		assert.Equal(t, sizes("INBOX"), sizes("Archive"))
+	}
+}
+
+func TestAMessageWhoseSizeIsStatedWronglyIsNamed(t *testing.T) {
+	for content, size := range map[string]int64{
+		"ab": -1, "\r\n\r\n": -1, "\n\n": -1, "\r": -1, "\r\n": 1,
+	} {
+		for _, order := range []string{
+			"uid size flags date body", "body flags date size uid", "body/uid flags date size",
+		} {
+			b := newBackend(
+				stored{content: "one"}, stored{content: content, size: size}, stored{content: "three"},
+			)
+			b.answer = func(r *responder) {
+				for i, m := range r.all {
+					stated := *m
+					stated.size = max(m.size, 0)
+					for part := range strings.SplitSeq(order, "/") {
+						r.write(i+1, &stated, part)
+					}
+				}
+			}
+			c := open(t, b, reset)
+			assert.Equal(
+				t, fmt.Sprintf(
+					"NO [SERVERBUG] Message with UID 2 cannot be read completely (%d bytes instead of %d), "+
+						"nothing was copied", len(content), max(size, 0),
+				), imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+			)
+			assert.Empty(t, b.mailboxes["Archive"].messages)
+			assert.True(t, imaptest.IsOK(c.Cmd("b COPY 1,3 Archive")))
+		}
+	}
+}
+
+// A backend that says the UID last must not make an empty message's two bytes cost another one its
+// room.
+func TestAnEmptyMessageWhoseUIDComesLast(t *testing.T) {
+	for _, maxMemory := range []int64{1, 8, 1000} {
+		b := newBackend(stored{content: "one"}, stored{}, stored{content: "three"})
+		b.answer = func(r *responder) {
+			for i, m := range r.all {
+				delivered := *m
+				if m.content == "" {
+					delivered.content = "\r\n"
+				}
+				r.write(i+1, &delivered, "body flags date size uid")
+			}
+		}
+		c := open(
+			t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: maxMemory, TempDir: t.TempDir()},
+		)
+		assert.Equal(
+			t, "OK [COPYUID 7 1:3 41:43] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+		)
+		assert.Equal(t, []string{"one", "", "three"}, contents(b.mailboxes["Archive"]))
+	}
+}
+
+// Flags that a client has made up go to the file when they are more than people use.
+func TestManyFlags(t *testing.T) {
+	for name, options := range map[string]copymeta.Options{
+		"":         {},
+		"MaxBytes": {MaxBytes: 100 << 10},
+		"MaxTotal": {MaxTotalBytes: 100 << 10},
+		"enough":   {MaxBytes: 200 << 10, MaxTotalBytes: 200 << 10},
+	} {
+		b := newBackend()
+		for i := range 30 {
+			var flags []imap.Flag
+			for j := range 700 {
+				flags = append(flags, imap.Flag(fmt.Sprintf("keyword-%d-%d", i/2, j)))
+			}
+			b.mailboxes["INBOX"].add(stored{content: "x", flags: flags})
+		}
+		b.mailboxes["INBOX"].add(stored{content: "y"})
+		options.InternalDate, options.TempDir = copymeta.Reset, t.TempDir()
+		c := open(t, b, &options)
+		last := imaptest.Last(c.Cmd("a COPY 1:* Archive"))
+		switch name {
+		case "MaxBytes":
+			assert.Equal(t, "NO [LIMIT] These messages are too large to be copied at once", last)
+		case "MaxTotal":
+			assert.Equal(t, "NO [LIMIT] Too much is being copied at once - try again later", last)
+		default:
+			require.Equal(t, "OK [COPYUID 7 1:31 41:71] COPY completed", last, name)
+			for i, m := range b.mailboxes["Archive"].messages {
+				require.Equal(t, b.mailboxes["INBOX"].messages[i].flags, m.flags)
+			}
+			last = imaptest.Last(c.Cmd("b COPY 1:* Archive"))
+			require.Equal(t, "OK [COPYUID 7 1:31 72:102] COPY completed", last, name)
+		}
+		assertEmpty(t, options.TempDir)
+	}
+}

@@ -1,0 +1,278 @@
+package imapgate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/internal/wire"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// Options say what a [Server] is made of.
+type Options struct {
+	// Server are the options of go-imap's server, and mean what they mean there. NewSession, which
+	// must not be nil, is the backend's own. A TLSConfig is for STARTTLS and ListenAndServeTLS.
+	Server imapserver.Options
+	// Limits are those of package limits. Nil stands for [limits.DefaultOptions].
+	Limits *limits.Options
+	// Idle says how IDLE is served. Nil leaves it to the backend. With the Mode [idle.Off], and no
+	// ModeFor, there is no IDLE: it is not advertised, and whoever sends it is answered "BAD Unknown
+	// command" or, where IMAP4rev2 makes it a part of the server, "NO [CANNOT]".
+	Idle *idle.Options
+	// Folders are those of package vfolders. Nil means that there are no virtual folders.
+	Folders *vfolders.Options
+	// Copy says what a copy has of its source. Nil leaves it to the backend.
+	Copy *copymeta.Options
+}
+
+func (o *Options) validate() error {
+	switch caps := o.Server.Caps; {
+	case o.Server.NewSession == nil:
+		return errors.New("imapgate: Server.NewSession is nil")
+	case caps != nil && !caps.Has(imap.CapIMAP4rev1) && !caps.Has(imap.CapIMAP4rev2):
+		return errors.New("imapgate: Server.Caps has neither IMAP4rev1 nor IMAP4rev2")
+	}
+	return o.validatePackages()
+}
+
+func (o *Options) validatePackages() error {
+	var err error
+	check := func(name string, invalid error) {
+		if err == nil && invalid != nil {
+			err = fmt.Errorf("imapgate: %s: %w", name, invalid)
+		}
+	}
+	if o.Limits != nil {
+		check("Limits", o.Limits.Validate())
+	}
+	if o.Idle != nil {
+		check("Idle", o.Idle.Validate())
+	}
+	if o.Folders != nil {
+		check("Folders", o.Folders.Validate())
+	}
+	if o.Copy != nil {
+		check("Copy", o.Copy.Validate())
+	}
+	return err
+}
+
+func (o *Options) limits() *limits.Options {
+	if o.Limits == nil {
+		return limits.DefaultOptions()
+	}
+	return o.Limits
+}
+
+func (o *Options) hidesIdle() bool {
+	return o.Idle != nil && o.Idle.Mode == idle.Off && o.Idle.ModeFor == nil
+}
+
+// A Server is go-imap's server with the packages of this module around every session, behind a
+// guard that reads what clients send before go-imap does. It may be used from several goroutines at
+// once.
+//
+// The guard keeps a stranger's bytes from costing more than they should: before login nothing but
+// the commands of RFC 9051 sections 6.1 and 6.2 and ID reaches go-imap, and a TLS handshake has 10
+// s; afterwards commands have a size, and a SEARCH has a depth. See MaxLoginBytes, MaxCommandBytes
+// and MaxSearchDepth of [limits.Options]. What go-imap says passes unchanged, but for IDLE where it
+// is hidden, and an empty SASL challenge.
+//
+// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard
+// refuses logins on connections that are not encrypted, as Options.Server says. A backend that
+// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
+// [imapserver.Conn.NetConn] returns.
+type Server struct {
+	options  imapserver.Options
+	server   *imapserver.Server
+	guard    *wire.Guard
+	limiter  *limits.Limiter
+	packages atomic.Pointer[packages]
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	closed    bool
+}
+
+// packages are those that a new session is wrapped in, but for limits.
+type packages struct {
+	newSession limits.NewSessionFunc
+	hidesIdle  bool
+}
+
+// NewServer returns a server with a copy of the options. The error names the field that is wrong,
+// and its value.
+func NewServer(options *Options) (*Server, error) {
+	if options == nil {
+		return nil, errors.New("imapgate: the options are nil")
+	}
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options:   options.Server,
+		limiter:   limits.New(options.limits()),
+		listeners: make(map[net.Listener]struct{}),
+	}
+	s.wrap(options)
+	s.guard = wire.New(guardOf(s.limiter, wire.Config{
+		Terminates:   true,
+		StartTLS:     options.Server.TLSConfig,
+		InsecureAuth: options.Server.InsecureAuth,
+		HideIdle:     func() bool { return s.packages.Load().hidesIdle },
+		Admit:        s.limiter.Accept,
+	}))
+	inner := options.Server
+	inner.TLSConfig, inner.InsecureAuth = nil, true
+	inner.NewSession = s.limiter.Wrap(s.newSession)
+	s.server = imapserver.New(&inner)
+	return s, nil
+}
+
+// wrap puts the packages around the backend, for new sessions.
+func (s *Server) wrap(options *Options) {
+	newSession := s.options.NewSession
+	if options.Copy != nil {
+		newSession = copymeta.Wrap(newSession, options.Copy)
+	}
+	if options.Folders != nil {
+		newSession = vfolders.Wrap(newSession, options.Folders)
+	}
+	newSession = idle.Wrap(newSession, options.Idle)
+	s.packages.Store(&packages{newSession, options.hidesIdle()})
+}
+
+func (s *Server) newSession(
+	conn *imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
+	return s.packages.Load().newSession(conn)
+}
+
+// SetOptions replaces the options of the packages: Limits at once, also for those who are
+// connected, and the others for new connections. Server is not looked at. What the packages count
+// over all sessions, such as MaxPerUser of idle, begins anew with the new connections. The error is
+// that of [NewServer], and then nothing has changed.
+func (s *Server) SetOptions(options *Options) error {
+	if options == nil {
+		return errors.New("imapgate: the options are nil")
+	}
+	if err := options.validatePackages(); err != nil {
+		return err
+	}
+	if err := s.limiter.SetOptions(options.limits()); err != nil {
+		return err
+	}
+	s.wrap(options)
+	return nil
+}
+
+// Limiter returns what limits the sessions, for its Stats and Sessions.
+func (s *Server) Limiter() *limits.Limiter { return s.limiter }
+
+// Serve accepts connections until the server or the listener is closed, and then returns nil. The
+// listener is a plain one or one of [crypto/tls.NewListener], or has connections with a NetConn
+// method that leads to a [crypto/tls.Conn]. One of [NewListener] is an error.
+func (s *Server) Serve(ln net.Listener) error {
+	if wire.Guarded(ln) {
+		return errors.New("imapgate: Serve needs the listener below NewListener")
+	}
+	guarded := s.guard.Listen(ln)
+	if !s.add(guarded) {
+		ln.Close()
+		return errClosed
+	}
+	defer s.remove(guarded)
+	return s.server.Serve(guarded)
+}
+
+var errClosed = errors.New("imapgate: the server is closed")
+
+func (s *Server) add(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.listeners[ln] = struct{}{}
+	}
+	return !s.closed
+}
+
+func (s *Server) remove(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ln)
+}
+
+// lastWords is how long the answers to those who waited have to go out when there is no more time.
+const lastWords = time.Second
+
+// Shutdown lets nobody in any more, and no new command run. The commands that run, or wait for
+// their turn, come to their end, APPEND and COPY too; everybody else, in IDLE as well, reads
+// "* BYE [UNAVAILABLE] The server is shutting down" at once, and these when they have their answer.
+// It returns nil when the last connection is gone.
+//
+// When ctx is done first, it does what Close does, except that commands that wait, or whose backend
+// takes a context, still have a second to be answered; and it returns the error of ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closeListeners()
+	err := s.drain(ctx)
+	if err != nil {
+		s.limiter.Close()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		defer cancel()
+		s.drain(last)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// drain waits for the end of the connections, and of their sessions.
+func (s *Server) drain(ctx context.Context) error {
+	if err := s.guard.Drain(ctx, byeText); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(closeInterval)
+	defer ticker.Stop()
+	for len(s.limiter.Sessions()) > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// closeInterval is how often drain looks whether the last sessions are closed. Their connections
+// are, so that there is little left to wait for.
+const closeInterval = 10 * time.Millisecond
+
+// byeText is what ErrClosed of limits says.
+var byeText = fmt.Sprintf("[%s] %s", limits.ErrClosed.Code, limits.ErrClosed.Text)
+
+// Close ends the listeners and the connections at once. A client reads nothing of it, and what it
+// has sent may be lost: see [Server.Shutdown]. It may be called again.
+func (s *Server) Close() error {
+	s.closeListeners()
+	s.limiter.Close()
+	s.server.Close() // the listeners are closed, and nothing else can fail
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for ln := range s.listeners {
+		ln.Close()
+	}
+}

@@ -1,0 +1,41 @@
+package capture_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/capture"
+)
+
+func TestUpdateBringsBackEachResponse(t *testing.T) {
+	var got []string
+	err := capture.Update(func(w *imapserver.UpdateWriter) error {
+		return errors.Join(
+			w.WriteExpunge(3), w.WriteNumMessages(7), w.WriteMailboxFlags([]imap.Flag{"\\Seen", "a"}),
+			w.WriteMessageFlags(2, 9, []imap.Flag{"\\Deleted"}),
+		)
+	}, func(response []byte) error {
+		got = append(got, string(response))
+		return nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"* 3 EXPUNGE", "* 7 EXISTS", `* FLAGS (\Seen a)`, `* 2 FETCH (UID 9 FLAGS (\Deleted))`,
+	}, got)
+}
+
+func TestUpdateReturnsTheErrorsOfBothSides(t *testing.T) {
+	ours, theirs := errors.New("ours"), errors.New("theirs")
+	fail := func([]byte) error { return ours }
+	assert.Same(t, theirs, capture.Update(func(*imapserver.UpdateWriter) error { return theirs }, fail))
+	assert.Same(
+		t, ours,
+		capture.Update(func(w *imapserver.UpdateWriter) error { return w.WriteNumMessages(1) }, fail),
+	)
+	assert.NoError(t, capture.Update(func(*imapserver.UpdateWriter) error { return nil }, fail))
+}

@@ -1,0 +1,77 @@
+package wire
+
+// command is what the guard has to know of the command that the server works on.
+type command int
+
+const (
+	otherCommand command = iota
+	idleCommand
+	appendCommand
+	loginCommand
+	authenticateCommand
+	unauthenticateCommand
+	startTLSCommand
+	searchCommand
+)
+
+// commands has the names in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
+// takes even "ıdle" for IDLE.
+var commands = map[string]command{
+	"IDLE":           idleCommand,
+	"APPEND":         appendCommand,
+	"LOGIN":          loginCommand,
+	"AUTHENTICATE":   authenticateCommand,
+	"UNAUTHENTICATE": unauthenticateCommand,
+	"STARTTLS":       startTLSCommand,
+	"SEARCH":         searchCommand,
+	"UID SEARCH":     searchCommand,
+}
+
+// beforeLogin has what may reach the server before login: the commands of RFC 9051 sections 6.1 and
+// 6.2, and ID (RFC 2971).
+var beforeLogin = map[string]bool{
+	"CAPABILITY": true, "NOOP": true, "LOGOUT": true,
+	"STARTTLS": true, "AUTHENTICATE": true, "LOGIN": true,
+	"ID": true,
+}
+
+// states has the state that go-imap asks for in each of its other commands.
+var states = map[string]string{
+	"UNAUTHENTICATE": "authenticated", "ENABLE": "authenticated", "CREATE": "authenticated",
+	"DELETE": "authenticated", "RENAME": "authenticated", "SUBSCRIBE": "authenticated",
+	"UNSUBSCRIBE": "authenticated", "STATUS": "authenticated", "LIST": "authenticated",
+	"LSUB": "authenticated", "NAMESPACE": "authenticated", "IDLE": "authenticated",
+	"SELECT": "authenticated", "EXAMINE": "authenticated", "APPEND": "authenticated",
+	"CLOSE": "selected", "UNSELECT": "selected", "FETCH": "selected", "UID FETCH": "selected",
+	"EXPUNGE": "selected", "UID EXPUNGE": "selected", "STORE": "selected", "UID STORE": "selected",
+	"COPY": "selected", "UID COPY": "selected", "MOVE": "selected", "UID MOVE": "selected",
+	"SEARCH": "selected", "UID SEARCH": "selected",
+}
+
+// verdict is what becomes of a command.
+type verdict int
+
+const (
+	passes         verdict = iota
+	refusedLine            // its line is dropped, and answered
+	refusedCommand         // its literals are, too
+	unknown                // its arguments are: go-imap says BYE
+)
+
+// What goes out after the tag instead of the server's own answer.
+const (
+	answerUnknown     = "BAD Unknown command"
+	answerCannot      = "NO [CANNOT] IDLE is switched off on this server"
+	answerPrivacy     = "NO [PRIVACYREQUIRED] TLS is required to authenticate"
+	answerBeginTLS    = "OK Begin TLS negotiation now"
+	answerStartTLSBad = "BAD STARTTLS not available"
+	answerTooLarge    = "NO [LIMIT] The command is too large"
+	answerTooDeep     = "NO [LIMIT] Search terms are nested too deep"
+	answerTooMany     = "NO [LIMIT] Too many search terms"
+)
+
+// What goes out after BYE.
+const (
+	byeLoginBytes = "[LIMIT] Too much was sent without a login"
+	byeTag        = "[LIMIT] The tag of the command is too long"
+)

@@ -1,0 +1,299 @@
+package wire
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// dialogue is what is known of a connection from both directions. The server works on one command
+// at a time and writes its answer before it reads on, so what it has written when it reads again
+// tells what it takes the next byte for.
+type dialogue struct {
+	listener  *listener
+	hidesIdle bool
+
+	mu            sync.Mutex
+	command       command
+	running       bool   // from its name to its answer
+	answer        string // replaces that of the server, if not empty
+	readOnly      bool   // READ-WRITE is to become READ-ONLY
+	after         []func()
+	answered      bool // a tagged line was written since the last read
+	challenged    bool // a continuation request was
+	encrypted     bool
+	authenticated bool
+	upgrade       bool // TLS begins when the line is out
+	rev2Only      bool // the server does not speak IMAP4rev1
+	rev2Enabled   bool
+	greeted       bool  // the server has said something
+	err           error // why the server must not go on
+
+	alarm atomic.Bool // err is set
+}
+
+// next tells the reader what the server has written since it last asked.
+func (d *dialogue) next() (answered, challenged bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	answered, challenged = d.answered, d.challenged
+	d.answered, d.challenged = false, false
+	return answered, challenged
+}
+
+// begin takes the name of the command that goes to the server next, and says which that is, if
+// anybody is logged in, and what becomes of it. The command has no arguments if it is bare.
+func (d *dialogue) begin(name string, bare bool) (command, verdict) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	name = strings.ToUpper(name)
+	d.command, d.answer, d.running = commands[name], "", true
+	if v := d.judgeLocked(name, bare); v != passes || !d.authenticated {
+		return otherCommand, v
+	}
+	return d.command, passes
+}
+
+func (d *dialogue) judgeLocked(name string, bare bool) verdict {
+	switch {
+	case d.command == idleCommand && d.hidesIdle:
+		d.answer = answerUnknown
+		if d.rev2Only || d.rev2Enabled {
+			d.answer = answerCannot
+		}
+		return refusedLine
+	case d.authenticated:
+		return passes
+	case (d.command == loginCommand || d.command == authenticateCommand) && d.refusesLoginLocked():
+		d.answer = answerPrivacy // at once, so that no password is asked for in clear
+		return refusedCommand
+	case beforeLogin[name], name == "", name == "UID ":
+		return passes // go-imap ends the connection when there is no name, before it reads on
+	}
+	d.command = otherCommand
+	return d.tooEarlyLocked(name, bare)
+}
+
+// tooEarlyLocked answers a command that is none before login.
+func (d *dialogue) tooEarlyLocked(name string, bare bool) verdict {
+	switch state := states[name]; {
+	case name == "CHECK" && bare:
+		d.answer = "OK CHECK completed" // to go-imap it is NOOP
+	case name == "CHECK":
+		d.answer = "BAD [CLIENTBUG] Syntax error: expected CRLF"
+	case state == "":
+		return unknown
+	default:
+		d.answer = "BAD [CLIENTBUG] This command is only valid in the " + state + " state"
+	}
+	return refusedCommand
+}
+
+// replace has the client read another answer to the command that runs.
+func (d *dialogue) replace(answer string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = answer
+}
+
+// failed notes that the server could not read on. What it says to a STARTTLS now is about that.
+func (d *dialogue) failed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.command == startTLSCommand {
+		d.command = otherCommand
+	}
+}
+
+// current returns the command that the server works on.
+func (d *dialogue) current() command {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.command
+}
+
+// refusesLoginLocked tells whether the client must use TLS first.
+func (d *dialogue) refusesLoginLocked() bool {
+	config := &d.listener.guard.config
+	return config.Terminates && !d.encrypted && !config.InsecureAuth
+}
+
+func (d *dialogue) loggedIn() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.authenticated
+}
+
+// silent tells whether the server has said nothing yet.
+func (d *dialogue) silent() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.greeted
+}
+
+func (d *dialogue) failLocked(err error) {
+	d.err = err
+	d.alarm.Store(true)
+}
+
+// spoken notes that the server has said something, and returns an error if that showed that it is
+// set up wrongly.
+func (d *dialogue) spoken() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := !d.greeted
+	d.greeted = true
+	if d.err != nil && first {
+		// What comes after the greeting may be of a client's making, and ends its connection only.
+		d.listener.fail(d.err)
+	}
+	return d.err
+}
+
+// upgraded tells whether TLS begins now.
+func (d *dialogue) upgraded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	upgraded := d.upgrade
+	d.upgrade = false
+	d.encrypted = d.encrypted || upgraded
+	return upgraded
+}
+
+// callAfter keeps f until the answer to the command that runs is out; ok is false if none runs.
+func (d *dialogue) callAfter(f func()) (ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running {
+		d.after = append(d.after, f)
+	}
+	return d.running
+}
+
+// takeAfter returns what is to be called now that an answer is out.
+func (d *dialogue) takeAfter() []func() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := d.after
+	d.after = nil
+	return after
+}
+
+func (d *dialogue) setReadOnly() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readOnly = true
+}
+
+// takeReadOnly tells whether a READ-WRITE is to become a READ-ONLY.
+func (d *dialogue) takeReadOnly() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	readOnly := d.readOnly
+	d.readOnly = false
+	return readOnly
+}
+
+// greeting notes the status of the greeting, or of any other untagged response.
+func (d *dialogue) greeting(status string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if status == "PREAUTH" {
+		d.authenticated = true
+	}
+}
+
+// errIdling ends a connection on which the guard has lost track of the client's commands. The
+// session is not asked: go-imap does so after the line that cannot be written.
+var errIdling = errors.New("imapgate: IDLE came through to the server")
+
+// challenge notes a continuation request, by its first word, and returns the word that the client
+// gets. go-imap has "idling" for IDLE, and no base64 looks like it; and "=" for an empty challenge,
+// which should be nothing (RFC 9051 section 6.2.2).
+func (d *dialogue) challenge(word string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.challenged = true
+	switch {
+	case word == "idling" && d.hidesIdle:
+		d.failLocked(errIdling)
+	case word == "=" && d.command == authenticateCommand:
+		return ""
+	}
+	return word
+}
+
+// finish notes the status of a tagged response, and returns what to send instead of it, if that is
+// not empty.
+func (d *dialogue) finish(status string) (instead string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	command, answer, ok := d.command, d.answer, status == "OK"
+	d.command, d.answer, d.answered, d.running = otherCommand, "", true, false
+	config := &d.listener.guard.config
+	switch {
+	case !ok:
+		d.readOnly = false
+	case command == startTLSCommand && !config.Terminates:
+		d.failLocked(errServerTLS)
+	case command == loginCommand || command == authenticateCommand:
+		d.authenticated = true
+	case command == unauthenticateCommand:
+		d.authenticated, d.rev2Enabled = false, false
+	}
+	if command == startTLSCommand && status == "NO" && config.StartTLS != nil {
+		if d.encrypted || d.authenticated {
+			return answerStartTLSBad
+		}
+		d.upgrade = true
+		return answerBeginTLS
+	}
+	return answer
+}
+
+// enabled notes the capabilities of an ENABLED response.
+func (d *dialogue) enabled(caps []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.Contains(caps, "IMAP4rev2") {
+		d.rev2Enabled = true
+	}
+}
+
+// capabilities returns what the client is told of the server's list.
+func (d *dialogue) capabilities(caps []string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	config := &d.listener.guard.config
+	if d.hidesIdle {
+		d.rev2Only = slices.Contains(caps, "IMAP4rev2") && !slices.Contains(caps, "IMAP4rev1")
+		caps = slices.DeleteFunc(caps, func(c string) bool { return strings.EqualFold(c, "IDLE") })
+	}
+	if !config.Terminates {
+		switch {
+		case slices.Contains(caps, "STARTTLS"):
+			d.failLocked(errServerTLS)
+		case d.encrypted && slices.Contains(caps, "LOGINDISABLED"):
+			d.failLocked(errLoginDisabled)
+		}
+		return caps
+	}
+	if d.authenticated || d.encrypted {
+		return caps
+	}
+	// In clear the server runs with InsecureAuth. Say what it would have said without.
+	isAuth := func(c string) bool { return strings.HasPrefix(c, "AUTH=") }
+	if config.StartTLS != nil {
+		at := slices.IndexFunc(caps, isAuth)
+		if at < 0 {
+			at = len(caps)
+		}
+		caps = slices.Insert(caps, at, "STARTTLS")
+	}
+	if d.refusesLoginLocked() {
+		caps = append(slices.DeleteFunc(caps, isAuth), "LOGINDISABLED")
+	}
+	return caps
+}

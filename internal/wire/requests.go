@@ -1,0 +1,392 @@
+package wire
+
+import "strings"
+
+// What is known of go-imap's parser; it decides where a command ends after a mistake of the client.
+const (
+	// maxText is how many bytes of a command, literals apart, it reads. At the next one it would
+	// give up in the middle of the line, and take the rest for commands.
+	maxText = 50*1024 + 1
+	// maxBuffered is how long a literal may be that is not the message of an APPEND. It overlooks a
+	// longer one, and reads on.
+	maxBuffered = 4096
+)
+
+const (
+	maxName = 16           // longer than any command name that matters
+	maxTag  = maxText - 64 // leaves room for what is sent instead of a command
+)
+
+const (
+	// refusal replaces a command that must not reach the server. NOOP is harmless in every state,
+	// and with an argument it is a syntax error: BAD, in order with the other answers, and the
+	// client stays connected.
+	refusal = "NOOP \"refused by imapgate\"\r\n"
+	// unknownCommand replaces one that the server does not know, and its arguments.
+	unknownCommand = "X-UNKNOWN\r\n"
+	// spoiler ends a command in the middle, wherever that is, by a mistake: inside a string, even
+	// behind a backslash there, it ends the string and begins a second one at once; where a string
+	// may begin, it is an empty one with another one at its heels.
+	spoiler = "\"\"\"\r\n"
+)
+
+// substitute stands for a CR without LF, which nothing but a literal may contain: go-imap ends some
+// lines there and others not.
+const substitute = 0x1a
+
+type requestState int
+
+const (
+	inTag requestState = iota
+	inName
+	inSubName // of UID
+	inArguments
+	inChallenge  // a line of an AUTHENTICATE exchange, or the end of IDLE
+	afterLine    // what follows depends on what the server says
+	afterLiteral // the line goes on, unless the server says otherwise
+	inDropped    // the server has answered already, and does not get the rest
+)
+
+// requests passes on what the client sends, in units that end where the server may change its mind
+// about what comes next: after each line and after each literal. The rest is decided when it reads
+// again.
+type requests struct {
+	dialogue *dialogue
+	conn     *conn
+
+	state     requestState
+	text      int    // bytes of this command so far, literals apart
+	literals  int64  // bytes of its literals, the message apart
+	tag       []byte // the first bytes of it
+	name      []byte // held back
+	uid       int    // how much of it is "UID", if that is what it begins with
+	cr        bool   // a CR is held back
+	arguments int    // bytes after the name
+	quoted    bool
+	escaped   bool
+	spec      announcement
+	specAt    int // which byte of the arguments its brace was
+	message   bool
+	literal   int64 // bytes left of it
+	swallows  bool  // what is dropped has literals
+	overlong  bool  // the tag is
+	loggedIn  bool  // when the command began
+	most      Limits
+	nesting   *nesting // of a SEARCH
+}
+
+// resume is called when the server wants more and has had all there was.
+func (r *requests) resume() {
+	answered, challenged := r.dialogue.next()
+	switch {
+	case r.state == inDropped:
+	case answered:
+		r.reset() // in the middle of a line, too: then it has given up there
+	case r.state == afterLiteral:
+		r.state = inArguments
+	case r.state == afterLine:
+		r.endLine(challenged)
+	}
+}
+
+func (r *requests) reset() {
+	*r = requests{
+		dialogue: r.dialogue, conn: r.conn, loggedIn: r.loggedIn,
+		cr: r.cr, tag: r.tag[:0], name: r.name[:0],
+	}
+}
+
+// betweenCommands tells whether nothing of a command has come yet.
+func (r *requests) betweenCommands() bool { return r.state == inTag && r.text == 0 }
+
+// mayEnd tells whether a server that waits for more can do without it: it works on nothing, unless
+// it takes a message.
+func (r *requests) mayEnd() bool { return !r.message }
+
+// passesLiteral tells whether a literal comes that goes to the server.
+func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inDropped }
+
+// endLine finds out what follows a line that the server has not answered.
+func (r *requests) endLine(challenged bool) {
+	command := r.dialogue.current()
+	size, ok := r.spec.take()
+	switch {
+	case r.message:
+		// go-imap does not answer an APPEND with something behind the message, and takes no second
+		// one.
+		r.reset()
+	case r.quoted:
+		r.state = inArguments
+	case ok && command == appendCommand && r.specAt != 1: // not the name of the mailbox
+		r.message = true
+		r.literal, r.state = size, inArguments
+	case ok && size <= maxBuffered:
+		r.literals += size
+		r.literal, r.state = size, inArguments
+	case ok:
+		r.state = inArguments
+	case (command == authenticateCommand || command == idleCommand) && challenged:
+		r.state = inChallenge
+	default:
+		r.reset()
+	}
+}
+
+// take appends what the server may have of in to out, and returns how much of in that was. It stops
+// at the end of a unit.
+func (r *requests) take(out, in []byte) ([]byte, int) {
+	if r.literal > 0 { // of a command that is dropped
+		n := int(min(r.literal, int64(len(in))))
+		r.literal -= int64(n)
+		return out, n
+	}
+	for i := 0; i < len(in); i++ {
+		if n := r.ordinary(in[i:]); n > 0 {
+			out = append(out, in[i:i+n]...)
+			if i += n; i == len(in) {
+				break
+			}
+		}
+		b := in[i]
+		var stop bool
+		switch r.state {
+		case inDropped:
+			r.drop(b)
+			stop = r.literal > 0
+		case inChallenge:
+			out = append(out, b)
+			stop = b == '\n'
+			if stop {
+				r.state = afterLine
+			}
+		default:
+			out, stop = r.command(out, b)
+		}
+		if stop {
+			return out, i + 1
+		}
+	}
+	return out, len(in)
+}
+
+// ordinary passes over what means nothing in the arguments of a command, and returns how much that
+// is.
+func (r *requests) ordinary(in []byte) int {
+	if r.state != inArguments || r.quoted || r.cr || r.spec.state != noLiteral || r.nesting != nil {
+		return 0
+	}
+	most := maxText - len("\r") - len(spoiler) - 1 - r.text
+	if limit := r.most.CommandBytes; limit > 0 {
+		most = min(most, int(limit-r.literals)-1-r.text)
+	}
+	in = in[:max(0, min(len(in), most))]
+	n := 0
+	for n < len(in) && in[n] != '\n' && in[n] != '\r' && in[n] != '"' && in[n] != '{' {
+		n++
+	}
+	r.arguments += n
+	r.text += n
+	return n
+}
+
+// skip notes that n bytes of the literal were passed on.
+func (r *requests) skip(n int64) {
+	if r.literal -= n; r.literal == 0 {
+		r.state = afterLiteral
+	}
+}
+
+// drop takes one byte of a command that the server does not get.
+func (r *requests) drop(b byte) {
+	r.scan(b)
+	if b == '\n' {
+		r.endDropped()
+	}
+}
+
+// endDropped ends a line that the server does not get. A client that must wait for a continuation
+// request has been answered instead of it.
+func (r *requests) endDropped() {
+	nonSync := r.spec.nonSync
+	if size, ok := r.spec.take(); ok && nonSync && r.swallows {
+		r.literal, r.quoted = size, false
+		return
+	}
+	r.reset()
+}
+
+// command takes one byte of a command, and tells whether the unit ends.
+func (r *requests) command(out []byte, b byte) (_ []byte, stop bool) {
+	if r.cr && b != '\n' {
+		r.cr = false
+		if out, stop = r.byte(out, substitute); stop {
+			r.drop(b)
+			return out, true
+		}
+	}
+	if b == '\r' {
+		r.cr = true
+		return out, false
+	}
+	return r.byte(out, b)
+}
+
+func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
+	switch r.state {
+	case inTag:
+		if b == '\n' && r.dialogue.hidesIdle && strings.EqualFold(string(r.tag), "DONE") {
+			// The client did not wait to be told that there is no IDLE. go-imap would end the
+			// connection over this line.
+			r.dialogue.begin("IDLE", true)
+			return r.refuse(append(out, ' '), refusal, b)
+		}
+		r.takeTag(b)
+	case inName, inSubName:
+		if isAtomChar(b) && len(r.name)-r.uid < maxName {
+			r.name = append(r.name, b)
+			return out, false
+		}
+		if r.state == inName && b == ' ' && strings.ToUpper(string(r.name)) == "UID" {
+			r.name = append(r.name, b)
+			r.uid, r.state = len(r.name), inSubName
+			return out, false
+		}
+		if out, stop = r.endName(out, b); stop {
+			return out, true
+		}
+		fallthrough
+	default:
+		r.scan(b)
+		if answer := r.tooMuch(b); answer != "" {
+			return r.spoil(out, answer, b)
+		}
+	}
+	if r.cr {
+		r.cr = false
+		r.text++
+		out = append(out, '\r')
+	}
+	r.text++
+	if stop = b == '\n'; stop {
+		r.state = afterLine
+	}
+	return append(out, b), stop
+}
+
+func (r *requests) takeTag(b byte) {
+	switch {
+	case b == ' ':
+		r.state = inName
+	case len(r.tag) <= len("DONE"):
+		r.tag = append(r.tag, b)
+	case r.text >= maxTag:
+		r.overlong = true
+	}
+}
+
+// endName decides what becomes of the command, now that its name is known. B comes after it.
+func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
+	r.state = inArguments
+	bare := b == '\n' || b == '\r'
+	command, verdict := r.dialogue.begin(string(r.name), bare)
+	switch verdict {
+	case passes:
+	case unknown:
+		return r.refuse(out, unknownCommand, b)
+	case refusedCommand:
+		r.swallows = true
+		return r.refuse(out, refusal, b)
+	default:
+		return r.refuse(out, refusal, b)
+	}
+	if r.loggedIn {
+		r.most = r.conn.limits
+	}
+	if command == searchCommand {
+		r.nesting = newNesting(r.most.SearchDepth)
+	}
+	r.text += len(r.name)
+	return append(out, r.name...), false
+}
+
+// refuse sends the server something else than the command, of which b is the first byte that it
+// does not get.
+func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
+	r.cr = false
+	r.state = inDropped
+	r.drop(b)
+	return append(out, instead...), true
+}
+
+// spoil ends a command that the server has a part of, and has the client read the answer. B, which
+// the server does not get, was looked at already.
+func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
+	if !r.message { // what go-imap does not answer
+		r.dialogue.replace(answer)
+	}
+	r.cr = false
+	r.state, r.swallows, r.message = inDropped, true, false
+	if b == '\n' {
+		r.endDropped()
+	}
+	return append(out, spoiler...), true
+}
+
+// tooMuch returns the answer to a command that is over a limit with this byte, or "".
+func (r *requests) tooMuch(b byte) string {
+	if r.text+len("\r")+len(spoiler) >= maxText {
+		return answerTooLarge
+	}
+	if r.nesting != nil {
+		switch r.nesting.feed(b) {
+		case tooDeep:
+			if r.conn.guard.refuses(r.conn, SearchDepth, int64(r.most.SearchDepth)) {
+				return answerTooDeep
+			}
+			r.nesting.most = 0
+		case tooMany:
+			return answerTooMany
+		}
+	}
+	if r.most.CommandBytes == 0 {
+		return ""
+	}
+	size := int64(r.text) + 1 + r.literals
+	if r.spec.state == literalComplete && !r.announcesMessage() && r.spec.size <= maxBuffered {
+		size += r.spec.size
+	}
+	if size > r.most.CommandBytes {
+		if r.conn.guard.refuses(r.conn, CommandBytes, r.most.CommandBytes) {
+			return answerTooLarge
+		}
+		r.most.CommandBytes = 0 // told once
+	}
+	return ""
+}
+
+// announcesMessage tells whether the literal that is announced is the message of an APPEND.
+func (r *requests) announcesMessage() bool {
+	return r.specAt != 1 && r.dialogue.current() == appendCommand
+}
+
+// scan looks at one byte of the arguments.
+func (r *requests) scan(b byte) {
+	r.arguments++
+	switch {
+	case r.escaped:
+		r.escaped = false
+	case r.quoted:
+		r.escaped, r.quoted = b == '\\', b != '"'
+	default:
+		r.quoted = b == '"'
+		if b == '{' {
+			r.specAt = r.arguments - 1
+		}
+		r.spec.feed(b)
+	}
+}
+
+// isAtomChar tells what go-imap takes for a byte of a command name.
+func isAtomChar(b byte) bool {
+	return b > ' ' && b != 0x7f && (b < 0x80 || b > 0x9f) && strings.IndexByte(`(){%*"\]`, b) < 0
+}

@@ -1,0 +1,192 @@
+package wire
+
+import (
+	"bytes"
+	"strings"
+)
+
+type responseState int
+
+const (
+	inFirstWord  responseState = iota
+	inSecondWord               // held back
+	inStatus                   // the text of a status response, up to its first byte
+	inCode                     // the name of a response code; held back
+	inList                     // of capabilities; held back
+	inData
+	inText
+	inReplaced // what the server said instead is dropped
+)
+
+// maxWord is longer than any word that matters.
+const maxWord = 16
+
+// responses passes on what the server sends. It never holds anything back beyond the end of a line.
+type responses struct {
+	dialogue *dialogue
+
+	state    responseState
+	first    []byte // the first bytes of the first word
+	held     []byte
+	untagged bool
+	enabled  bool // the list is that of an ENABLED response
+	inCode   bool // the list ends at a bracket
+	tagged   bool // the line is the answer to a command
+	finished bool // such a line is complete; of the connection
+	spec     announcement
+	literal  int64 // bytes left of it
+}
+
+// betweenLines tells whether a whole response may be written now.
+func (r *responses) betweenLines() bool {
+	return r.state == inFirstWord && len(r.first) == 0 && r.literal == 0
+}
+
+// take appends what the client gets of in to out, up to a literal or to the end, and returns how
+// much of in that was.
+func (r *responses) take(out, in []byte) ([]byte, int) {
+	for i := 0; i < len(in); i++ {
+		if r.state == inText || r.state == inData {
+			line := in[i:]
+			end := bytes.IndexByte(line, '\n')
+			if end >= 0 {
+				line = line[:end]
+			}
+			if r.state == inData {
+				r.spec.skim(line)
+			}
+			out, i = append(out, line...), i+len(line)
+			if end < 0 {
+				return out, i
+			}
+		}
+		b := in[i]
+		out = r.byte(out, b)
+		if b != '\n' {
+			continue
+		}
+		size, ok := r.spec.take()
+		if ok && r.state == inData {
+			if r.literal = size; size > 0 {
+				return out, i + 1
+			}
+			continue
+		}
+		*r = responses{
+			dialogue: r.dialogue, finished: r.finished || r.tagged, first: r.first[:0], held: r.held[:0],
+		}
+	}
+	return out, len(in)
+}
+
+func (r *responses) byte(out []byte, b byte) []byte {
+	end := b == '\r' || b == '\n'
+	switch r.state {
+	case inFirstWord:
+		if b == ' ' {
+			r.untagged = string(r.first) == "*"
+			r.state = inSecondWord
+		} else if len(r.first) < 2 {
+			r.first = append(r.first, b)
+		}
+	case inSecondWord:
+		if !end && b != ' ' && len(r.held) < maxWord {
+			r.held = append(r.held, b)
+			return out
+		}
+		out = r.secondWord(out, string(r.held), b == ' ')
+		r.held = r.held[:0]
+		if r.state == inReplaced {
+			return r.replaced(out, b)
+		}
+		r.spec.feed(b)
+	case inStatus:
+		r.state = inText
+		if b == '[' {
+			r.state = inCode
+		}
+	case inCode:
+		if !end && b != ' ' && b != ']' && len(r.held) < maxWord {
+			r.held = append(r.held, b)
+			return out
+		}
+		out = r.code(out)
+		r.state = inText
+		if b == ' ' && strings.EqualFold(string(r.held), "CAPABILITY") {
+			r.state, r.inCode = inList, true
+		}
+		r.held = r.held[:0]
+	case inList:
+		if !end && !(r.inCode && b == ']') {
+			r.held = append(r.held, b)
+			return out
+		}
+		out = r.list(out)
+		r.state = inText
+	case inData:
+		r.spec.feed(b)
+	case inReplaced:
+		return r.replaced(out, b)
+	}
+	return append(out, b)
+}
+
+// code appends the name of a response code.
+func (r *responses) code(out []byte) []byte {
+	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.takeReadOnly() {
+		return append(out, "READ-ONLY"...)
+	}
+	return append(out, r.held...)
+}
+
+// replaced lets only the end of a line through.
+func (r *responses) replaced(out []byte, b byte) []byte {
+	if b == '\n' {
+		return append(out, "\r\n"...)
+	}
+	return out
+}
+
+// secondWord says what kind of response it is, now that there are two words. Spaced tells whether
+// anything follows.
+func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
+	r.state = inData
+	isStatus := false
+	switch strings.ToUpper(word) {
+	case "OK", "NO", "BAD", "BYE", "PREAUTH":
+		isStatus = true
+	}
+	switch {
+	case r.untagged && isStatus:
+		r.state = inStatus
+		r.dialogue.greeting(strings.ToUpper(word))
+	case r.untagged:
+		if strings.EqualFold(word, "CAPABILITY") && spaced {
+			r.state = inList
+		} else if strings.EqualFold(word, "ENABLED") && spaced {
+			r.state, r.enabled = inList, true
+		}
+	case string(r.first) == "+" && !isStatus: // a client may choose this tag, and go-imap accepts it
+		r.state = inText
+		word = r.dialogue.challenge(word)
+	default:
+		r.tagged = true
+		if instead := r.dialogue.finish(strings.ToUpper(word)); instead != "" {
+			r.state = inReplaced
+			return append(out, instead...)
+		}
+		r.state = inStatus
+	}
+	return append(out, word...)
+}
+
+func (r *responses) list(out []byte) []byte {
+	list := string(r.held)
+	r.held = r.held[:0]
+	caps := strings.Split(list, " ")
+	if r.enabled {
+		r.dialogue.enabled(caps)
+		return append(out, list...)
+	}
+	return append(out, strings.Join(r.dialogue.capabilities(caps), " ")...)
+}

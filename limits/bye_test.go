@@ -1,0 +1,167 @@
+package limits_test
+
+import (
+	"bytes"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or for
+// several times as long as a BYE waits by the clock.
+type lateAnswers struct{ net.Listener }
+
+func (l *lateAnswers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &lateAnswer{Conn: conn, bye: make(chan struct{})}, err
+}
+
+type lateAnswer struct {
+	net.Conn
+	once sync.Once
+	bye  chan struct{}
+}
+
+func (c *lateAnswer) NetConn() net.Conn { return c.Conn }
+
+func (c *lateAnswer) Write(p []byte) (int, error) {
+	switch {
+	case bytes.HasPrefix(p, []byte("* BYE")):
+		defer c.once.Do(func() { close(c.bye) })
+	case bytes.HasPrefix(p, []byte("a NO")):
+		late := time.NewTimer(450 * time.Millisecond)
+		defer late.Stop()
+		select {
+		case <-c.bye:
+		case <-late.C:
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+func TestTheAnswerIsOutBeforeTheBYEHoweverLateItIs(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells what is out")
+	}
+	for name, options := range map[string]*limits.Options{
+		"too many logins":   {MaxLoginsPerUser: 1},
+		"too many failures": {MaxFailedLogins: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &backend{}
+			limiter := limits.New(options)
+			address := listenTCP(t, func(l net.Listener) net.Listener {
+				return &lateAnswers{l}
+			}, limiter.Wrap(b.NewSession))
+			login := func(command string) []string {
+				conn, err := net.Dial("tcp", address)
+				require.NoError(t, err)
+				c := imaptest.NewConn(t, conn)
+				c.Line()
+				c.Send(command)
+				if command == "k LOGIN karen pass" {
+					return []string{c.Line()}
+				}
+				return c.Rest()
+			}
+			if options.MaxLoginsPerUser > 0 {
+				login("k LOGIN karen pass")
+			}
+			answer := login("a LOGIN karen " + map[bool]string{true: "pass", false: "x"}[options.MaxLoginsPerUser > 0])
+			require.Len(t, answer, 2)
+			assert.Contains(t, answer[0], "a NO ")
+			assert.Contains(t, answer[1], "* BYE ")
+		})
+	}
+}
+
+// What callbacks take after a login was refused is no time that its BYE has waited.
+func TestTheBYEWaitsForCallbacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{MaxFailedLogins: 1, LimitsFor: func(c limits.Client) limits.ClientLimits {
+			if c.User == "" {
+				time.Sleep(time.Second) // it is asked once more when the login has failed
+			}
+			return c.Limits
+		}}
+		s := serve(t, &backend{}, options)
+		c := s.dial("192.0.2.1")
+		c.Send("a LOGIN karen x")
+		assert.Equal(t, []string{"a " + authFailed, "* BYE Too many failed login attempts"}, c.Rest())
+	})
+}
+
+func TestDisconnect(t *testing.T) {
+	const text = "\x01Maintenance\r\n* BYE y"
+	bye := []string{"* BYE  Maintenance  * BYE y"}
+	id := func(s *server, user string) uint64 {
+		for _, info := range s.limiter.Sessions() {
+			if info.User == user {
+				return info.ID
+			}
+		}
+		return 0
+	}
+	for name, begin := range map[string]func(s *server, c *imaptest.Conn){
+		"silent": func(*server, *imaptest.Conn) {},
+		"IDLE":   func(_ *server, c *imaptest.Conn) { c.Send("i IDLE"); c.Line() },
+		"waits": func(s *server, c *imaptest.Conn) {
+			s.selected("bob").Send("x FETCH 1 FLAGS")
+			synctest.Wait()
+			c.Send("x FETCH 1 FLAGS")
+		},
+		"waits for an equal SEARCH": func(s *server, c *imaptest.Conn) {
+			s.selected("karen").Send("x UID SEARCH ALL")
+			synctest.Wait()
+			c.Send("x UID SEARCH ALL")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{fetch: newWork(time.Minute).do, search: newWork(time.Minute).do}
+				var events []limits.Event
+				s := serve(t, b, &limits.Options{MaxFetches: 1, OnEvent: func(e limits.Event) { events = append(events, e) }})
+				assert.False(t, s.limiter.Disconnect(7, text))
+				c := s.selected("karen")
+				victim := id(s, "karen")
+				begin(s, c)
+				synctest.Wait()
+				start := time.Now()
+				require.True(t, s.limiter.Disconnect(victim, text))
+				assert.Equal(t, bye, c.Rest())
+				assert.Zero(t, time.Since(start))
+				synctest.Wait()
+				assert.False(t, s.limiter.Disconnect(victim, text), "it is gone")
+				require.NotEmpty(t, events)
+				assert.Equal(t, limits.Event{
+					Kind: limits.EventDisconnected, User: "karen", Addr: events[0].Addr,
+				}, events[0])
+				assert.EqualValues(t, 1, s.limiter.Stats().Total.Disconnected)
+			})
+		})
+	}
+}
+
+// A client that does not read is closed all the same, and one whose command runs at the backend.
+func TestDisconnectWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{fetch: newWork(time.Hour / 2).do}, &limits.Options{})
+		c := s.selected("karen")
+		c.Send("x FETCH 1 FLAGS")
+		synctest.Wait()
+		require.True(t, s.limiter.Disconnect(s.limiter.Sessions()[0].ID, "Go away"))
+		start := time.Now()
+		assert.Equal(t, []string{"* BYE Go away"}, c.Rest())
+		assert.Zero(t, time.Since(start))
+	})
+}

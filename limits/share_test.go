@@ -1,0 +1,180 @@
+package limits_test
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+)
+
+// snapshots is a backend whose sessions search what they saw at the last SELECT or Poll.
+type snapshots struct {
+	backend
+	took     time.Duration
+	mu       sync.Mutex
+	messages uint32
+}
+
+type snapshotSession struct {
+	backendSession
+	store *snapshots
+	seen  uint32
+}
+
+func (b *snapshots) count() uint32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.messages
+}
+
+func (b *snapshots) deliver() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.messages++
+}
+
+func (s *snapshotSession) Select(string, *imap.SelectOptions) (*imap.SelectData, error) {
+	s.seen = s.store.count()
+	return &imap.SelectData{UIDValidity: 1, UIDNext: imap.UID(s.seen) + 1, NumMessages: s.seen}, nil
+}
+
+func (s *snapshotSession) Poll(w *imapserver.UpdateWriter, _ bool) error {
+	if now := s.store.count(); now > s.seen {
+		s.seen = now
+		return w.WriteNumMessages(now)
+	}
+	return nil
+}
+
+func (s *snapshotSession) Search(
+	imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	var found imap.UIDSet
+	found.AddRange(1, imap.UID(s.seen))
+	time.Sleep(s.store.took)
+	return &imap.SearchData{All: found, Count: s.seen}, nil
+}
+
+// The answer of a session with a snapshot of its own must have every message that somebody who
+// joined it knows.
+func TestASharedAnswerIsUpToDateWhateverTheRunnerHasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &snapshots{took: 10 * time.Second, messages: 1}
+		options := sharing()
+		options.MaxSearchesPerUser = 1
+		s := serveSessions(t, &b.backend,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &snapshotSession{backendSession: backendSession{backend: &b.backend}, store: b}, nil, nil
+			}, options)
+		busy, first, second := s.selected("karen"), s.selected("karen"), s.selected("karen")
+		busy.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		first.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		b.deliver()
+		assert.Equal(t, []string{"* 2 EXISTS", "n OK NOOP completed"}, second.Cmd("n NOOP"))
+		second.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 1, SearchesWaiting: 1, SearchesJoined: 1})
+		for name, c := range map[string]*imaptest.Conn{"first": first, "second": second} {
+			answer := c.Answer("x")
+			assert.Contains(t, answer, "* SEARCH 1 2", name)
+			assert.True(t, imaptest.IsOK(answer))
+		}
+		assert.Equal(t, []string{"n OK NOOP completed"}, first.Cmd("n NOOP"), "it was told before")
+	})
+}
+
+// Without sharing, repeats of a SEARCH run one after another, each for itself, so that they cannot
+// pile up; an exempt client does not wait for its own.
+func TestEqualSearchesThatAreNotSharedRunOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &finder{took: 5 * time.Second}
+		options := sharing()
+		options.ShareSearches = false
+		options.Exempt = []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}
+		s := serveFinder(t, f, options)
+		var repeats []*imaptest.Conn
+		for range 4 {
+			c := s.selected("karen")
+			c.Send("x UID SEARCH SEEN")
+			synctest.Wait()
+			repeats = append(repeats, c)
+		}
+		s.selected("karen").Send("x UID SEARCH UNSEEN")
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 2, SearchesJoined: 3})
+		exempt, _ := s.login("192.0.2.9", "karen")
+		exempt.Cmd("s SELECT INBOX")
+		exempt.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 3, SearchesJoined: 3})
+		start := time.Now()
+		for i, number := range []string{"1", "4", "5", "6"} {
+			answer := repeats[i].Answer("x")
+			assert.Equal(t, "* SEARCH "+number, answer[0])
+			assert.True(t, imaptest.IsOK(answer))
+			assert.Equal(t, time.Duration(i+1)*5*time.Second, time.Since(start))
+		}
+		time.Sleep(time.Minute)
+		s.commandsInUse(limits.Stats{})
+	})
+}
+
+// A backend may choose whose mail a login name means by where the client came in.
+func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
+	release := make(chan struct{})
+	b := &backend{search: func(string) error {
+		<-release
+		return nil
+	}}
+	defer close(release)
+	limiter := limits.New(&limits.Options{ShareSearches: true})
+	server := imapserver.New(&imapserver.Options{
+		NewSession: limiter.Wrap(b.NewSession), TLSConfig: imaptest.ServerTLS(), InsecureAuth: true,
+	})
+	t.Cleanup(func() { server.Close() })
+	listen := func(address string) string {
+		listener, err := net.Listen("tcp", address)
+		require.NoError(t, err)
+		go server.Serve(tls.NewListener(listener, imaptest.ServerTLS()))
+		return listener.Addr().String()
+	}
+	search := func(address, serverName string) {
+		config := &tls.Config{ServerName: serverName, InsecureSkipVerify: true}
+		conn, err := tls.Dial("tcp", address, config)
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		c.Cmd("a LOGIN info pass")
+		c.Cmd("b SELECT INBOX")
+		c.Send("x UID SEARCH SEEN")
+	}
+	one, other := listen("127.0.0.1:0"), listen("127.0.0.1:0")
+	search(one, "a.example")
+	search(one, "b.example")
+	search(other, "a.example")
+	running := func(n int) {
+		require.Eventually(t, func() bool {
+			return limiter.Stats().Searches == n
+		}, 10*time.Second, time.Millisecond)
+	}
+	running(3)
+	search(one, "a.example")
+	search(one, "a.example")
+	require.Eventually(t, func() bool {
+		return limiter.Stats().SearchesJoined == 1
+	}, 10*time.Second, time.Millisecond)
+	running(3)
+}

@@ -1,0 +1,81 @@
+package vfolders
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/capture"
+)
+
+// folder is a virtual folder that was found.
+type folder struct {
+	delim       rune
+	hasChildren bool
+}
+
+// find looks for a virtual folder of that name, and returns nil if there is none.
+func (s *session) find(name string) (*folder, error) {
+	if !canBeVirtual(name) || !s.options.mayCover(name) {
+		return nil, nil
+	}
+	found, isReal := &folder{}, false
+	err := s.backendList("", startingWith(name), &imap.ListOptions{}, func(data *imap.ListData) error {
+		switch {
+		case data.Mailbox == name && !isNotSelectable(data):
+			isReal = true
+		case !found.hasChildren && isAncestor(name, data.Mailbox, data.Delim):
+			found.delim, found.hasChildren = data.Delim, true
+		}
+		return nil
+	})
+	if err != nil || isReal {
+		return nil, err
+	}
+	if found.hasChildren && s.options.covers(name, found.delim) {
+		return found, nil
+	}
+	if delim, ok := s.roots()[name]; ok {
+		return &folder{delim: delim}, nil
+	}
+	return nil, nil
+}
+
+// backendList hands over what the backend lists.
+func (s *session) backendList(
+	ref string, patterns []string, options *imap.ListOptions, each func(*imap.ListData) error,
+) error {
+	return capture.List(options, func(w *imapserver.ListWriter) error {
+		return s.Session.List(w, ref, patterns, options)
+	}, each)
+}
+
+// instead looks for a virtual folder of a name about which the backend has said err. If there is
+// none, the error is what to answer.
+func (s *session) instead(mailbox string, err error) (*folder, error) {
+	if !isMissing(err) {
+		return nil, err
+	}
+	found, findErr := s.find(mailbox)
+	if found == nil && findErr == nil {
+		return nil, err
+	}
+	return found, findErr
+}
+
+// isMissing tells whether a backend's answer may mean that it has no such mailbox.
+func isMissing(err error) bool {
+	return isNo(
+		err, "", imap.ResponseCodeNonExistent, imap.ResponseCodeTryCreate, imap.ResponseCodeCannot,
+		imap.ResponseCodeNoPerm,
+	)
+}
+
+// isNo tells whether an error is a NO with one of the codes.
+func isNo(err error, codes ...imap.ResponseCode) bool {
+	var answer *imap.Error
+	return errors.As(err, &answer) && answer.Type == imap.StatusResponseTypeNo &&
+		slices.Contains(codes, answer.Code)
+}

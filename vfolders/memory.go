@@ -1,0 +1,160 @@
+package vfolders
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// longestWait is how long a LIST waits for memory before it is refused.
+	longestWait = 30 * time.Second
+	// longestHold is how long a client may take to read its answer while others wait for memory. It
+	// is less than they wait, so that clients that do not read cannot keep all others out.
+	longestHold = 20 * time.Second
+	// step is how much memory is taken at once, so that not each mailbox has to ask for its own.
+	step = 16 << 10
+)
+
+// budget is the memory for the answers of all sessions. A nil budget is without end.
+type budget struct {
+	size int64
+	free *semaphore.Weighted
+}
+
+func newBudget(size int64) *budget {
+	if size == 0 {
+		return nil
+	}
+	return &budget{size: size, free: semaphore.NewWeighted(size)}
+}
+
+// isAwaited tells whether somebody waits for memory: then nobody else gets any, not even none.
+func (b *budget) isAwaited() bool { return !b.free.TryAcquire(0) }
+
+// share is what one LIST has of the budget. Whoever runs short gives back what it has before it
+// waits, so that no two wait for each other; until then it counts what it needs.
+type share struct {
+	budget   *budget
+	held     int64
+	needed   int64
+	short    bool
+	deadline time.Time // of the wait, zero before it
+}
+
+// take is called before that many bytes more are kept. It tells whether they may be. Once they may
+// not, nothing may be kept any longer that was taken before.
+func (s *share) take(size int64) (ok bool, err error) {
+	if s.budget == nil {
+		return true, nil
+	}
+	s.needed += size
+	switch {
+	case s.needed > s.budget.size:
+		return false, ErrListTooLarge
+	case s.short:
+		return false, nil
+	case s.needed <= s.held:
+		return true, nil
+	}
+	more := min(max(step, s.needed-s.held), s.budget.size-s.held)
+	if s.budget.free.TryAcquire(more) {
+		s.held += more
+		return true, nil
+	}
+	s.giveBack()
+	s.short = true
+	return false, nil
+}
+
+// wait waits until there is room for all that was counted and a little that may come meanwhile,
+// first come first served. It returns ErrTooManyLists after longestWait, which may be that of
+// several calls.
+func (s *share) wait() error {
+	if s.deadline.IsZero() {
+		s.deadline = time.Now().Add(longestWait)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
+	defer cancel()
+	more := min(s.needed+step, s.budget.size)
+	if err := s.budget.free.Acquire(ctx, more); err != nil {
+		return ErrTooManyLists
+	}
+	s.held, s.needed, s.short = more, 0, false
+	return nil
+}
+
+// shrink gives back what is not needed any more.
+func (s *share) shrink(needed int64) {
+	if more := s.held - needed; more > 0 {
+		s.budget.free.Release(more)
+		s.held = needed
+	}
+}
+
+// giveBack may be called again.
+func (s *share) giveBack() { s.shrink(0) }
+
+// limitHold calls giveUp when the share has been held for too long, every second while somebody
+// waits, until stop is called.
+func (s *share) limitHold(giveUp func()) (stop func()) {
+	if s.budget == nil {
+		return func() {}
+	}
+	var mu sync.Mutex
+	var timer *time.Timer
+	stopped := false
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(longestHold, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if stopped {
+			return
+		}
+		if s.budget.isAwaited() {
+			giveUp()
+		}
+		timer.Reset(time.Second)
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
+	}
+}
+
+// What things take in memory, on a machine of 64 bits.
+const (
+	sizeOfData   = 200 // with its attributes, and its places in the answer and in maps
+	sizeOfStatus = 200
+	sizeOfFolder = 120 // a virtual one, besides its entry in the answer
+)
+
+// sizeOf returns how much memory it takes to keep a mailbox.
+func sizeOf(data *imap.ListData) int64 {
+	size := sizeOfData + len(data.Mailbox) + len(data.OldName)
+	if data.Status != nil {
+		size += sizeOfStatus
+	}
+	return int64(size)
+}
+
+// sizeOfFolders returns how much memory it takes to keep those virtual folders that a mailbox adds
+// to the ones of the mailbox that was listed before.
+func sizeOfFolders(data *imap.ListData, before string) int64 {
+	if data.Delim == 0 {
+		return 0
+	}
+	added := strings.Count(data.Mailbox[commonLen(data.Mailbox, before):], string(data.Delim))
+	size := sizeOfFolder + sizeOfData
+	if data.Status != nil {
+		size += sizeOfStatus
+	}
+	return int64(min(added, maxLevels) * size)
+}
