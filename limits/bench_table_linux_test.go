@@ -111,15 +111,10 @@ var costs = []struct {
 		}, nil
 	}},
 	{"FETCH that gets its turn", func(b *testing.B, n int) (all, end func()) {
-		limiter := New(&Options{MaxFetches: 1, MaxFetchesPerUser: 1})
-		sessions, tickets := fakeSessions(b, limiter, n), make([]admission.Ticket, n)
+		held, waiting, _ := waitingFetches(b, n)
 		return func() {
-			for i, s := range sessions {
-				tickets[i] = limiter.fetches.gate.Enter(s.turn, &s.client)
-			}
-			for i := range tickets {
-				tickets[i].Release()
-			}
+			held.Release()
+			waiting.Wait()
 		}, nil
 	}},
 	{"FETCH refused by a full queue", func(b *testing.B, n int) (all, end func()) {
@@ -136,18 +131,15 @@ var costs = []struct {
 			}
 		}, nil
 	}},
-	{"FETCH that leaves the queue", func(b *testing.B, n int) (all, end func()) {
-		limiter := New(&Options{MaxFetches: 1})
-		sessions, tickets := fakeSessions(b, limiter, n+1), make([]admission.Ticket, n+1)
-		for i, s := range sessions {
-			tickets[i] = limiter.fetches.gate.Enter(s.turn, &s.client)
-		}
+	{"FETCH that hangs up in the queue", func(b *testing.B, n int) (all, end func()) {
+		held, waiting, sessions := waitingFetches(b, n)
 		order := rand.Perm(n)
 		return func() {
 			for _, i := range order {
-				tickets[1+i].Release()
+				sessions[i].lost()
 			}
-		}, nil
+			waiting.Wait()
+		}, held.Release
 	}},
 	{"SEARCH that is answered with others", func(b *testing.B, n int) (all, end func()) {
 		return joinedSearches(b, n, func(first *part, _ func()) {
@@ -173,6 +165,33 @@ var costs = []struct {
 		}
 		return func() { limiter.SetOptions(options) }, nil
 	}},
+}
+
+// waitingFetches returns n sessions with a FETCH that waits until held is released, and runs for no
+// time then.
+func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessions []*session) {
+	limiter := New(&Options{MaxFetches: 1, MaxFetchesPerUser: 1, FetchQueueTimeout: time.Hour})
+	sessions = fakeSessions(b, limiter, n+1)
+	held, all = &turn{}, &sync.WaitGroup{}
+	sessions[n].enter(held, &limiter.fetches)
+	for _, s := range sessions[:n] {
+		all.Go(func() {
+			var turn turn
+			s.enter(&turn, &limiter.fetches)
+			s.leave(&turn)
+		})
+	}
+	watched := func(c *client) bool {
+		c.presence.mu.Lock()
+		defer c.presence.mu.Unlock()
+		return c.presence.lost != nil
+	}
+	for _, s := range sessions[:n] {
+		for !watched(&s.client) {
+			runtime.Gosched()
+		}
+	}
+	return held, all, sessions[:n]
 }
 
 // joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang up.
@@ -234,21 +253,21 @@ func BenchmarkCostTable(b *testing.B) {
 	}
 }
 
-// costOf returns the CPU time of one operation among n, in nanoseconds: that of the best of several
-// rounds, which is the least disturbed one.
+// costOf returns the CPU time of one operation among n, in nanoseconds, the collection of its garbage
+// included: the mean of as many operations for each n.
 func costOf(b *testing.B, setUp func(*testing.B, int) (all, end func()), n int) float64 {
-	best := math.Inf(1)
-	for range max(5, 3000/n) {
+	const operations = 20_000
+	var used int64
+	for range operations / n {
 		all, end := setUp(b, n)
-		runtime.GC()
 		before := processTime(b)
 		all()
-		best = min(best, float64(processTime(b)-before)/float64(n))
+		used += processTime(b) - before
 		if end != nil {
 			end()
 		}
 	}
-	return best
+	return float64(used) / operations
 }
 
 // processTime is cpuTime in nanoseconds.

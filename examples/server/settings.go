@@ -20,6 +20,7 @@ type settings struct {
 	listen, listenTLS string // "" is off
 	tlsCert, tlsKey   string
 	status            string // "" is off
+	statusAdmin       bool
 	mail              string
 	users             string
 	accounts          []account // what users says

@@ -78,6 +78,7 @@ func TestAMistakeOnTheCommandLineIsNamed(t *testing.T) {
 		{[]string{"-status", ":8143"}, `invalid value ":8143" for flag -status: it takes a loopback address`},
 		{[]string{"-status", "192.0.2.1:8143"}, `invalid value "192.0.2.1:8143" for flag -status: it takes a loopback address`},
 		{[]string{"-status", "example.org:8143"}, `invalid value "example.org:8143" for flag -status: it takes a loopback address`},
+		{[]string{"-status-admin"}, `invalid value "true" for flag -status-admin: it needs -status`},
 		{[]string{"stray"}, `unexpected argument "stray"`},
 		{[]string{"-no-such-flag"}, `flag provided but not defined: -no-such-flag`},
 		{[]string{"-mail"}, `flag needs an argument: -mail`},

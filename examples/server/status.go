@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/rand"
+	"crypto/subtle"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -12,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +36,17 @@ func statusFlags(flags *flag.FlagSet, s *settings) {
 		&s.status, "status", "",
 		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; empty switches it off",
 	)
+	flags.BoolVar(
+		&s.statusAdmin, "status-admin", false,
+		"let everybody on this machine end sessions on that page, which has no password",
+	)
 }
 
 func (s *settings) checkStatus() error {
 	if s.status == "" {
+		if s.statusAdmin {
+			return wrongValue("status-admin", "true", errors.New("it needs -status"))
+		}
 		return nil
 	}
 	if err := checkAddress("status", s.status); err != nil {
@@ -66,7 +77,10 @@ func listenStatus(s *settings, limiter *limits.Limiter, logger *slog.Logger) (*s
 		listener.Close()
 		return nil, wrongValue("status", s.status, errNotLoopback)
 	}
-	page := &status{limiter: limiter, options: &s.limits, started: time.Now()}
+	page := &status{limiter: limiter, started: time.Now()}
+	if s.statusAdmin {
+		page.token = rand.Text()
+	}
 	server := &http.Server{
 		Handler:        page.handler(),
 		ReadTimeout:    5 * time.Second, // with the header
@@ -78,14 +92,18 @@ func listenStatus(s *settings, limiter *limits.Limiter, logger *slog.Logger) (*s
 	return &service{listener, server.Serve, server.Close, statusService, true}, nil
 }
 
-// status serves what a limiter knows, to be read only.
+// status serves what a limiter knows.
 type status struct {
 	limiter interface {
+		Options() *limits.Options
 		Stats() limits.Stats
 		Sessions() []limits.SessionInfo
+		Disconnect(id uint64, text string) bool
 	}
-	options *limits.Options
 	started time.Time
+	// token is in each page that may end sessions, and must come back: another site can send what it
+	// likes, but cannot read the page. Without one no session can be ended.
+	token string
 }
 
 func (s *status) handler() http.Handler {
@@ -97,13 +115,33 @@ func (s *status) handler() http.Handler {
 			http.ServeFileFS(w, r, statusFiles, "status/"+name)
 		})
 	}
-	return forThisMachine(mux)
+	formAction := "'none'"
+	if s.token != "" {
+		mux.HandleFunc("POST /disconnect", s.disconnect)
+		formAction = "'self'"
+	}
+	return forThisMachine(http.NewCrossOriginProtection().Handler(mux), formAction)
+}
+
+// disconnect ends the session that the form names.
+func (s *status) disconnect(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
+	if subtle.ConstantTimeCompare([]byte(r.PostFormValue("token")), []byte(s.token)) == 0 {
+		http.Error(w, "Reload the page first.", http.StatusForbidden)
+		return
+	}
+	id, err := strconv.ParseUint(r.PostFormValue("id"), 10, 64)
+	if err != nil || !s.limiter.Disconnect(id, "An administrator has ended this session") {
+		http.Error(w, "There is no such session any more.", http.StatusNotFound)
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // forThisMachine refuses who asks for another host: a web site somewhere can give its name the
 // address of this machine, and would then be allowed to read the answers. It also keeps other sites
 // from showing or running them.
-func forThisMachine(next http.Handler) http.Handler {
+func forThisMachine(next http.Handler, formAction string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopbackHost(r.Host) {
 			http.Error(w, "This page is for this machine only.", http.StatusForbidden)
@@ -114,47 +152,50 @@ func forThisMachine(next http.Handler) http.Handler {
 		header.Set(
 			"Content-Security-Policy",
 			"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "+
-				"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+				"base-uri 'none'; form-action "+formAction+"; frame-ancestors 'none'",
 		)
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
-		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Referrer-Policy", "same-origin") // without one a form's Origin is null
 		header.Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
 	})
 }
 
-// serveJSON answers in the words of package limits.
+// serveJSON answers in the words of package limits, one session after the other: all of them together
+// can be megabytes.
 func (s *status) serveJSON(w http.ResponseWriter, _ *http.Request) {
-	sessions := s.limiter.Sessions()
-	for i := range sessions {
-		sessions[i].User = visible(sessions[i].User)
+	w.Header().Set("Content-Type", "application/json")
+	body := bufio.NewWriter(w)
+	defer body.Flush()
+	encoder := json.NewEncoder(body)
+	body.WriteString(`{"Time": `)
+	encoder.Encode(time.Now())
+	body.WriteString(`, "Stats": `)
+	encoder.Encode(s.limiter.Stats())
+	body.WriteString(`, "Sessions": [`)
+	for i, session := range s.limiter.Sessions() {
+		if i > 0 {
+			body.WriteString(", ")
+		}
+		session.User = visible(session.User)
+		if encoder.Encode(session) != nil {
+			return // nobody reads it any more
+		}
 	}
-	write(w, "application/json", func(body *bytes.Buffer) error {
-		encoder := json.NewEncoder(body)
-		encoder.SetIndent("", "\t")
-		return encoder.Encode(struct {
-			Time     time.Time
-			Stats    limits.Stats
-			Sessions []limits.SessionInfo
-		}{time.Now(), s.limiter.Stats(), sessions})
-	})
+	body.WriteString("]}\n")
 }
 
+// serveHTML sends the page only if it is complete.
 func (s *status) serveHTML(w http.ResponseWriter, _ *http.Request) {
-	page := newStatusPage(time.Now(), s.started, s.options, s.limiter.Stats(), s.limiter.Sessions())
-	write(
-		w, "text/html; charset=utf-8",
-		func(body *bytes.Buffer) error { return statusTemplate.Execute(body, page) },
+	page := newStatusPage(
+		time.Now(), s.started, s.limiter.Options(), s.limiter.Stats(), s.limiter.Sessions(),
 	)
-}
-
-// write sends a body only if it is complete.
-func write(w http.ResponseWriter, contentType string, render func(body *bytes.Buffer) error) {
+	page.Token = s.token
 	var body bytes.Buffer
-	if err := render(&body); err != nil {
+	if err := statusTemplate.Execute(&body, page); err != nil {
 		http.Error(w, "This page cannot be shown.", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Write(body.Bytes())
 }

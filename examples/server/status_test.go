@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -134,6 +136,14 @@ var hostile = []string{
 type fakeLimiter struct {
 	looks    atomic.Int64
 	sessions []limits.SessionInfo
+	ended    atomic.Uint64 // the ID of the session that was ended last
+}
+
+func (f *fakeLimiter) Options() *limits.Options { return limits.DefaultOptions() }
+
+func (f *fakeLimiter) Disconnect(id uint64, _ string) bool {
+	f.ended.Store(id)
+	return true
 }
 
 func (f *fakeLimiter) Sessions() []limits.SessionInfo {
@@ -157,6 +167,7 @@ func manySessions(n int, names []string) []limits.SessionInfo {
 	for i := range sessions {
 		since := time.Duration(i*i) * 120 * time.Millisecond
 		sessions[i] = limits.SessionInfo{
+			ID:        uint64(i + 1),
 			User:      names[i*i*5/3%len(names)],
 			Addr:      netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 60)}), 50000),
 			TLS:       i%3 > 0,
@@ -177,11 +188,7 @@ func manySessions(n int, names []string) []limits.SessionInfo {
 }
 
 func serveStatus(t *testing.T, limiter *fakeLimiter) string {
-	s := &status{
-		limiter: limiter,
-		options: limits.DefaultOptions(),
-		started: time.Now().Add(-50 * time.Hour),
-	}
+	s := &status{limiter: limiter, started: time.Now().Add(-50 * time.Hour)}
 	server := httptest.NewServer(s.handler())
 	t.Cleanup(server.Close)
 	return server.URL
@@ -241,19 +248,7 @@ func TestTheStatusInABrowser(t *testing.T) {
 	names := append([]string{"karen", "bob", "service@example.org", "Jürgen", "eve"}, hostile...)
 	url := serveStatus(t, &fakeLimiter{sessions: manySessions(200, names)})
 	screenshot := filepath.Join(t.ArtifactDir(), "status.png")
-	chromium := func(args ...string) string {
-		args = append(
-			[]string{
-				"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-				"--user-data-dir=" + t.TempDir(), "--virtual-time-budget=7000",
-			},
-			args...)
-		command := exec.CommandContext(t.Context(), browser, append(args, url)...)
-		output, err := command.Output()
-		require.NoError(t, err)
-		return string(output)
-	}
-	page := chromium("--dump-dom")
+	page := browse(t, browser, url, "--dump-dom")
 	assert.Contains(t, page, "<title>imapgate: who holds what</title>")
 	assert.Equal(t, 1, strings.Count(page, "<script"))
 	assert.NotContains(t, page, "<img")
@@ -262,8 +257,178 @@ func TestTheStatusInABrowser(t *testing.T) {
 	assert.NotContains(t, page, "<dd>7001<", "it has been refreshed")
 	assert.Equal(t, 200, strings.Count(page, `<tr class="`))
 
-	chromium("--screenshot="+screenshot, "--window-size=1280,6500")
+	browse(t, browser, url, "--screenshot="+screenshot, "--window-size=1280,6500")
 	image, err := os.Stat(screenshot)
 	require.NoError(t, err)
 	assert.Greater(t, image.Size(), int64(50<<10))
 }
+
+// browse shows a page in a browser for some seconds, and returns what that prints.
+func browse(t *testing.T, browser, url string, args ...string) string {
+	args = append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+		"--user-data-dir=" + t.TempDir(), "--virtual-time-budget=7000",
+	}, args...)
+	output, err := exec.CommandContext(t.Context(), browser, append(args, url)...).Output()
+	require.NoError(t, err)
+	return string(output)
+}
+
+var tokenOfPage = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+func TestSessionsAreEndedOnThePage(t *testing.T) {
+	s := startServer(t, "-status", "127.0.0.1:0", "-status-admin")
+	origin := "http://" + s.address("status")
+	c := s.selected("karen")
+	var answer struct{ Sessions []limits.SessionInfo }
+	_, body := get(t, origin+"/status.json")
+	require.NoError(t, json.Unmarshal([]byte(body), &answer))
+	require.Len(t, answer.Sessions, 1)
+	id := fmt.Sprint(answer.Sessions[0].ID)
+	response, page := get(t, origin)
+	assert.Contains(t, response.Header.Get("Content-Security-Policy"), "form-action 'self'")
+	token := tokenOfPage.FindStringSubmatch(page)
+	require.NotNil(t, token)
+	same := map[string]string{"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+	for name, test := range map[string]struct {
+		id, token string
+		header    map[string]string
+		want      int
+	}{
+		"another site":         {id, token[1], map[string]string{"Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
+		"a site next to it":    {id, token[1], map[string]string{"Sec-Fetch-Site": "same-site"}, http.StatusForbidden},
+		"another origin":       {id, token[1], map[string]string{"Origin": "http://example.org"}, http.StatusForbidden},
+		"no origin":            {id, token[1], map[string]string{"Origin": "null"}, http.StatusForbidden},
+		"another host":         {id, token[1], map[string]string{"Host": "example.org"}, http.StatusForbidden},
+		"no token":             {id, "", same, http.StatusForbidden},
+		"another token":        {id, token[1] + "A", same, http.StatusForbidden},
+		"no session":           {"", token[1], same, http.StatusNotFound},
+		"an unknown session":   {"12345", token[1], same, http.StatusNotFound},
+		"more than a form has": {id + strings.Repeat(" ", 2000), token[1], same, http.StatusForbidden},
+	} {
+		assert.Equal(t, test.want, post(t, origin, test.id, test.token, test.header), name)
+	}
+	assert.Contains(t, c.Cmd("n NOOP")[0], "n OK")
+	assert.Equal(t, http.StatusSeeOther, post(t, origin, id, token[1], same))
+	assert.Equal(t, "* BYE An administrator has ended this session", c.Line())
+	assert.Eventually(t, func() bool {
+		return post(t, origin, id, token[1], same) == http.StatusNotFound
+	}, patience, time.Millisecond)
+}
+
+// post sends the form of a button, and returns the status of the answer.
+func post(t *testing.T, origin, id, token string, header map[string]string) int {
+	form := url.Values{"id": {id}, "token": {token}}
+	request, err := http.NewRequest("POST", origin+"/disconnect", strings.NewReader(form.Encode()))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	request.Host = header["Host"]
+	response, err := http.DefaultTransport.RoundTrip(request) // no redirect
+	require.NoError(t, err)
+	response.Body.Close()
+	return response.StatusCode
+}
+
+func TestSessionsAreEndedOnlyWithTheFlag(t *testing.T) {
+	s := startServer(t, "-status", "127.0.0.1:0")
+	origin := "http://" + s.address("status")
+	s.selected("karen")
+	response, page := get(t, origin)
+	assert.NotContains(t, page, "<button")
+	assert.NotContains(t, page, "<form")
+	assert.Contains(t, response.Header.Get("Content-Security-Policy"), "form-action 'none'")
+	assert.Equal(t, http.StatusNotFound, post(t, origin, "1", "", nil))
+}
+
+// The button is pressed in a browser, which is told by a script in place of a hand.
+func TestTheButtonInABrowser(t *testing.T) {
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed")
+	}
+	limiter := &fakeLimiter{sessions: manySessions(20, []string{"karen", "bob"})}
+	s := &status{limiter: limiter, started: time.Now(), token: "secret"}
+	handler := s.handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/status.js" && limiter.ended.Load() == 0 {
+			w.Header().Set("Content-Type", "text/javascript")
+			io.WriteString(w, `document.querySelector("input[value='7'] + button").click();`)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	page := browse(t, browser, server.URL, "--dump-dom")
+	assert.EqualValues(t, 7, limiter.ended.Load())
+	assert.Contains(t, page, "<title>imapgate: who holds what</title>", "it shows the page again")
+}
+
+func TestASessionThatIsEndingIsShownSo(t *testing.T) {
+	sessions := manySessions(3, []string{"karen"})
+	sessions[1].Ending = true
+	s := &status{limiter: &fakeLimiter{sessions: sessions}, started: time.Now(), token: "secret"}
+	server := httptest.NewServer(s.handler())
+	t.Cleanup(server.Close)
+	_, page := get(t, server.URL)
+	assert.Contains(t, page, `<tr class="ending"><td class="n">2</td>`)
+	assert.Equal(t, 2, strings.Count(page, "<button>"))
+}
+
+// Each number of the stats that is about now is on the page, with the limit that it has.
+func TestGauges(t *testing.T) {
+	var stats limits.Stats
+	numbers := reflect.ValueOf(&stats).Elem()
+	for i := range numbers.NumField() {
+		if field := numbers.Field(i); field.Kind() == reflect.Int {
+			field.SetInt(int64(1000 + i))
+		}
+	}
+	options := limits.DefaultOptions()
+	shown := make(map[int]bool)
+	for _, gauge := range gauges(options, stats) {
+		shown[gauge.Now] = true
+		for _, also := range gauge.Also {
+			shown[int(also.Count)] = true
+		}
+		if gauge.Name == "Fetches" {
+			assert.Equal(t, options.MaxFetches, gauge.Max)
+			assert.Equal(t, "waiting", gauge.Also[0].Name)
+		}
+	}
+	for i := range numbers.NumField() {
+		if numbers.Field(i).Kind() == reflect.Int {
+			assert.True(t, shown[1000+i], numbers.Type().Field(i).Name)
+		}
+	}
+}
+
+// What the page and the JSON cost where there are 10,000 connections of 2,000 users.
+//
+//	go test -run '^$' -bench StatusPage ./examples/server
+func BenchmarkStatusPage(b *testing.B) {
+	var names []string
+	for i := range 2000 {
+		names = append(names, fmt.Sprint("user", i))
+	}
+	limiter := &fakeLimiter{sessions: manySessions(10_000, names)}
+	handler := (&status{limiter: limiter, started: time.Now()}).handler()
+	for _, path := range []string{"/", "/status.json"} {
+		b.Run(path, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				request := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
+				handler.ServeHTTP(discard{http.Header{}}, request)
+			}
+		})
+	}
+}
+
+// discard is an answer that nobody reads.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}

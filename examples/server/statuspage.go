@@ -19,6 +19,7 @@ const maxRows = 500
 // statusPage is what the template shows.
 type statusPage struct {
 	Time     time.Time
+	Token    string // "" if sessions cannot be ended here
 	Up       string
 	DryRun   bool
 	Gauges   []gauge
@@ -49,6 +50,7 @@ type userTable struct {
 
 type userRow struct {
 	Name                      string
+	Unknown                   bool // nobody knows who it is
 	Sessions                  int
 	Fetches, FetchesWaiting   int
 	Searches, SearchesWaiting int
@@ -82,22 +84,37 @@ func newStatusPage(
 	}
 }
 
+// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches, and
+// FetchesWaiting stands beside Fetches.
 func gauges(o *limits.Options, s limits.Stats) []gauge {
-	also := func(name string, n int) count { return count{name, uint64(n)} }
-	return []gauge{
-		{"Connections", s.Connections, o.MaxConnections, nil},
-		{"Sessions logged in", s.Sessions, 0, nil},
-		{"Logins being checked", s.LoginChecks, o.MaxLoginChecks, []count{
-			also("waiting", s.LoginsWaiting), also("delayed after wrong passwords", s.LoginsDelayed),
-		}},
-		{"FETCHes running", s.Fetches, o.MaxFetches, []count{also("waiting", s.FetchesWaiting)}},
-		{"SEARCHes running", s.Searches, o.MaxSearches, []count{
-			also("waiting", s.SearchesWaiting), also("waiting with an equal one", s.SearchesJoined),
-		}},
-		{"Other commands running", s.Commands, o.MaxCommands, []count{
-			also("waiting", s.CommandsWaiting),
-		}},
+	most := make(map[string]int)
+	for _, limit := range limits.Declared() {
+		most[limit.Option] = int(limit.Value(o))
 	}
+	var gauges []gauge
+	stats := reflect.ValueOf(s)
+	name := "\x00" // of the last gauge
+	for i := range stats.NumField() {
+		field := stats.Type().Field(i)
+		if field.Type.Kind() != reflect.Int {
+			continue
+		}
+		n := int(stats.Field(i).Int())
+		if also, ok := strings.CutPrefix(field.Name, name); ok {
+			last := &gauges[len(gauges)-1]
+			last.Also = append(last.Also, count{strings.ToLower(also), uint64(n)})
+			continue
+		}
+		name = field.Name
+		gauges = append(gauges, gauge{Name: words(name), Now: n, Max: most["Max"+name]})
+	}
+	return gauges
+}
+
+// words returns the name of a field as people write it.
+func words(name string) string {
+	spaced := capital.ReplaceAllString(name, "$1 $2")
+	return spaced[:1] + strings.ReplaceAll(strings.ToLower(spaced[1:]), " ip", " IP")
 }
 
 // counts returns each field of a struct of counts by its name in words.
@@ -105,79 +122,148 @@ func counts(of any) []count {
 	v := reflect.ValueOf(of)
 	counts := make([]count, v.NumField())
 	for i := range counts {
-		words := capital.ReplaceAllString(v.Type().Field(i).Name, "$1 $2")
-		counts[i] = count{
-			words[:1] + strings.ReplaceAll(strings.ToLower(words[1:]), " ip", " IP"), v.Field(i).Uint(),
-		}
+		counts[i] = count{words(v.Type().Field(i).Name), v.Field(i).Uint()}
 	}
 	return counts
+}
+
+// best keeps the first of many rows in an order, however many there are.
+type best[T any] struct {
+	rows    []T
+	compare func(a, b T) int
+}
+
+func (b *best[T]) add(row T) {
+	b.rows = append(b.rows, row)
+	if len(b.rows) >= 4*maxRows {
+		b.cut()
+	}
+}
+
+func (b *best[T]) cut() []T {
+	slices.SortStableFunc(b.rows, b.compare)
+	b.rows = b.rows[:min(len(b.rows), maxRows)]
+	return b.rows
 }
 
 // newUserTable counts what each user has, the busiest first.
 func newUserTable(sessions []limits.SessionInfo) userTable {
 	users := make(map[string]*userRow)
-	addresses := make(map[string]map[netip.Addr]bool)
-	var rows []*userRow
-	for _, s := range sessions {
+	type place struct {
+		user string
+		addr netip.Addr
+	}
+	places := make(map[place]bool)
+	for i := range sessions {
+		s := &sessions[i]
 		if !s.LoggedIn {
 			continue
 		}
 		row := users[s.User]
 		if row == nil {
-			row = &userRow{Name: userText(s)}
-			users[s.User], addresses[s.User] = row, make(map[netip.Addr]bool)
-			rows = append(rows, row)
+			row = &userRow{Name: s.User, Unknown: s.User == ""}
+			users[s.User] = row
 		}
-		row.Sessions++
-		addresses[s.User][s.Addr.Addr()] = true
-		row.Addresses = len(addresses[s.User])
-		switch {
-		case s.Command == "FETCH" && s.Waiting:
-			row.FetchesWaiting++
-		case s.Command == "FETCH":
-			row.Fetches++
-		case s.Command == "SEARCH" && s.Waiting:
-			row.SearchesWaiting++
-		case s.Command == "SEARCH":
-			row.Searches++
-		case s.Command != "" && s.Command != "IDLE":
-			row.Other++
+		row.count(s)
+		if at := (place{s.User, s.Addr.Addr()}); !places[at] {
+			places[at] = true
+			row.Addresses++
 		}
 	}
-	busy := func(r *userRow) int { return r.Fetches + r.FetchesWaiting + r.Searches + r.SearchesWaiting + r.Other }
-	slices.SortFunc(rows, func(a, b *userRow) int {
+	rows := best[*userRow]{compare: func(a, b *userRow) int {
 		return cmp.Or(
-			cmp.Compare(busy(b), busy(a)), cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(b.busy(), a.busy()), cmp.Compare(b.Sessions, a.Sessions),
+			cmp.Compare(a.Name, b.Name),
 		)
-	})
-	all := len(rows)
-	rows = rows[:min(all, maxRows)]
-	return userTable{rows, all - len(rows), all}
+	}}
+	for _, row := range users {
+		rows.add(row)
+	}
+	shown := rows.cut()
+	for _, row := range shown {
+		if row.Unknown {
+			row.Name = "not known"
+		} else {
+			row.Name = visible(row.Name)
+		}
+	}
+	return userTable{shown, len(users) - len(shown), len(users)}
 }
 
-// states are what a connection can be in, in the order of the table.
-var states = []string{"waiting", "running", "IDLE", "silent"}
+// count counts what the session does.
+func (r *userRow) count(s *limits.SessionInfo) {
+	r.Sessions++
+	switch {
+	case s.Command == "FETCH" && s.Waiting:
+		r.FetchesWaiting++
+	case s.Command == "FETCH":
+		r.Fetches++
+	case s.Command == "SEARCH" && s.Waiting:
+		r.SearchesWaiting++
+	case s.Command == "SEARCH":
+		r.Searches++
+	case s.Command != "" && s.Command != "IDLE":
+		r.Other++
+	}
+}
+
+func (r *userRow) busy() int {
+	return r.Fetches + r.FetchesWaiting + r.Searches + r.SearchesWaiting + r.Other
+}
+
+// A state is what a connection can be in. They are in the order of the table.
+type state int
+
+const (
+	waiting state = iota
+	running
+	idling
+	silent
+	ending
+)
+
+var stateNames = [...]string{"waiting", "running", "IDLE", "silent", "ending"}
+
+func stateOf(s *limits.SessionInfo) state {
+	switch {
+	case s.Ending:
+		return ending
+	case s.Waiting:
+		return waiting
+	case s.Command == "IDLE":
+		return idling
+	case s.Command != "":
+		return running
+	default:
+		return silent
+	}
+}
 
 // newSessionTable has those who wait first, then those who work, each the longest first.
 func newSessionTable(now time.Time, sessions []limits.SessionInfo) sessionTable {
+	var counts [len(stateNames)]int
+	first := best[*limits.SessionInfo]{compare: func(a, b *limits.SessionInfo) int {
+		return cmp.Or(cmp.Compare(stateOf(a), stateOf(b)), a.Since.Compare(b.Since))
+	}}
+	for i := range sessions {
+		counts[stateOf(&sessions[i])]++
+		first.add(&sessions[i])
+	}
+	var table sessionTable
+	for _, s := range first.cut() {
+		table.Rows = append(table.Rows, sessionRow{
+			*s, userText(*s), timeText(now.Sub(s.Connected)), stateNames[stateOf(s)],
+			timeText(now.Sub(s.Since)),
+		})
+	}
 	var words []string
-	var rows []sessionRow
-	for _, state := range states {
-		same := slices.DeleteFunc(
-			slices.Clone(sessions), func(s limits.SessionInfo) bool { return stateOf(s) != state },
-		)
-		slices.SortStableFunc(same, func(a, b limits.SessionInfo) int { return a.Since.Compare(b.Since) })
-		for _, s := range same[:min(len(same), maxRows-len(rows))] {
-			rows = append(
-				rows,
-				sessionRow{s, userText(s), timeText(now.Sub(s.Connected)), state, timeText(now.Sub(s.Since))},
-			)
-		}
-		if len(same) > 0 {
-			words = append(words, fmt.Sprintf("%d %s", len(same), state))
+	for state, n := range counts {
+		if n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, stateNames[state]))
 		}
 	}
-	return sessionTable{rows, strings.Join(words, ", "), len(sessions) - len(rows)}
+	table.Words, table.More = strings.Join(words, ", "), len(sessions)-len(table.Rows)
+	return table
 }
 
 func userText(s limits.SessionInfo) string {
@@ -188,19 +274,6 @@ func userText(s limits.SessionInfo) string {
 		return "not known"
 	default:
 		return visible(s.User)
-	}
-}
-
-func stateOf(s limits.SessionInfo) string {
-	switch {
-	case s.Waiting:
-		return "waiting"
-	case s.Command == "IDLE":
-		return "IDLE"
-	case s.Command != "":
-		return "running"
-	default:
-		return "silent"
 	}
 }
 

@@ -2,7 +2,9 @@ package admission
 
 import (
 	"container/list"
+	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,13 +17,42 @@ type Flights[K comparable, V any] struct {
 	Gate   *Gate // must not change
 	Broken error // the answer when the work panics; must not change
 
-	mu      sync.Mutex
-	timeout time.Duration
-	closed  bool
-	changed chan struct{} // closed when timeout or closed change
-	keys    Table[K, *flight[K, V]]
-	joined  int // callers who want the answer of another's work
-	behind  int // callers who wait until equal work is over, for their own
+	changing sync.Mutex                   // held while the state changes
+	state    atomic.Pointer[flightsState] // nil at first
+	shards   [flightShards]flightShard[K, V]
+	joined   atomic.Int64 // callers who want the answer of another's work
+	behind   atomic.Int64 // callers who wait until equal work is over, for their own
+}
+
+// flightsState is what all flights have in common. It does not change, but is replaced.
+type flightsState struct {
+	timeout  time.Duration
+	closed   bool
+	replaced chan struct{} // closed when there is a new one
+}
+
+// flightShards is how many locks there are: work of different keys has nothing to wait for.
+const flightShards = 64
+
+type flightShard[K comparable, V any] struct {
+	mu   sync.Mutex
+	keys Table[K, *flight[K, V]]
+	_    [32]byte // the next one is on another line of the processor's cache
+}
+
+var flightSeed = maphash.MakeSeed()
+
+func (f *Flights[K, V]) shard(key K) *flightShard[K, V] {
+	return &f.shards[maphash.Comparable(flightSeed, key)%flightShards]
+}
+
+// now returns the state of now.
+func (f *Flights[K, V]) now() *flightsState {
+	if state := f.state.Load(); state != nil {
+		return state
+	}
+	f.state.CompareAndSwap(nil, &flightsState{replaced: make(chan struct{})})
+	return f.state.Load()
 }
 
 // A Sharing says whose work a caller may get the answer of.
@@ -35,6 +66,7 @@ const (
 
 // flight is the work of one key: a group that runs, and those that wait, first come first served.
 type flight[K comparable, V any] struct {
+	shard   *flightShard[K, V] // whose lock guards it, and its groups
 	key     K
 	running *group[K, V]
 	waiting list.List // of *group
@@ -84,7 +116,7 @@ type Part[K comparable, V any] struct {
 	group   *group[K, V]
 	caller  Caller
 	start   time.Time
-	changed <-chan struct{} // Flights.changed, as it was when the caller last looked at its limits
+	changed <-chan struct{} // flightsState.replaced, as it was when the caller last read its limits
 	settled bool            // there is nothing to wait for any more
 	left    bool            // it is no member of the group any more
 }
@@ -93,17 +125,17 @@ type Part[K comparable, V any] struct {
 // Wait does. The turn is the caller's key at the gate.
 func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
 	p := &Part[K, V]{flights: f, caller: caller, Start: time.Now()}
-	f.mu.Lock()
-	if f.closed {
-		f.mu.Unlock()
+	state, shard := f.now(), f.shard(key)
+	if state.closed {
 		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
 		return p
 	}
-	p.changed = f.changedLocked()
-	fl := f.keys.Get(key)
+	p.changed = state.replaced
+	shard.mu.Lock()
+	fl := shard.keys.Get(key)
 	if fl == nil {
-		fl = &flight[K, V]{key: key}
-		f.keys.Set(key, fl)
+		fl = &flight[K, V]{shard: shard, key: key}
+		shard.keys.Set(key, fl)
 	}
 	if p.group = fl.open(sharing); p.group == nil {
 		p.group = &group[K, V]{flight: fl, turn: turn, caller: caller, alone: sharing == Alone}
@@ -112,7 +144,7 @@ func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing)
 	}
 	p.group.add(f, 1)
 	next := f.nextLocked(fl)
-	f.mu.Unlock()
+	shard.mu.Unlock()
 	f.ask(next, false, p)
 	return p
 }
@@ -132,18 +164,27 @@ func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
 	return nil
 }
 
+func (g *group[K, V]) lock()   { g.flight.shard.mu.Lock() }
+func (g *group[K, V]) unlock() { g.flight.shard.mu.Unlock() }
+
 // countBehind changes how many callers wait until equal work is over, for their own.
 func (f *Flights[K, V]) countBehind(g *group[K, V], n int) {
 	if g.alone {
-		f.behind += n
+		f.behind.Add(int64(n))
 	}
 }
 
 // add changes how many members the group has.
 func (g *group[K, V]) add(f *Flights[K, V], n int) {
-	f.joined -= g.joined()
+	before := g.joined()
 	g.members += n
-	f.joined += g.joined()
+	f.countJoined(g.joined() - before)
+}
+
+func (f *Flights[K, V]) countJoined(n int) {
+	if n != 0 {
+		f.joined.Add(int64(n))
+	}
 }
 
 // joined returns how many members want the answer of another's work.
@@ -162,7 +203,7 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 	}
 	first := fl.waiting.Front()
 	if first == nil {
-		f.keys.Delete(fl.key)
+		fl.shard.keys.Delete(fl.key)
 		return nil
 	}
 	g := first.Value.(*group[K, V])
@@ -179,8 +220,8 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 	for g != nil {
 		ticket := f.Gate.enter(g.turn, g.caller, hasWaited)
-		f.mu.Lock()
 		fl := g.flight
+		fl.shard.mu.Lock()
 		next := (*group[K, V])(nil)
 		switch {
 		case g.members == 0: // all have left, and taken it out of the flight
@@ -196,7 +237,7 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 		if p != nil {
 			p.settleLocked()
 		}
-		f.mu.Unlock()
+		fl.shard.mu.Unlock()
 		ticket.Release()
 		g, hasWaited = next, true
 	}
@@ -276,9 +317,9 @@ type event struct {
 
 // look settles the part, or returns what it waits for.
 func (p *Part[K, V]) look() event {
-	f, g := p.flights, p.group
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	g := p.group
+	g.lock()
+	defer g.unlock()
 	if !p.settled { // by a refusal
 		p.settleLocked()
 	}
@@ -295,7 +336,7 @@ func (p *Part[K, V]) look() event {
 	if g.stage == stageQueued {
 		e.ready = g.ticket.Ready()
 	}
-	if e.timeout = f.timeout; e.timeout > 0 {
+	if e.timeout = p.flights.now().timeout; e.timeout > 0 {
 		e.deadline = p.Start.Add(e.timeout)
 	}
 	return e
@@ -331,10 +372,10 @@ func (e event) wait(gone <-chan struct{}) woken {
 
 // timeIsUp refuses the caller, unless its wait has just ended or the work has begun.
 func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
-	f, g := p.flights, p.group
-	f.mu.Lock()
+	g := p.group
+	g.lock()
 	stage, ticket := g.stage, g.ticket
-	f.mu.Unlock()
+	g.unlock()
 	why := Refusal{Reason: EqualRuns, Timeout: timeout, TimedOut: true}
 	if stage == stageQueued {
 		why = ticket.blocked() // none if it has got the slot
@@ -346,21 +387,19 @@ func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
 
 // review looks at the caller's limits, which may have changed.
 func (p *Part[K, V]) review() {
-	f, g := p.flights, p.group
-	f.mu.Lock()
-	p.changed = f.changedLocked() // before the limits are read
-	f.mu.Unlock()
-	limits := p.caller.KeyLimits(f.Gate)
-	f.mu.Lock()
+	g, state := p.group, p.flights.now()
+	p.changed = state.replaced
+	limits := p.caller.KeyLimits(p.flights.Gate)
+	g.lock()
 	why := Refusal{}
 	switch {
 	case g.stage == stageFinished || g.stage == stageQueued && !g.ticket.Waiting():
-	case f.closed:
+	case state.closed:
 		why.Reason = Closed
 	case limits.Exempt && g.stage < stageRunning:
 		why.Reason = Exempt
 	}
-	f.mu.Unlock()
+	g.unlock()
 	if why.Is() {
 		p.refuse(why)
 	}
@@ -375,9 +414,12 @@ func (p *Part[K, V]) refuse(why Refusal) {
 // Leave says that the client of the caller that runs the work does not want the answer any more. It
 // may be called again, and from another goroutine.
 func (p *Part[K, V]) Leave() {
-	p.flights.mu.Lock()
+	if p.group == nil {
+		return // it was refused at once
+	}
+	p.group.lock()
 	release := p.leaveLocked()
-	p.flights.mu.Unlock()
+	p.group.unlock()
 	release()
 }
 
@@ -389,10 +431,10 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 		return func() {}
 	}
 	p.left = true
-	f.joined -= g.joined()
+	before := g.joined()
 	g.members--
 	g.ownerless = g.ownerless || p.Runs
-	f.joined += g.joined()
+	f.countJoined(g.joined() - before)
 	switch {
 	case g.members > 0:
 		return func() {}
@@ -416,9 +458,9 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 // Abandoned returns a channel that is closed when nobody wants the answer any more. It is for the
 // caller that runs the work, which says by Leave that its own client does not.
 func (p *Part[K, V]) Abandoned() <-chan struct{} {
-	f, g := p.flights, p.group
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	g := p.group
+	g.lock()
+	defer g.unlock()
 	if g.abandoned == nil {
 		g.abandoned = make(chan struct{})
 		if g.members == 0 {
@@ -441,13 +483,13 @@ func (p *Part[K, V]) Run(work func() (value V, orphaned bool, err error)) {
 // finish gives the answer out and the slot back, and lets the next group ask for a ticket.
 func (p *Part[K, V]) finish() {
 	f, g := p.flights, p.group
-	f.mu.Lock()
 	fl := g.flight
+	g.lock()
 	fl.running = nil
 	f.overLocked(g)
 	ticket := g.ticket
 	next := f.nextLocked(fl)
-	f.mu.Unlock()
+	g.unlock()
 	ticket.Release()
 	f.ask(next, true, nil)
 }
@@ -459,46 +501,38 @@ func (p *Part[K, V]) Answer() (value V, orphaned bool, err error) {
 
 // SetTimeout changes the longest wait. Zero means no limit. Who waits asks for its limits again.
 func (f *Flights[K, V]) SetTimeout(timeout time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.timeout = timeout
-	f.wakeLocked()
+	f.change(func(state *flightsState) { state.timeout = timeout })
 }
 
-// Close refuses all who wait. Who comes is refused by the gate.
+// Close refuses all who wait and all who come. What runs goes on.
 func (f *Flights[K, V]) Close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	f.wakeLocked()
+	f.change(func(state *flightsState) { state.closed = true })
 }
 
-// changedLocked returns a channel that is closed at the next change.
-func (f *Flights[K, V]) changedLocked() <-chan struct{} {
-	if f.changed == nil {
-		f.changed = make(chan struct{})
-	}
-	return f.changed
-}
-
-func (f *Flights[K, V]) wakeLocked() {
-	if f.changed != nil {
-		close(f.changed)
-		f.changed = nil
-	}
+func (f *Flights[K, V]) change(change func(*flightsState)) {
+	f.changing.Lock()
+	defer f.changing.Unlock()
+	old := f.now()
+	state := *old
+	state.replaced = make(chan struct{})
+	change(&state)
+	f.state.Store(&state)
+	close(old.replaced)
 }
 
 // Counts returns how many callers want the answer of another's work, and how many wait until equal
 // work is over, for their own.
 func (f *Flights[K, V]) Counts() (joined, behind int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.joined, f.behind
+	return int(f.joined.Load()), int(f.behind.Load())
 }
 
 // Entries returns how many keys there is work of.
-func (f *Flights[K, V]) Entries() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.keys.Len()
+func (f *Flights[K, V]) Entries() (n int) {
+	for i := range f.shards {
+		shard := &f.shards[i]
+		shard.mu.Lock()
+		n += shard.keys.Len()
+		shard.mu.Unlock()
+	}
+	return n
 }

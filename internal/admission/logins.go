@@ -126,16 +126,37 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 		a.pair = &pair{}
 		l.pairs.Set(a.key(), a.pair)
 	}
-	w := &loginWaiter{asker: &a.asker, start: time.Now(), ready: make(chan struct{})}
-	w.place = a.pair.waiters.PushBack(w)
-	l.waiting++
-	l.settleLocked(a.key(), a.pair)
-	if !w.settled {
-		a.waiter = w
-		return a
+	refusal, waits := l.decideLocked(&a.asker, a.pair)
+	switch {
+	case waits || a.pair.waiters.Len() > 0:
+		a.waiter = &loginWaiter{asker: &a.asker, start: time.Now(), ready: make(chan struct{})}
+		a.waiter.place = a.pair.waiters.PushBack(a.waiter)
+		l.waiting++
+	case refusal.Is():
+		a.Refusal, a.ended = refusal, true
+		l.dropPairLocked(a.key(), a.pair)
+	default:
+		l.beginLocked(a.pair)
 	}
-	a.Refusal, a.ended = w.refusal, w.refusal.Is()
 	return a
+}
+
+// decideLocked tells what becomes of the next login of the pair: it is refused, it waits or, if neither
+// is true, it is checked.
+func (l *Logins[S]) decideLocked(c *asker, p *pair) (refusal Refusal, waits bool) {
+	if c.limits.Force {
+		return Refusal{}, false
+	}
+	if refusal = l.refusalLocked(c, p.knownUser()); refusal.Is() {
+		return refusal, false
+	}
+	return Refusal{}, !l.mayCheckLocked(c, p)
+}
+
+// beginLocked counts a check of the pair.
+func (l *Logins[S]) beginLocked(p *pair) {
+	p.checking++
+	l.checking++
 }
 
 // lock takes the lock, and gives the caller the limits of now.
@@ -284,23 +305,24 @@ func (p *pair) knownUser() string {
 func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 	for p.waiters.Len() > 0 {
 		w := p.waiters.Front().Value.(*loginWaiter)
-		refusal := l.refusalLocked(w.asker, p.knownUser())
-		if w.asker.limits.Force {
-			refusal = Refusal{}
-		}
-		if !refusal.Is() && !l.mayCheckLocked(w.asker, p) {
+		refusal, waits := l.decideLocked(w.asker, p)
+		if waits {
 			return
 		}
 		p.waiters.Remove(w.place)
 		w.refusal, w.settled = refusal, true
 		l.waiting--
 		if !refusal.Is() {
-			p.checking++
-			l.checking++
+			l.beginLocked(p)
 		}
 		close(w.ready)
 	}
-	if p.checking == 0 && p.sessions == 0 {
+	l.dropPairLocked(key, p)
+}
+
+// dropPairLocked forgets a pair with nothing in it.
+func (l *Logins[S]) dropPairLocked(key pairKey, p *pair) {
+	if p.checking == 0 && p.sessions == 0 && p.waiters.Len() == 0 {
 		l.pairs.Delete(key)
 	}
 }
@@ -309,7 +331,7 @@ func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 // more than could still be admitted, and only one while no session of the user is there. That does
 // not depend on the limits of the user, which are nobody's business either.
 func (l *Logins[S]) mayCheckLocked(c *asker, p *pair) bool {
-	if c.limits.Exempt || c.limits.Force {
+	if c.limits.Exempt {
 		return true
 	}
 	room := l.roomAtLocked(c)

@@ -1,8 +1,9 @@
-// Replaces what the page says by what the server says now, every two seconds while somebody looks.
+// Replaces what the page says by what the server says now, every two seconds while somebody looks, and
+// not while a button is about to be pressed.
 "use strict";
 
 async function refresh() {
-  if (!document.hidden) {
+  if (!document.hidden && !document.querySelector("button:hover, button:focus, button:active")) {
     try {
       const answer = await fetch("/", {cache: "no-store", signal: AbortSignal.timeout(5000)});
       if (!answer.ok) throw new Error(answer.statusText);
