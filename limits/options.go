@@ -156,6 +156,12 @@ type Options struct {
 	// always does.
 	Username func(session imapserver.Session) string `toml:"-"`
 
+	// Cluster counts logins together with the Limiters of other processes and machines, if it is not
+	// nil: MaxLoginsPerUser and MaxLoginsPerIP then hold for all of them together. All other limits
+	// protect one machine, and are counted on each. Sessions that are logged in when it is replaced
+	// stay with the one that they were counted by.
+	Cluster Cluster `toml:"-"`
+
 	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else
 	// [EventKind] lists, if it is not nil. It is called from many goroutines at once, never under a
 	// lock, and should be quick: the command waits for it.

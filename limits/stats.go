@@ -30,6 +30,7 @@ type Totals struct {
 	Evicted          uint64 // sessions that made room for a newer login of their user
 	Disconnected     uint64 // sessions that were ended by Disconnect
 	WrongCredentials uint64 // logins that the backend has turned down, whether a limit was reached or not
+	Undecided        uint64 // logins that the Cluster could not decide, admitted or not
 }
 
 // Refusals counts refusals by the answer that was given.
@@ -46,6 +47,7 @@ type Refusals struct {
 	AppendSize                        uint64
 	LoginBytes, CommandBytes          uint64
 	Closed                            uint64 // what came, or waited, when the Limiter was closed
+	ClusterUnavailable                uint64 // logins that the Cluster could not count
 }
 
 // Stats returns the counts of now. Each is right by itself, but they are not taken at the same
