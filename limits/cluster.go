@@ -24,6 +24,16 @@ type Cluster interface {
 	//   - any other: the Cluster does not know, and the limits of the Limiter alone decide. The
 	//     lease lets it count the session later.
 	Acquire(login ClusterLogin) (ClusterLease, error)
+
+	// Stats returns what Limiter.Stats says of the Cluster. It does not wait for anything.
+	Stats() ClusterStats
+}
+
+// ClusterStats is how a [Cluster] is.
+type ClusterStats struct {
+	Leases int    // sessions of this machine that it has counted
+	Errors uint64 // calls of its store that have failed or taken too long
+	Down   bool   // the store is known not to answer, and logins do not ask it
 }
 
 // A ClusterLease is the place of one session in a [Cluster].

@@ -79,6 +79,8 @@ func (l *storeLease) Release() {
 	l.store.held = slices.DeleteFunc(l.store.held, func(in *storeLease) bool { return in == l })
 }
 
+func (s *store) Stats() limits.ClusterStats { return limits.ClusterStats{Leases: len(s.all())} }
+
 // all returns what is held, the oldest first.
 func (s *store) all() []*storeLease {
 	s.mu.Lock()
@@ -130,6 +132,7 @@ func TestALimitHoldsOverAllLimitersOfACluster(t *testing.T) {
 				two.inUse(limits.Stats{Connections: 1, Sessions: 1})
 
 				first.Cmd("z LOGOUT")
+				synctest.Wait()
 				_, answer = two.login("192.0.2.1", "karen")
 				assert.Contains(t, answer, "OK")
 				one.Server.Close()

@@ -20,6 +20,8 @@ type Stats struct {
 	Total Totals
 	// Refused is how often each refusal was given since [New], or would have been without DryRun.
 	Refused Refusals
+	// Cluster is how Options.Cluster is, zero if there is none.
+	Cluster ClusterStats
 }
 
 // Totals counts what is no refusal.
@@ -61,6 +63,9 @@ func (l *Limiter) Stats() Stats {
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
 	joined, behind := l.flights.Counts()
 	s.SearchesJoined = joined + behind
+	if cluster := l.settings.Load().Cluster; cluster != nil {
+		s.Cluster = cluster.Stats()
+	}
 	return s
 }
 
