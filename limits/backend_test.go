@@ -191,6 +191,7 @@ func (s *server) inUse(want limits.Stats) {
 	got := s.limiter.Stats()
 	got.ConnectionsEnding = 0
 	got.Refused, got.Total = limits.Refusals{}, limits.Totals{}
+	got.Cluster = limits.ClusterStats{}
 	assert.Equal(s.t, want, got)
 }
 

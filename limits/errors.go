@@ -3,8 +3,8 @@ package limits
 import "github.com/emersion/go-imap/v2"
 
 // What a client reads when it is refused. Each is one [*imap.Error], to be compared with
-// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrTooManyLoginChecks, ErrTooManyGuesses and ErrClosed, and
-// TOOBIG for ErrAppendSize.
+// [errors.Is]; its code is LIMIT, but TOOBIG for ErrAppendSize, and UNAVAILABLE for ErrClosed,
+// ErrTooManyLoginChecks, ErrTooManyGuesses and ErrClusterUnavailable.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = no("Too many logins for this user")
@@ -62,6 +62,13 @@ var (
 	// get a BYE with the same words.
 	ErrClosed = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The server is shutting down",
+	)
+
+	// ErrClusterUnavailable refuses a login that a [Cluster] cannot count, if that is what the Cluster
+	// is told to do.
+	ErrClusterUnavailable = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Logins cannot be counted now - try again later",
 	)
 
 	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only

@@ -236,6 +236,10 @@ var (
 		answer: ErrClosed, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.Closed },
 	}
+	clusterUnavailable = &limit{
+		answer: ErrClusterUnavailable, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ClusterUnavailable },
+	}
 	clientGone = &limit{
 		answer: errClientGone, kind: EventLeft,
 		count: func(s *Stats) *uint64 { return &s.Total.Left },

@@ -232,6 +232,10 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		}
 		s.login = attempt.AdmitAnyway(user, s)
 	}
+	j := joining{s, command, attempt, user, evicted, refused.Is()}
+	if err := j.join(); err != nil {
+		return err
+	}
 	s.user, s.account.name = user, strings.Clone(account)
 	if conn, ok := layers.Find[*tls.Conn](s.conn.NetConn()); ok {
 		s.account.serverName = conn.ConnectionState().ServerName

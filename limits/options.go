@@ -163,6 +163,11 @@ type Options struct {
 	// client said stands.
 	Username func(session imapserver.Session) string `toml:"-"`
 
+	// Cluster, if it is not nil, counts logins together with the Limiters of other processes and
+	// machines: MaxLoginsPerUser and MaxLoginsPerIP hold for all of them together, other limits for
+	// each. Sessions that are logged in when it is replaced stay with the one that counted them.
+	Cluster Cluster `toml:"-"`
+
 	// OnEvent, if it is not nil, is told of each refusal, each wait, and whatever else [EventKind]
 	// lists. It is called from many goroutines at once, never under a lock, and should be quick:
 	// the command waits for it.

@@ -47,8 +47,8 @@ func (c *client) refuse(event Event, r refusal) bool {
 	event.Kind = r.kind()
 	if r.limit.option != "" {
 		event.Limit, event.Max = r.limit.option, r.limit.text(r.value)
-		event.DryRun = settings.DryRun
 	}
+	event.DryRun = settings.DryRun && (r.limit.option != "" || r.limit == clusterUnavailable)
 	if retry := r.answers().retry; retry != nil {
 		event.RetryAfter = time.Duration(settings.value(retry))
 	}

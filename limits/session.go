@@ -22,6 +22,7 @@ type session struct {
 
 	user     string                     // the key of the user who is logged in, "" if none or not known
 	login    *admission.Login[*session] // nil if nobody is logged in
+	lease    lease                      // of the cluster
 	failed   int                        // logins with wrong credentials
 	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
@@ -86,6 +87,7 @@ func (s *session) release() {
 func (s *session) logout() {
 	s.limiter.logins.Leave(s.login)
 	s.login = nil
+	s.lease.release()
 	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
 

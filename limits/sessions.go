@@ -58,6 +58,11 @@ func (l *Limiter) Disconnect(id uint64, text string) bool {
 	if s == nil {
 		return false
 	}
+	s.disconnect(text)
+	return true
+}
+
+func (s *session) disconnect(text string) {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
@@ -71,5 +76,4 @@ func (l *Limiter) Disconnect(id uint64, text string) bool {
 	} else {
 		go s.hangUp(text)
 	}
-	return true
 }

@@ -23,6 +23,8 @@ type Stats struct {
 	Total Totals
 	// Refused is how often each refusal was given since [New], or would have been without DryRun.
 	Refused Refusals
+	// Cluster is how Options.Cluster is, zero if there is none.
+	Cluster ClusterStats
 }
 
 // Totals counts what is no refusal.
@@ -34,6 +36,7 @@ type Totals struct {
 	Disconnected     uint64 // sessions that were ended by Disconnect
 	Delayed          uint64 // logins that went on after a wait for wrong passwords from their network
 	WrongCredentials uint64 // logins that the backend has turned down, whether a limit was reached or not
+	Undecided        uint64 // logins that the Cluster could not decide, admitted or not
 }
 
 // Refusals counts refusals by the answer that was given.
@@ -53,6 +56,7 @@ type Refusals struct {
 	AppendSize                        uint64
 	LoginBytes, CommandBytes          uint64
 	Closed                            uint64 // what came, or waited, when the Limiter was closed
+	ClusterUnavailable                uint64 // logins that the Cluster could not count
 }
 
 // Stats returns the counts of now. Each is right by itself, but they are not taken at the same
@@ -71,6 +75,9 @@ func (l *Limiter) Stats() Stats {
 	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
 	joined, behind := l.flights.Counts()
 	s.SearchesJoined = joined + behind
+	if cluster := l.settings.Load().Cluster; cluster != nil {
+		s.Cluster = cluster.Stats()
+	}
 	return s
 }
 
