@@ -61,7 +61,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
 	s.whenLost = s.lost
-	s.activity.end() // silent since it came
+	s.activity.finish() // silent since it came
 	s.limiter, s.conn = l, conn
 	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)
 	s.addr = s.remote.Addr()

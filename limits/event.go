@@ -51,8 +51,8 @@ const (
 	commandAppend       = "APPEND"
 )
 
-// tell reports the event, and counts what is no refusal.
-func (c *client) tell(event Event) {
+// report passes the event on, and counts what is no refusal.
+func (c *client) report(event Event) {
 	switch event.Kind {
 	case EventAdmitted:
 		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Admitted })

@@ -72,7 +72,7 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 		return
 	}
 	longest := s.reached(maxGuessDelay)
-	s.tell(Event{
+	s.report(Event{
 		Kind: EventDelayed, Command: command, User: user, Waited: waited,
 		Limit: longest.limit.option, Max: longest.limit.text(longest.value), DryRun: s.dryRun(),
 	})

@@ -28,8 +28,8 @@ type attempt struct {
 
 // endCheck gives back what the check of the password needs.
 func (a *attempt) endCheck() {
-	a.session.leave(&a.check)
-	a.session.leave(&a.guess)
+	a.session.exit(&a.check)
+	a.session.exit(&a.guess)
 	a.check, a.guess = turn{}, turn{}
 }
 
@@ -96,7 +96,7 @@ func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 		waited += a.check.Waited()
 	}
 	if waited > 0 {
-		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: waited})
+		s.report(Event{Kind: EventAdmitted, Command: command, User: user, Waited: waited})
 	}
 	if waited > 0 || a.delayed {
 		s.renewDeadlines()
@@ -248,7 +248,7 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		s.noLogin = nil
 	}
 	s.timers.Unlock()
-	s.activity.end()
+	s.activity.finish()
 	return nil
 }
 
@@ -266,7 +266,7 @@ func (s *session) fail(command, username string, guess admission.Guess, err erro
 	most := s.limits.Load().MaxFailedLogins
 	wrong := event
 	wrong.Kind = EventFailed
-	s.tell(wrong)
+	s.report(wrong)
 	if most > 0 && s.failed >= most {
 		if s.refuse(event, refusal{limit: maxFailedLogins, value: int64(most)}) {
 			s.endWith(errTooManyFailedLogins, errTooManyFailedLogins.Text)

@@ -15,15 +15,15 @@ func (s *session) beginCommand(t *turn, command string) error {
 }
 
 func (s *session) endCommand(t *turn) {
-	s.leave(t)
-	s.activity.end()
+	s.exit(t)
+	s.activity.finish()
 }
 
 // The commands that never wait:
 
 // Poll notes that the client is not silent: the server polls after most commands, NOOP among them.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	s.activity.end()
+	s.activity.finish()
 	return s.Session.Poll(w, allowExpunge)
 }
 

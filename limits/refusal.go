@@ -53,7 +53,7 @@ func (c *client) refuse(event Event, r refusal) bool {
 		event.RetryAfter = time.Duration(settings.value(retry))
 	}
 	c.limiter.counts.add(r.answers().count)
-	c.tell(event)
+	c.report(event)
 	return !event.DryRun
 }
 

@@ -69,7 +69,7 @@ func (s *session) disconnect(text string) {
 		}
 		return r
 	}, text)
-	s.tell(Event{Kind: EventDisconnected, User: s.identity.Load().user})
+	s.report(Event{Kind: EventDisconnected, User: s.identity.Load().user})
 	s.endWith(errDisconnected, text)
 	if s.activity.writing() {
 		go s.hangUpBetween(text)

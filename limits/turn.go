@@ -6,19 +6,19 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// turn is what a command or a login holds in a queue. It must be left.
+// turn is what a command or a login holds in a queue. It must be given back by exit.
 type turn struct {
 	admission.Ticket
 	queue   *queue
 	command string // set before, for a queue that serves several
 	user    string // whom its events name
-	// shadow says that the command runs under DryRun although it should wait: the ticket waits in its
-	// place, to see whether there would have been a slot in time.
+	// shadow says that the command runs under DryRun although it should wait: the ticket waits in
+	// its place, to see whether there would have been a slot in time.
 	shadow bool
 }
 
 // enter takes a slot of the queue for a command, and waits for it. After an error, which is the
-// answer to the command, there is nothing to leave; but leave may be called, and must be when a
+// answer to the command, there is nothing to give back; but exit may be called, and must be when a
 // callback panics.
 func (s *session) enter(t *turn, q *queue) error {
 	if t.command == "" {
@@ -29,7 +29,7 @@ func (s *session) enter(t *turn, q *queue) error {
 		return err
 	}
 	if waited := t.Waited(); waited > 0 && !t.shadow {
-		s.tell(Event{Kind: EventAdmitted, Command: t.command, User: t.user, Waited: waited})
+		s.report(Event{Kind: EventAdmitted, Command: t.command, User: t.user, Waited: waited})
 	}
 	return nil
 }
@@ -73,8 +73,8 @@ func (s *session) await(t *turn) {
 	}
 }
 
-// leave gives back what the command holds.
-func (s *session) leave(t *turn) {
+// exit gives back what the command holds.
+func (s *session) exit(t *turn) {
 	if t.shadow {
 		if r := t.Overdue(); r.Is() {
 			event := Event{Command: t.command, User: t.user, Waited: s.timeout(t.queue)}
@@ -84,8 +84,8 @@ func (s *session) leave(t *turn) {
 	t.Release()
 }
 
-// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the user
-// is not known, or its own.
+// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the
+// user is not known, or its own.
 func (s *session) turnKey() string {
 	switch {
 	case s.user != "":
