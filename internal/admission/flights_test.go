@@ -492,6 +492,22 @@ func TestADeadlineThatIsOverWhenTheWorkBegins(t *testing.T) {
 	})
 }
 
+// A caller that has waited before has no new time to wait.
+func TestACallerThatHasWaitedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlights(admission.GateLimits{Timeout: time.Minute})
+		running := runs(t, f, "a", admission.Alone)
+		p := joins(t, f, "a", admission.Alone)
+		p.Start = time.Now().Add(-40 * time.Second)
+		start := time.Now()
+		assert.Equal(t, admission.EqualRuns, p.Wait(nil, nil).Reason)
+		assert.Equal(t, 20*time.Second, time.Since(start))
+		assert.Equal(t, time.Minute, p.Waited)
+		running.Run(finds42)
+		assertNoFlights(t, f)
+	})
+}
+
 // Several callers ask for equal work, in all ways, while limits change, clients leave, and work fails
 // or panics. No more than one runs of a key, nobody gets an answer older than its question, everybody
 // gets one, and in the end there is nothing left.

@@ -1,0 +1,162 @@
+package admission_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/imapgate/imapgate/internal/admission"
+)
+
+// One slot taken and given back where nobody waits, with so many other keys inside; and the same in
+// parallel.
+//
+//	go test -run '^$' -bench . -benchmem ./internal/admission
+func BenchmarkGate(b *testing.B) {
+	b.Run("semaphore", func(b *testing.B) { // which has no keys, for comparison
+		s := semaphore.NewWeighted(1000)
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Acquire(b.Context(), 1)
+			s.Release(1)
+		}
+	})
+	for _, keys := range []int{1, 100, 10_000} {
+		g := newGate(admission.GateLimits{Max: 100_000, Timeout: time.Minute})
+		c := newCaller(admission.KeyLimits{Max: 1000})
+		for i := range keys - 1 {
+			ticket := g.Enter(fmt.Sprintf("user%07d", i), c)
+			b.Cleanup(ticket.Release)
+		}
+		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				ticket := g.Enter("karen", c)
+				ticket.Release()
+			}
+		})
+		b.Run(fmt.Sprintf("keys=%d/parallel", keys), func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					ticket := g.Enter("karen", c)
+					ticket.Release()
+				}
+			})
+		})
+	}
+}
+
+// One slot that goes from hand to hand, where so many wait for it.
+func BenchmarkGateTurns(b *testing.B) {
+	for _, waiting := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			g := newGate(admission.GateLimits{Max: 1})
+			tickets := make([]admission.Ticket, waiting+1)
+			names := make([]string, waiting+1)
+			for i := range tickets {
+				names[i] = fmt.Sprintf("user%07d", i)
+				tickets[i] = g.Enter(names[i], anyone)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i = (i + 1) % len(tickets) {
+				tickets[i].Release()
+				tickets[i] = g.Enter(names[i], anyone)
+			}
+		})
+	}
+}
+
+// A caller that leaves the queue, where so many wait.
+func BenchmarkGateCancel(b *testing.B) {
+	for _, waiting := range []int{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			g := newGate(admission.GateLimits{Max: 1})
+			tickets := make([]admission.Ticket, waiting+1)
+			for i := range tickets {
+				tickets[i] = g.Enter(fmt.Sprintf("user%07d", i), anyone)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				ticket := g.Enter("karen", anyone)
+				ticket.Release()
+			}
+		})
+	}
+}
+
+func BenchmarkCounter(b *testing.B) {
+	var c admission.Counter[string]
+	b.ReportAllocs()
+	for b.Loop() {
+		release, _ := c.Acquire("karen", admission.CounterLimits{Key: 10, All: 100})
+		release()
+	}
+}
+
+// A session that logs in and leaves, beside so many of other users.
+func BenchmarkLogins(b *testing.B) {
+	for _, users := range []int{1, 10_000} {
+		b.Run(fmt.Sprintf("users=%d", users), func(b *testing.B) {
+			l := &logins{Timeout: time.Minute}
+			logInOnce := func(user string) *login {
+				c := &client{user, home, admission.LoginLimits{User: 20, OneByOne: true}, nil}
+				a := l.Ask(c.caller())
+				in, _, _ := a.Admit(user, "")
+				a.End()
+				return in
+			}
+			for i := range users - 1 {
+				logInOnce(fmt.Sprintf("user%07d", i))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Leave(logInOnce("karen"))
+			}
+		})
+	}
+}
+
+// A login that is refused, where its user has so many sessions.
+func BenchmarkRefusedLogin(b *testing.B) {
+	for _, sessions := range []int{20, 10_000} {
+		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
+			l := &logins{Timeout: time.Minute}
+			for range sessions {
+				a := l.Ask(karen(sessions).caller())
+				a.Admit("karen", "")
+				a.End()
+			}
+			caller := karen(sessions).caller()
+			b.ReportAllocs()
+			for b.Loop() {
+				if a := l.Ask(caller); a.Refusal.Reason != admission.UserFull {
+					b.Fatal(a.Refusal)
+				}
+			}
+		})
+	}
+}
+
+// Work that nobody shares, and work that so many share.
+func BenchmarkFlights(b *testing.B) {
+	for _, joined := range []int{0, 10} {
+		b.Run(fmt.Sprintf("joined=%d", joined), func(b *testing.B) {
+			f := newFlights(admission.GateLimits{})
+			parts := make([]*part, joined)
+			b.ReportAllocs()
+			for b.Loop() {
+				first := f.Join("a", "karen", anyone, admission.JoinRunning)
+				for i := range parts {
+					parts[i] = f.Join("a", "karen", anyone, admission.JoinRunning)
+				}
+				first.Run(finds42)
+				for _, p := range parts {
+					p.Wait(nil, nil)
+				}
+			}
+		})
+	}
+}
