@@ -22,8 +22,8 @@ func TestEveryNumberAmongTheOptionsIsDeclaredOnce(t *testing.T) {
 	}
 	var fields []string
 	options := reflect.TypeFor[Options]()
-	for i := range options.NumField() {
-		switch field := options.Field(i); field.Type {
+	for field := range options.Fields() {
+		switch field := field; field.Type {
 		case reflect.TypeFor[int](), reflect.TypeFor[int64](), reflect.TypeFor[time.Duration]():
 			fields = append(fields, field.Name)
 		}

@@ -115,7 +115,6 @@ type Part[K comparable, V any] struct {
 	flights *Flights[K, V]
 	group   *group[K, V]
 	caller  Caller
-	start   time.Time
 	changed <-chan struct{} // flightsState.replaced, as it was when the caller last read its limits
 	settled bool            // there is nothing to wait for any more
 	left    bool            // it is no member of the group any more
