@@ -2,40 +2,126 @@ package imapgate_test
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/readme"
+	"github.com/imapgate/imapgate/limits"
 )
 
-// The Go code of the README is the body of an example, so that it compiles.
-func TestReadmeCodeCompiles(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+// exampleFiles returns the files of the examples in a folder.
+func exampleFiles(t *testing.T, folder string) []string {
+	files, err := filepath.Glob(filepath.Join(folder, "example*_test.go"))
 	require.NoError(t, err)
-	example, err := os.ReadFile("limits/example_test.go")
-	require.NoError(t, err)
-	blocks := strings.Split(string(readme), "```go\n")[1:]
-	require.NotEmpty(t, blocks)
-	for _, block := range blocks {
-		code, _, _ := strings.Cut(block, "```")
-		code = "\t" + strings.ReplaceAll(strings.TrimSpace(code), "\n", "\n\t")
-		assert.Contains(t, string(example), strings.ReplaceAll(code, "\n\t\n", "\n\n"))
+	return files
+}
+
+// exampleCode returns the code of the examples in a folder.
+func exampleCode(t *testing.T, folder string) string {
+	var all strings.Builder
+	for _, file := range exampleFiles(t, folder) {
+		code, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(code)
 	}
+	return all.String()
+}
+
+// The Go code of each README is in an example of its package, line by line, so that it compiles.
+func TestReadmeCodeCompiles(t *testing.T) {
+	all := 0
+	for path, text := range documents(t) {
+		examples := exampleCode(t, filepath.Dir(path))
+		for _, block := range strings.Split(text, "```go\n")[1:] {
+			all++
+			code, _, _ := strings.Cut(block, "```")
+			code = "\t" + strings.ReplaceAll(strings.TrimSpace(code), "\n", "\n\t")
+			code = strings.ReplaceAll(code, "\n\t\n", "\n\n")
+			assert.True(t, strings.Contains(examples, code), "%s has\n%s", path, code)
+		}
+	}
+	assert.Greater(t, all, 3)
 }
 
 // So is the code of the package comment.
 func TestPackageCommentCodeCompiles(t *testing.T) {
 	comment, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
-	example, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
+	examples := exampleCode(t, ".")
 	lines := 0
 	for line := range strings.Lines(string(comment)) {
 		if code, ok := strings.CutPrefix(line, "//\t"); ok {
-			assert.Contains(t, string(example), "\t"+code)
+			assert.True(t, strings.Contains(examples, "\t"+code), code)
 			lines++
 		}
 	}
 	assert.NotZero(t, lines)
+}
+
+// Each example is a file that compiles for somebody who copies it into a module of their own: it
+// needs no other file, and nothing that is internal.
+func TestExamplesCompileForAStranger(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the compiler")
+	}
+	root, err := os.Getwd()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	count := 0
+	for _, folder := range []string{".", "limits", "idle", "vfolders", "copymeta"} {
+		for _, file := range exampleFiles(t, folder) {
+			code, err := os.ReadFile(file)
+			require.NoError(t, err)
+			name := strings.ReplaceAll(strings.TrimSuffix(file, ".go"), string(filepath.Separator), "_")
+			copied := filepath.Join(dir, name, "stranger_test.go")
+			require.NoError(t, os.Mkdir(filepath.Dir(copied), 0o700))
+			require.NoError(t, os.WriteFile(copied, code, 0o600))
+			count++
+		}
+	}
+	require.Greater(t, count, 4)
+
+	mod, err := os.ReadFile("go.mod")
+	require.NoError(t, err)
+	own := strings.Replace(string(mod), "github.com/imapgate/imapgate", "example.com/stranger", 1) +
+		"\nrequire github.com/imapgate/imapgate v0.0.0\n" +
+		"replace github.com/imapgate/imapgate => " + root + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(own), 0o600))
+	sum, err := os.ReadFile("go.sum")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600))
+
+	vet := exec.Command("go", "vet", "-assign", "./...") // one quick check, after all have compiled
+	vet.Dir = dir
+	vet.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
+	output, err := vet.CombinedOutput()
+	assert.NoError(t, err, string(output))
+}
+
+// The settings of the first page are as limits declares them. What is left out there, such as "then
+// a BYE", is in the table of all.
+func TestReadmeSettings(t *testing.T) {
+	all := readme.Rows(t, "limits/README.md", "Setting")
+	declared := make(map[string]limits.Declaration)
+	for _, setting := range limits.Declared() {
+		declared[setting.Option] = setting
+	}
+	rows := readme.Rows(t, "README.md", "Setting")
+	assert.Len(t, rows, 10)
+	for name, row := range rows {
+		require.Contains(t, all, name)
+		assert.Equal(t, all[name][1], row[0], "the default of %s", name)
+		answer := declared[name].Answer
+		if !strings.HasPrefix(row[1], "`BYE ") { // which is in the words of the table of all
+			assert.Contains(t, row[1], answer, name)
+		}
+		for _, said := range readme.Names(row[1]) {
+			assert.Contains(t, all[name][2], said, name)
+		}
+	}
 }
