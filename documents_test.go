@@ -1,6 +1,9 @@
 package imapgate_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -120,4 +123,49 @@ func hasTest(t *testing.T, flag, pattern, command string) bool {
 		}
 	}
 	return false
+}
+
+// The packages that others import, whose documentation they read.
+var packages = []string{".", "limits", "idle", "vfolders", "copymeta"}
+
+// stillLonger are fields whose comments are longer than three lines.
+var stillLonger = regexp.MustCompile(`^limits\.Options\.`)
+
+// The documentation of a field is three lines at most: what is longer belongs above it.
+func TestCommentsOfFieldsAreShort(t *testing.T) {
+	fields := 0
+	for _, dir := range packages {
+		set := token.NewFileSet()
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		require.NoError(t, err)
+		for _, path := range files {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+			require.NoError(t, err)
+			ast.Inspect(file, func(node ast.Node) bool {
+				spec, ok := node.(*ast.TypeSpec)
+				if !ok || !spec.Name.IsExported() {
+					return true
+				}
+				structure, ok := spec.Type.(*ast.StructType)
+				if !ok {
+					return true
+				}
+				for _, field := range structure.Fields.List {
+					name := file.Name.Name + "." + spec.Name.Name + "."
+					if len(field.Names) > 0 {
+						name += field.Names[0].Name
+					}
+					fields++
+					if field.Doc != nil && !stillLonger.MatchString(name) {
+						assert.LessOrEqual(t, len(field.Doc.List), 3, "lines of the comment of %s", name)
+					}
+				}
+				return true
+			})
+		}
+	}
+	assert.Greater(t, fields, 50)
 }

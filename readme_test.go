@@ -1,6 +1,8 @@
 package imapgate_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,19 +50,43 @@ func TestReadmeCodeCompiles(t *testing.T) {
 	assert.Greater(t, all, 3)
 }
 
-// So is the code of the package comment.
-func TestPackageCommentCodeCompiles(t *testing.T) {
-	comment, err := os.ReadFile("doc.go")
-	require.NoError(t, err)
-	examples := exampleCode(t, ".")
-	lines := 0
-	for line := range strings.Lines(string(comment)) {
-		if code, ok := strings.CutPrefix(line, "//\t"); ok {
-			assert.True(t, strings.Contains(examples, "\t"+code), code)
-			lines++
+// Each package comment says in its first sentence what the package does, and has code, which is in an
+// example too.
+func TestPackageCommentsHaveCodeThatCompiles(t *testing.T) {
+	for _, dir := range packages {
+		comment := packageComment(t, dir)
+		examples := exampleCode(t, dir)
+		first, _, _ := strings.Cut(comment, "\n//\n")
+		assert.LessOrEqual(t, strings.Count(first, "\n"), 2, "lines of the first paragraph of %s", dir)
+		lines := 0
+		for line := range strings.Lines(comment) {
+			if code, ok := strings.CutPrefix(line, "//\t"); ok {
+				assert.True(t, strings.Contains(examples, "\t"+code), "%s: %s", dir, code)
+				lines++
+			}
 		}
+		assert.NotZero(t, lines, dir)
 	}
-	assert.NotZero(t, lines)
+}
+
+// packageComment returns the comment of the package in a folder, as it is in the file.
+func packageComment(t *testing.T, dir string) string {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		if file.Doc == nil {
+			continue
+		}
+		var lines []string
+		for _, line := range file.Doc.List {
+			lines = append(lines, line.Text)
+		}
+		return strings.Join(lines, "\n") + "\n"
+	}
+	require.Fail(t, "no package comment in "+dir)
+	return ""
 }
 
 // Each example is a file that compiles for somebody who copies it into a module of their own: it
@@ -73,7 +99,7 @@ func TestExamplesCompileForAStranger(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	count := 0
-	for _, folder := range []string{".", "limits", "idle", "vfolders", "copymeta"} {
+	for _, folder := range packages {
 		for _, file := range exampleFiles(t, folder) {
 			code, err := os.ReadFile(file)
 			require.NoError(t, err)
