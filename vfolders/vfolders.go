@@ -57,9 +57,9 @@
 // Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
 // about all that is below it is followed by one for that, of as few mailboxes as possible: for LIST
 // "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
-// before the client gets it; [Options.MaxTotalMemory] bounds what that takes. Where there is no room,
-// a LIST waits for its turn, first come first served, for up to 30 s; a client that takes more than
-// 20 s to read its answer while others wait loses its connection.
+// before the client gets it; [Options.MaxTotalMemory] bounds what that takes. Where there is no
+// room, a LIST waits for its turn, first come first served, for up to 30 s; a client that takes
+// more than 20 s to read its answer while others wait loses its connection.
 package vfolders
 
 import (
