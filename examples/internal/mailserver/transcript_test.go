@@ -1,4 +1,4 @@
-package main
+package mailserver
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 
 // What README.md shows of two clients is what they read, when the server is started as it says.
 func TestTheTranscriptOfTheReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	require.NoError(t, err)
 	start := regexp.MustCompile(`(?m)^\$ go run \./examples/server (.+)$`).FindSubmatch(readme)
 	require.NotNil(t, start)
