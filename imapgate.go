@@ -27,8 +27,8 @@ type Options struct {
 	// Limits are those of package limits. Nil stands for [limits.DefaultOptions].
 	Limits *limits.Options
 	// Idle says how IDLE is served. Nil leaves it to the backend. With the Mode [idle.Off], and no
-	// ModeFor, there is no IDLE: it is not advertised, and whoever sends it is answered "BAD Unknown
-	// command" or, where IMAP4rev2 makes it a part of the server, "NO [CANNOT]".
+	// ModeFor, it is not advertised, and answered "BAD Unknown command" or, to a client of IMAP4rev2,
+	// of which it is a part, "NO [CANNOT]".
 	Idle *idle.Options
 	// Folders are those of package vfolders. Nil means that there are no virtual folders.
 	Folders *vfolders.Options

@@ -1,6 +1,12 @@
 // Package copymeta decides whether COPY keeps the internal date and the flags of a message, or
 // resets them, whatever the backend does.
 //
+//	newSession = copymeta.Wrap(newSession, &copymeta.Options{
+//		InternalDate: copymeta.Preserve,
+//		Flags:        copymeta.Reset,
+//		MaxBytes:     1 << 30,
+//	})
+//
 // RFC 9051 section 6.4.7 says that a copy should have both. Some want a copy to be a new message
 // instead, that is unread and arrives now; and some backends forget one or the other. [Wrap] lets
 // the server's owner choose.
@@ -73,10 +79,13 @@
 // # What it costs
 //
 // Each message is read and written once, within the server. [Options] bounds the bytes that this
-// takes in memory and in files, for one command and for all. Beside that, a COPY takes some 70
-// bytes of memory for each message, a MOVE some 40 more, up to 16 KB for their flags, and some 15
-// KB while it reads. The backend is asked for a STATUS and a FETCH of sizes more than it takes to
-// read the messages. A COPY is no FETCH to those who limit FETCHes.
+// takes in memory and in files, for one command and for all. The first message that has no room in
+// memory goes to a temporary file, and so do those after it. Where the system allows it, which
+// Windows does not, that file has no name by the time that something is written to it, so that
+// nothing is left whatever happens to the process. Beside that, a COPY takes some 70 bytes of
+// memory for each message, a MOVE some 40 more, up to 16 KB for their flags, and some 15 KB while
+// it reads. The backend is asked for a STATUS and a FETCH of sizes more than it takes to read the
+// messages. A COPY is no FETCH to those who limit FETCHes.
 package copymeta
 
 import (

@@ -1,6 +1,12 @@
 // Package limits decides who may connect, log in, FETCH, SEARCH and run other commands on an IMAP
 // server, how many at once, and how long the rest may queue.
 //
+//	limiter := limits.New(options)
+//	server := imapserver.New(&imapserver.Options{
+//		NewSession: limiter.Wrap(backend.NewSession),
+//		TLSConfig:  tlsConfig,
+//	})
+//
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
 // servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
 // tagged NO or a BYE with the code LIMIT, and a text; the BYEs of MaxFailedLogins and LoginTimeout

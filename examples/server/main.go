@@ -1,6 +1,6 @@
 // Command server is an IMAP server whose mail is in memory, with the packages of imapgate in front
-// of it and flags for most of their settings. It is there to try a mail client or a setting
-// against, and to be read, in ../internal/mailserver. Run it with -h for the flags.
+// of it and flags for all of their settings. It is there to try a mail client or a setting against,
+// and to be read, in ../internal/mailserver. Run it with -h for the flags.
 //
 // Its backend is imapmemserver, which spells flags in lower case. That is as good as any (RFC 9051
 // section 2.3.2), but mbsync does not know them then, and takes them away on its own side.

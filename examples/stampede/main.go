@@ -4,8 +4,9 @@
 //	go run ./examples/stampede
 //
 // It starts the server itself, on a loopback socket, and takes about a minute. Progress goes to
-// standard error, a table to standard output, and a chart to stampede.svg. There are three scenes,
-// each played twice, against the same backend:
+// standard error, a table to standard output, and a chart to the file of -chart, or else to one in
+// the folder for temporary files, which it names before it begins and at the end. There are three
+// scenes, each played twice, against the same backend:
 //
 //   - 200 logins of one user at once, again and again: a client that opens a connection for
 //     everything.
@@ -60,7 +61,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	seconds := flags.Float64(
 		"seconds", 10, "how long each scene lasts on each side; 1 for a quick look",
 	)
-	chart := flags.String("chart", "stampede.svg", "`file` for the chart; empty: none")
+	chart := flags.String(
+		"chart", filepath.Join(os.TempDir(), "stampede.svg"), "`file` for the chart; empty: none",
+	)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	} else if err != nil {
@@ -82,10 +85,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // play plays each scene on both sides, and shows what came of it.
 func play(ctx context.Context, length time.Duration, chart string, stdout, stderr io.Writer) error {
+	fmt.Fprintf(stderr, "%d scenes of %v, each with a dot a second\n", 2*len(scenes), length)
 	if chart != "" {
-		if _, err := os.Stat(filepath.Dir(chart)); err != nil {
+		var err error
+		if chart, err = filepath.Abs(chart); err == nil {
+			_, err = os.Stat(filepath.Dir(chart))
+		}
+		if err != nil {
 			return fmt.Errorf("write the chart: %w", err) // now rather than at the end
 		}
+		fmt.Fprintf(stderr, "the chart goes to %s\n", chart)
 	}
 	acts := make([]act, len(scenes))
 	for i, scene := range scenes {

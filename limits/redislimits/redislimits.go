@@ -52,10 +52,9 @@ import (
 // Options says where Redis is and how it is used. All nodes must have the same Prefix, Lease and
 // Secret. [DefaultOptions] is where to start from.
 type Options struct {
-	// Client is how Redis is reached: addresses of one Redis, of Sentinels or of a Redis Cluster,
-	// TLS, user name and password. [rueidis.ParseURL] makes it from a URL such as
-	// "rediss://user:password@host:6379" or "unix:///run/redis/redis.sock". Of what is zero in it,
-	// buffers, retries and the number of connections are set to what suits this package.
+	// Client is how Redis is reached: one Redis, Sentinels or a Redis Cluster, TLS, name and password.
+	// [rueidis.ParseURL] makes it from a URL such as "rediss://user:password@host:6379". Of what is
+	// zero in it, buffers, retries and connections are set to what suits this package.
 	Client rueidis.ClientOption
 	// Prefix begins the name of every key, in braces: they must all be on one node of a Redis
 	// Cluster, as a lease is taken by one script. Several services can share a Redis if it differs.

@@ -17,6 +17,14 @@ func idleFlags(flags *flag.FlagSet, o *idle.Options) {
 	durationFlag(
 		flags, &o.PollInterval, "idle-poll-interval", "longest `time` between two polls with -idle poll",
 	)
+	numberFlag(
+		flags, &o.MaxPerUser, "idle-max-per-user",
+		"`number` of sessions of a user in IDLE; more are polled, four times as slowly"+noLimit,
+	)
+	numberFlag(
+		flags, &o.MaxPolls, "idle-max-polls", "`number` of sessions that are polled at once"+noLimit,
+	)
+	durationFlag(flags, &o.MaxDuration, "idle-max-duration", "longest `time` of an IDLE"+noLimit)
 }
 
 func checkIdle(o *idle.Options) error {

@@ -87,6 +87,9 @@ func parse(args []string, extension Extension) (*settings, error) {
 	if err := checkIdle(&s.idle); err != nil {
 		return nil, err
 	}
+	if err := checkCopies(&s.copies); err != nil {
+		return nil, err
+	}
 	if s.limits.JoinRunning && !s.limits.ShareSearches {
 		return nil, wrongValue("join-running", "true", errors.New("it needs -share-searches"))
 	}

@@ -2,6 +2,7 @@ package mailserver
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"path/filepath"
 	"reflect"
@@ -65,6 +66,9 @@ func TestAMistakeOnTheCommandLineIsNamed(t *testing.T) {
 		{[]string{"-virtual-folders", "on"}, `invalid value "on" for flag -virtual-folders: it takes selectable or noselect or off`},
 		{[]string{"-copy-date", "now"}, `invalid value "now" for flag -copy-date: it takes keep or reset or preserve`},
 		{[]string{"-copy-flags="}, `invalid value "" for flag -copy-flags: it takes keep or reset or preserve`},
+		{[]string{"-copy-max-memory", "0"}, `invalid value "0" for flag -copy-max-memory: it takes a whole number, 1 or more`},
+		{[]string{"-copy-temp-dir", "no/such"}, `invalid value "no/such" for flag -copy-temp-dir: it takes a folder`},
+		{[]string{"-virtual-folders-prefix", ""}, `invalid value "" for flag -virtual-folders-prefix: it takes the beginning of a mailbox name`},
 		{[]string{"-shared", "karen"}, `invalid value "karen" for flag -shared: it takes owner:folder, such as karen:INBOX`},
 		{[]string{"-shared", "ann:INBOX"}, `invalid value "ann:INBOX" for flag -shared: -users has no such user`},
 		{[]string{"-shared", "karen:INBOX", "-shared", "karen:None"}, `invalid value "karen:None" for flag -shared: the owner has no such folder, `},
@@ -124,6 +128,47 @@ func TestEveryLimitHasItsFlagAndDefault(t *testing.T) {
 		assert.NotEqual(t, value, reflect.ValueOf(s.limits).Field(i).Interface(), name)
 	}
 	assert.Equal(t, 36, checked)
+}
+
+// The flags of the other packages have the name of the field after that of the package.
+func TestEveryOptionHasItsFlag(t *testing.T) {
+	capitals := regexp.MustCompile(`([a-z])([A-Z])`)
+	var checked int
+	for _, test := range []struct {
+		prefix  string
+		options func(*settings) any
+	}{
+		{"idle-", func(s *settings) any { return s.idle }},
+		{"copy-", func(s *settings) any { return s.copies }},
+		{"virtual-folders-", func(s *settings) any { return s.virtualFolders.Options }},
+	} {
+		for field := range reflect.TypeOf(test.options(&settings{})).Fields() {
+			text := "7"
+			switch field.Type {
+			case reflect.TypeFor[int](), reflect.TypeFor[int64]():
+			case reflect.TypeFor[bool]():
+				text = "true"
+			case reflect.TypeFor[time.Duration]():
+				text = "7s"
+			case reflect.TypeFor[string](), reflect.TypeFor[[]string]():
+				text = "."
+			default:
+				continue
+			}
+			checked++
+			name := test.prefix + strings.ToLower(capitals.ReplaceAllString(field.Name, "$1-$2"))
+			name = strings.Replace(name, "prefixes", "prefix", 1) // of which each flag is one
+			s := &settings{}
+			flags := newFlags(s)
+			require.NotNil(t, flags.Lookup(name), name)
+			before := fmt.Sprint(reflect.ValueOf(test.options(s)).FieldByName(field.Name))
+			require.NoError(t, flags.Set(name, text), name)
+			after := fmt.Sprint(reflect.ValueOf(test.options(s)).FieldByName(field.Name))
+			assert.NotEqual(t, before, after, name)
+			assert.Contains(t, after, text, name)
+		}
+	}
+	assert.Equal(t, 14, checked)
 }
 
 func TestHelpShowsTheDefaults(t *testing.T) {

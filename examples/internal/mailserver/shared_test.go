@@ -242,3 +242,12 @@ func trimTexts(lines []string) []string {
 	}
 	return lines
 }
+
+// Virtual folders are only where -virtual-folders-prefix says.
+func TestVirtualFolderPrefix(t *testing.T) {
+	for prefix, virtual := range map[string]bool{"#users": true, "Public": false} {
+		s := startServer(t, "-shared", "bob:Archive", "-virtual-folders-prefix", prefix)
+		folders := strings.Join(untagged(t, s.selected("karen"), `LIST "" %`), "\n")
+		assert.Equal(t, virtual, strings.Contains(folders, `"#users"`), folders)
+	}
+}
