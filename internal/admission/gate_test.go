@@ -299,6 +299,36 @@ func TestAGateThatIsClosedAtTheDeadline(t *testing.T) {
 	}
 }
 
+// The gate is closed when the caller has its slot, and does not know it yet.
+func TestAGateThatIsClosedAfterTheTurn(t *testing.T) {
+	for range 50 { // whichever the caller sees first
+		g := newGate(admission.GateLimits{Max: 1})
+		held := enter(t, g, "karen", anyone)
+		ticket := queue(t, g, "karen", anyone)
+		held.Release()
+		g.Close()
+		assert.Zero(t, ticket.Wait(nil))
+		ticket.Release()
+		assertEmpty(t, g)
+	}
+}
+
+// What keeps a caller out is the limit of the first of its key.
+func TestALimitOfTheFirstOfAKeyIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(admission.GateLimits{Max: 9, Timeout: time.Minute})
+		low, high := newCaller(admission.KeyLimits{Max: 1}), newCaller(admission.KeyLimits{Max: 5})
+		held := enter(t, g, "karen", low)
+		first := queue(t, g, "karen", low)
+		assert.Equal(t, admission.Refusal{
+			Reason: admission.KeyFull, Limit: 1, TimedOut: true,
+		}, queue(t, g, "karen", high).Wait(nil))
+		first.Release()
+		held.Release()
+		assertEmpty(t, g)
+	})
+}
+
 // A slot that is granted while the time runs out is taken.
 func TestASlotAtTheDeadlineIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -439,6 +469,21 @@ func TestALimitThatChangesWhileACallerComes(t *testing.T) {
 	ticket := g.Enter("karen", karen)
 	assert.False(t, ticket.Waiting(), "there is room by the limit of now")
 	ticket.Release()
+	held.Release()
+	assertEmpty(t, g)
+}
+
+// A caller leaves while the limits change, and would have been exempt.
+func TestACallerThatLeavesWhileLimitsChange(t *testing.T) {
+	g := newGate(admission.GateLimits{Max: 1})
+	held := enter(t, g, "karen", anyone)
+	bob := newCaller(admission.KeyLimits{})
+	waiting := queue(t, g, "bob", bob)
+	bob.limits.Store(&admission.KeyLimits{Exempt: true})
+	bob.asked = waiting.Release
+	g.SetLimits(admission.GateLimits{Max: 1})
+	running, _ := g.Counts()
+	assert.Equal(t, 1, running)
 	held.Release()
 	assertEmpty(t, g)
 }

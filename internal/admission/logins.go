@@ -128,7 +128,7 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	}
 	refusal, waits := l.decideLocked(&a.asker, a.pair)
 	switch {
-	case waits || a.pair.waiters.Len() > 0:
+	case waits || a.pair.waiters.Len() > 0 && !a.asker.limits.Exempt:
 		a.waiter = &loginWaiter{asker: &a.asker, start: time.Now(), ready: make(chan struct{})}
 		a.waiter.place = a.pair.waiters.PushBack(a.waiter)
 		l.waiting++
@@ -322,7 +322,7 @@ func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 
 // dropPairLocked forgets a pair with nothing in it.
 func (l *Logins[S]) dropPairLocked(key pairKey, p *pair) {
-	if p.checking == 0 && p.sessions == 0 && p.waiters.Len() == 0 {
+	if p.checking == 0 && p.sessions == 0 { // then nobody waits
 		l.pairs.Delete(key)
 	}
 }

@@ -322,9 +322,15 @@ func TestAPairOfSeveralUsers(t *testing.T) {
 func TestExemptLoginsAreCheckedAtOnce(t *testing.T) {
 	l := &logins{Timeout: time.Minute}
 	first := check(t, l, karen(1))
-	exempt := check(t, l, &client{"karen", home, admission.LoginLimits{Exempt: true}, nil})
-	first.End()
-	exempt.End()
+	exempt := &client{"karen", home, admission.LoginLimits{OneByOne: true, Exempt: true}, nil}
+	second, waiting := check(t, l, exempt), wait(t, l, karen(1))
+	third := check(t, l, exempt)
+	for _, a := range []*attempt{first, second, third} {
+		assert.True(t, waiting.Waiting())
+		a.End()
+	}
+	assert.Zero(t, waiting.Wait(nil))
+	waiting.End()
 	assertNobody(t, l)
 }
 
@@ -332,7 +338,9 @@ func TestForcedLoginsAreNeverRefused(t *testing.T) {
 	l := &logins{Timeout: time.Minute}
 	in := logIn(t, l, karen(1), "1")
 	forced := karen(1)
-	forced.limits.Force = true
+	forced.limits.Force, forced.limits.Network = true, 1
+	check(t, l, forced).End()
+	forced.limits.Network = 0
 	a, b := check(t, l, forced), check(t, l, forced)
 	none, evicted, refusal := a.Admit("karen", "2")
 	assert.Nil(t, none)
@@ -382,6 +390,22 @@ func TestReview(t *testing.T) {
 		l.Leave(in)
 		assertNobody(t, l)
 	})
+}
+
+// First come first served, although the next one may have more.
+func TestNobodyIsCheckedBeforeThoseWhoCameBefore(t *testing.T) {
+	l := &logins{Timeout: time.Minute}
+	in := logIn(t, l, karen(2), "1")
+	first := check(t, l, karen(2))
+	low, high := wait(t, l, karen(2)), wait(t, l, karen(5))
+	_, checking, waiting := l.Counts()
+	assert.Equal(t, []int{1, 2}, []int{checking, waiting})
+	low.Wait(closed())
+	assert.Zero(t, high.Wait(nil), "nobody is before it any more")
+	high.End()
+	first.End()
+	l.Leave(in)
+	assertNobody(t, l)
 }
 
 // A client reads its limits just before they change, and asks just after.

@@ -98,6 +98,9 @@ func TestNoMoreThanTheLimitLinger(t *testing.T) {
 		}
 		require.True(t, l.MakeRoom("karen", sweep))
 		assert.Equal(t, admission.UserFull, l.Ask(karen(2).caller()).Refusal.Reason, "two linger")
+		l.MakeRoom("karen", func(logins []*login) (hungUp, silent []*login) { return nil, logins })
+		assert.Equal(t, admission.UserFull, l.Ask(karen(2).caller()).Refusal.Reason, "however silent")
+		require.True(t, l.MakeRoom("karen", sweep))
 		l.Leave(all[2]) // its command is over
 		l.Leave(all[2])
 		_, evicted := admit(t, l, karen(2), "new")
