@@ -39,9 +39,9 @@ func (s *session) Search(
 	return s.searchAlone(kind, criteria, options)
 }
 
-// runsAtOnce tells whether a SEARCH does not even wait for an equal one.
+// runsAtOnce tells whether a SEARCH waits for nobody, and so not for an equal one either.
 func (s *session) runsAtOnce() bool {
-	return s.dryRun() || s.limits.Load().exempt && s.sharing() == admission.Alone
+	return s.dryRun() || s.limits.Load().exempt
 }
 
 // checkTerms refuses a SEARCH with too many terms, or too deep.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,7 @@ func (c *chaos) run(
 	}
 	c.t.Logf("-chaos %v -chaos-seed %d", *chaosTime, c.seed)
 	c.tempDir = c.t.TempDir()
-	c.witness = newWitness(c.t, c.margin, maxIdles)
+	c.witness = newWitness(c.t, c.margin, maxIdles, c.unit/4)
 	c.backend = &backend{
 		unit: c.unit, seed: c.seed, idles: c.witness.idling,
 		bodies: [][]byte{content(300), content(1000), content(5000), content(c.large)},
@@ -91,10 +92,10 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d evicted, %d panics, limits changed %d times",
 		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
 		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
-		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history),
+		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
 	)
 }
 
@@ -187,7 +188,7 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 	}
 	units := func(most int) time.Duration { return time.Duration(upTo(4*most)) * c.unit / 4 }
 	share := dice.IntN(4) > 0
-	return &limits.Options{
+	options := &limits.Options{
 		MaxConnections:      upTo(4) * 50,
 		MaxConnectionsPerIP: upTo(4) * 10,
 		MaxLoginsPerUser:    upTo(16),
@@ -218,6 +219,35 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		MaxListWildcards:    upTo(6),
 		MaxMailboxName:      upTo(30),
 		MaxAppendSize:       int64(upTo(100)) * 1000,
+		EvictIdle:           units(1) * time.Duration(dice.IntN(2)),
+	}
+	if dice.IntN(2) == 0 {
+		options.LimitsFor = someOthers(dice.IntN(3))
+	}
+	if dice.IntN(2) == 0 {
+		options.Exempt = []netip.Prefix{
+			netip.MustParsePrefix(addresses[6] + "/32"), netip.MustParsePrefix("127.0.0.8/32"),
+		}
+	}
+	return options
+}
+
+// someOthers gives every third user, and every third address, other limits than the rest.
+func someOthers(n int) func(limits.Client) limits.ClientLimits {
+	return func(client limits.Client) limits.ClientLimits {
+		own := client.Limits
+		if len(client.User) > 0 && int(client.User[len(client.User)-1])%3 == n {
+			own.MaxLoginsPerUser = 2*own.MaxLoginsPerUser + n
+			own.MaxFetchesPerUser += 2
+			own.MaxSearchesPerUser = n
+			own.ProgressInterval = 0
+		}
+		if ip := client.Addr.AsSlice(); int(ip[len(ip)-1])%3 == n {
+			own.MaxConnectionsPerIP = max(own.MaxConnectionsPerIP/2, 1)
+			own.MaxLoginsPerIP += 5
+			own.MaxFailedLogins = n
+		}
+		return own
 	}
 }
 
@@ -229,7 +259,7 @@ func (c *chaos) assertMuchHappened() {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
-	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "panics": &c.backend.panics} {
+	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted, "panics": &c.backend.panics} {
 		assert.NotZero(c.t, n.Load(), what)
 	}
 }

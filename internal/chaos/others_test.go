@@ -12,7 +12,7 @@ import (
 // arrive notes that another command than FETCH and SEARCH has come. Before it returns, its answer is
 // to be given to answered.
 func (s *outside) arrive(command string) (answered func(err error)) {
-	a := s.witness.arrive(otherTimeout)
+	a := s.witness.arrive(s.ip, otherTimeout)
 	s.command = a
 	return func(err error) {
 		s.command = nil
@@ -20,7 +20,7 @@ func (s *outside) arrive(command string) (answered func(err error)) {
 			s.witness.endWait(a, command, 0)
 		}
 		if errors.Is(err, limits.ErrTooManyCommands) {
-			s.witness.refuse(a, command)
+			s.witness.refuse(s.stay(a), command)
 		}
 	}
 }
