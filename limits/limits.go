@@ -178,7 +178,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	if before := l.settings.Swap(newSettings(o)); before != nil {
+	settings := newSettings(o)
+	l.hearGuesses(settings.guesses)
+	if before := l.settings.Swap(settings); before != nil {
 		close(before.replaced)
 	}
 	for _, s := range l.sessions.all() {

@@ -25,6 +25,12 @@
 // right again after one renewal, a third of a lease. All times are those of Redis, so that the
 // clocks of the nodes may differ.
 //
+// # Guesses
+//
+// Wrong passwords that slow down a network (MaxGuessDelay) do so on all nodes, and of the checks
+// that they delay one goes on at a time on all of them together. With Options.Secret the same name and
+// password again counts once on all nodes, else once on each.
+//
 // # What it does not do
 //
 // A login that only Redis refuses has cost a password check on each node that it tries. EvictIdle
@@ -135,10 +141,11 @@ type Cluster struct {
 	wake      chan struct{} // has an element when there is something in the queue
 	closeOnce sync.Once
 
-	held leases
+	held    leases
+	guesses guesses
 }
 
-var _ limits.Cluster = (*Cluster)(nil)
+var _ limits.GuessCluster = (*Cluster)(nil)
 
 // New returns a node with a copy of the options, and connects to Redis in the background, as often
 // as it takes. The error is that of [Options.Validate]. It must be closed.
