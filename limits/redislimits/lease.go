@@ -11,7 +11,7 @@ import (
 
 // maxPage is how many sessions are renewed by one script, which keeps Redis busy for about a
 // millisecond.
-const maxPage = 256
+const maxPage = 64
 
 // lease is the place of one session in Redis.
 type lease struct {

@@ -2,8 +2,9 @@
 // Redis or Valkey that all of them reach. It is a module of its own, so that the other packages do
 // not depend on a client for Redis.
 //
-//	cluster, err := redislimits.New(&redislimits.Options{…})
-//	options.Cluster = cluster // of limits.Options
+//	cluster := redislimits.DefaultOptions()
+//	cluster.Client.InitAddress = []string{"127.0.0.1:6379"}
+//	options.Cluster, err = redislimits.New(cluster) // of limits.Options
 //
 // MaxLoginsPerUser and MaxLoginsPerIP then hold for all nodes together. A node is a process with a
 // [limits.Limiter]; a server that forks for each connection is many nodes on one machine, and
@@ -32,6 +33,10 @@
 // password again counts once on all nodes, else once on each.
 //
 // # What it does not do
+//
+// Each node counts by its own limits and keys: UserKey, IPKey and LimitsFor should be the same on all.
+// A client that is Exempt counts for others, and does not wait for Redis. UNAUTHENTICATE gives the
+// lease back, and a PREAUTH greeting takes one.
 //
 // A login that only Redis refuses has cost a password check on each node that it tries. EvictIdle
 // makes room for it among the sessions of its own node only.
