@@ -173,12 +173,14 @@ type settings struct {
 	values    []int64       // of the declared limits
 	everybody *clientLimits // of those for whom LimitsFor has nothing else
 	replaced  chan struct{} // closed when there are others
+	guesses   GuessCluster  // nil if the cluster is none, or there is no cluster
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
+	guesses, _ := o.Cluster.(GuessCluster)
 	return &settings{
-		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}),
+		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}), guesses,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/imapgate/imapgate/internal/admission"
 )
@@ -180,4 +181,27 @@ func (s *session) infoOf(user string) SessionInfo {
 	info := s.info()
 	info.User, info.LoggedIn = user, true
 	return info
+}
+
+// A GuessCluster is a [Cluster] through which wrong passwords delay the checks of their network on
+// all machines: see Options.MaxGuessDelay.
+type GuessCluster interface {
+	Cluster
+
+	// GuessKey returns the key for hashes of names and passwords, which all machines share, so that
+	// the same guess again is known on all of them; nil if there is none.
+	GuessKey() []byte
+	// Hear has tell called for each wrong password on other machines, with how long ago it was, so
+	// that an older one does not delay for longer than it should.
+	Hear(tell func(network netip.Prefix, guess uint64, ago time.Duration))
+	// Guessed tells the other machines of a wrong password. It does not wait for anything.
+	Guessed(network netip.Prefix, guess uint64)
+	// Connected has what is known of a network told, as somebody has connected from there. It does
+	// not wait for anything. It returns a channel that is closed when that is done, or will not be
+	// done soon, for which a password check waits; nil if this machine has heard of everything.
+	Connected(network netip.Prefix) (known <-chan struct{})
+	// Turn is called when a check has waited for as long as wrong passwords from its network say. It
+	// returns 0 if no other machine has made one from there for a while, and else how long to wait
+	// before the next call. It returns as soon as Acquire does.
+	Turn(network netip.Prefix, every time.Duration) (wait time.Duration)
 }

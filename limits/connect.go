@@ -36,6 +36,7 @@ func (l *Limiter) newSession(
 	l.sessions.add(s)
 	s.refreshLimits() // SetOptions did not know of this session before
 	s.armLoginTimeout()
+	s.askGuesses()
 
 	inner, greeting, err := next(conn)
 	if inner == nil && err == nil {

@@ -18,8 +18,37 @@ func (c *client) guessNetwork() netip.Prefix {
 
 // noteWrong notes a wrong password, for which the next checks of the client's network have to wait.
 func (c *client) noteWrong(guess admission.Guess) {
-	longest := c.limiter.settings.Load().MaxGuessDelay
-	c.limiter.guesses.Wrong(c.guessNetwork(), guess, longest)
+	settings, network := c.limiter.settings.Load(), c.guessNetwork()
+	counts := c.limiter.guesses.Wrong(network, guess, settings.MaxGuessDelay)
+	if counts && settings.guesses != nil {
+		settings.guesses.Guessed(network, uint64(guess))
+	}
+}
+
+// hearGuesses has the limiter told of wrong passwords on other machines, if there is a cluster for
+// them.
+func (l *Limiter) hearGuesses(cluster GuessCluster) {
+	if cluster == nil {
+		return
+	}
+	if key := cluster.GuessKey(); key != nil {
+		l.guesses.UseKey(key)
+	}
+	cluster.Hear(l.hearGuess)
+}
+
+// askGuesses has the limiter told of earlier ones from the client's network, before the check.
+func (s *session) askGuesses() {
+	settings, network := s.limiter.settings.Load(), s.guessNetwork()
+	if settings.guesses != nil && settings.MaxGuessDelay > 0 && network.IsValid() {
+		s.guessesKnown = settings.guesses.Connected(network)
+	}
+}
+
+// hearGuess notes a wrong password on another machine.
+func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duration) {
+	longest := l.settings.Load().MaxGuessDelay
+	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
 }
 
 // noteRight notes that the user has logged in from the client's network, so that the wrong passwords
@@ -41,6 +70,10 @@ func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
 // awaitGuesses waits as long as a login has to because of wrong passwords from its network, and until
 // it is the only one there that does not wait. It holds no slot for a check meanwhile.
 func (s *session) awaitGuesses(a *attempt, command, user string) error {
+	if s.guessesKnown != nil {
+		<-s.guessesKnown
+		s.guessesKnown = nil
+	}
 	by, wait := s.guessDelay(user)
 	if !by.IsValid() {
 		return nil
@@ -57,10 +90,10 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	if err := s.take(&a.guess, &s.limiter.guessing, by.String()); err != nil {
 		return err
 	}
-	if ended := s.sleep(user); ended != nil {
+	if ended := s.sleepForAll(user, by, start); ended.limit != nil {
 		event := Event{Command: command, User: user, Waited: time.Since(start)}
-		s.refuse(event, refusal{limit: ended})
-		return ended.answer
+		s.refuse(event, ended)
+		return ended.answer()
 	}
 	s.tellDelay(command, user, time.Since(start))
 	return nil
@@ -94,6 +127,33 @@ func (s *session) sleep(user string) (ended *limit) {
 			return ended
 		}
 		s.refreshLimits() // SetOptions may not have come to this session yet
+	}
+}
+
+// sleepForAll is sleep over all machines of a cluster: on one of them at a time a check goes on.
+func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (ended refusal) {
+	for {
+		if ended := s.sleep(user); ended != nil {
+			return refusal{limit: ended}
+		}
+		settings := s.limiter.settings.Load()
+		every := s.limiter.guesses.Interval(by, settings.MaxGuessDelay)
+		if settings.guesses == nil || every == 0 || settings.DryRun {
+			return refusal{}
+		}
+		wait := settings.guesses.Turn(by, every)
+		if wait <= 0 {
+			return refusal{}
+		}
+		left := loginWait - time.Since(start)
+		if ended := s.pause(min(wait, left), settings.replaced); ended != nil {
+			return refusal{limit: ended}
+		}
+		if wait >= left {
+			ended = s.reached(maxGuessDelay)
+			ended.timedOut = true
+			return ended
+		}
 	}
 }
 

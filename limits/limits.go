@@ -8,9 +8,9 @@
 //	})
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
-// servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
-// tagged NO or a BYE with the code LIMIT, and a text; the BYEs of MaxFailedLogins and LoginTimeout
-// have the text only.
+// servers of this process that share the Limiter; a [Cluster] counts logins over several. What it
+// refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text; the
+// BYEs of MaxFailedLogins and LoginTimeout have the text only.
 //
 // # Who is counted as whom
 //
@@ -178,7 +178,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	if before := l.settings.Swap(newSettings(o)); before != nil {
+	settings := newSettings(o)
+	l.hearGuesses(settings.guesses)
+	if before := l.settings.Swap(settings); before != nil {
 		close(before.replaced)
 	}
 	for _, s := range l.sessions.all() {

@@ -31,6 +31,9 @@ type session struct {
 	whenLost func()                     // lost, made once
 	ending   atomic.Pointer[ending]     // set when the connection is about to be closed
 
+	// guessesKnown is closed when the wrong passwords on other machines are known; nil if they are.
+	guessesKnown <-chan struct{}
+
 	timers    sync.Mutex
 	bye       *time.Timer // ends the connection after a refusal
 	noLogin   *time.Timer // ends it when LoginTimeout is over

@@ -78,6 +78,15 @@ func (g *Guesses) start() {
 	})
 }
 
+// UseKey has hashes made with a key that others have too, so that a Guess of theirs can be compared. It
+// does nothing after the first hash.
+func (g *Guesses) UseKey(key []byte) {
+	g.once.Do(func() {
+		g.key = sha256.Sum256(key)
+		g.from = time.Now()
+	})
+}
+
 // hash returns the keyed hash of the parts.
 func (g *Guesses) hash(kind byte, parts ...string) uint64 {
 	g.start()
@@ -102,6 +111,14 @@ func (g *Guesses) userKey(network netip.Prefix, user string) uint64 {
 // Wrong notes a wrong guess from the network, whose next check waits for longest at most. It tells
 // whether the guess counts: it is not one of the last ones made again.
 func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration) (counts bool) {
+	return g.WrongBefore(network, guess, longest, 0)
+}
+
+// WrongBefore is Wrong for a guess that was made so long ago. It is taken for one of the time of the
+// network's last one if that was later.
+func (g *Guesses) WrongBefore(
+	network netip.Prefix, guess Guess, longest, ago time.Duration,
+) (counts bool) {
 	if !network.IsValid() || longest <= 0 {
 		return false
 	}
@@ -110,6 +127,7 @@ func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration
 	defer g.mu.Unlock()
 	now := time.Since(g.from)
 	g.forgetLocked(now)
+	now -= ago
 	short := shorten(network)
 	isNew := g.networks.get(short).levelAt(now) == 0
 	counts = g.countLocked(short, guess, now, longest, func(n *guesser) { n.level++ })
@@ -132,6 +150,9 @@ func (g *Guesses) countLocked(
 ) (counts bool) {
 	short := uint32(guess) | 1 // 0 is none
 	n := g.networks.get(network)
+	if n != nil {
+		now = max(now, n.last)
+	}
 	if n.forgiven(now) {
 		n = g.networks.touch(network)
 		*n = guesser{}
@@ -201,6 +222,17 @@ func (g *Guesses) Delay(
 		return netip.Prefix{}, 0
 	}
 	return by, wait
+}
+
+// Interval returns the time between two checks of a network by which some have to wait.
+func (g *Guesses) Interval(by netip.Prefix, longest time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	level := g.networks.get(shorten(by)).levelAt(time.Since(g.from))
+	if level == 0 {
+		return 0
+	}
+	return min(firstDelay<<(level-1), longest)
 }
 
 // knows tells whether the user has logged in from the network lately.

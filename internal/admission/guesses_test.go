@@ -212,3 +212,23 @@ func BenchmarkGuessesDelay(b *testing.B) {
 		})
 	}
 }
+
+// What is heard late of an earlier guess counts, and does not make the last one older.
+func TestAGuessThatIsHeardOfLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Guesses
+		network := netip.MustParsePrefix("192.0.2.1/32")
+		delay := func() time.Duration {
+			_, wait := g.Delay(network, "", 15*time.Second)
+			return wait
+		}
+		g.WrongBefore(network, 11, 15*time.Second, time.Second)
+		assert.Equal(t, time.Second, delay())
+		g.Wrong(network, 21, 15*time.Second)
+		assert.Equal(t, 4*time.Second, delay())
+		g.WrongBefore(network, 31, 15*time.Second, time.Hour)
+		assert.Equal(t, 8*time.Second, delay())
+		assert.False(t, g.WrongBefore(network, 21, 15*time.Second, time.Hour))
+		assert.Equal(t, 8*time.Second, g.Interval(network, 15*time.Second))
+	})
+}

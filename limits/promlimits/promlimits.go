@@ -1,4 +1,4 @@
-// Package promlimits shows what a [limits.Limiter] does to Prometheus. It is a module of its own, so
+// Package promlimits shows Prometheus what a [limits.Limiter] does. It is a module of its own, so
 // that the other packages do not depend on Prometheus' client.
 //
 //	collector := promlimits.New(options)
@@ -69,8 +69,8 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a collector for a limiter that is to be made of the options: its buckets end with their
-// timeouts.
+// New returns a collector for a limiter that is to be made of the options: its buckets end with
+// their timeouts.
 func New(options *limits.Options) *Collector {
 	return &Collector{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -84,7 +84,7 @@ func New(options *limits.Options) *Collector {
 	}
 }
 
-// buckets returns the bounds of the histogram: a ladder up to the longest timeout, and each timeout.
+// buckets returns the bounds of the histogram: a ladder up to the longest timeout, with all of them.
 func buckets(options *limits.Options) []float64 {
 	var timeouts []float64
 	for _, l := range limits.Declared() {

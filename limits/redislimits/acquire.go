@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -116,8 +118,19 @@ func (c *Cluster) interval() time.Duration { return c.options.Lease / 3 }
 
 // ask asks Redis for the lease. It returns the refusal, or an error if Redis did not answer.
 func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
+	full, err := c.call(func(ctx context.Context) rueidis.RedisResult {
+		return c.sendAcquire(ctx, in, replaced)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return in.refusal(int(full)), nil
+}
+
+// call has a login send something, and returns the answer, or an error if there is none in time.
+func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, error) {
 	if c.down.Load() {
-		return nil, errDown
+		return 0, errDown
 	}
 	began := c.now()
 	timer := time.NewTimer(c.options.Timeout)
@@ -126,22 +139,22 @@ func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
 	case <-c.ready:
 	case <-c.absent:
 		if c.down.Load() {
-			return nil, errDown
+			return 0, errDown
 		}
 	case <-timer.C:
-		return nil, c.late(began)
+		return 0, c.late(began)
 	}
 	select {
 	case c.asking <- struct{}{}:
 	case <-timer.C:
-		return nil, c.late(began)
+		return 0, c.late(began)
 	}
 	if c.down.Load() { // since it has waited
 		<-c.asking
-		return nil, errDown
+		return 0, errDown
 	}
 	answered := make(chan answer, 1)
-	go c.send(in, replaced, answered)
+	go c.send(send, answered)
 	var a answer
 	select {
 	case a = <-answered:
@@ -149,14 +162,14 @@ func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
 		select {
 		case a = <-answered: // this goroutine has been late, not Redis
 		default:
-			return nil, c.late(began)
+			return 0, c.late(began)
 		}
 	}
 	if a.err != nil {
-		return nil, c.failed(a.err)
+		return 0, c.failed(a.err)
 	}
 	c.timely.Store(c.now())
-	return in.refusal(a.full), nil
+	return a.number, nil
 }
 
 // late counts a login that had no answer in time. If no other had one since it began, Redis is
@@ -172,18 +185,24 @@ func (c *Cluster) late(began int64) error {
 // now returns the time since the node began, in nanoseconds.
 func (c *Cluster) now() int64 { return int64(time.Since(c.began)) }
 
-// answer is what Redis says: which set is full, 0 if none is.
+// answer is what Redis says to a script.
 type answer struct {
-	full int
-	err  error
+	number int64
+	err    error
 }
 
-// send sends the script. It has a goroutine of its own, as a client that has to connect anew does
-// not always come back in time.
-func (c *Cluster) send(in *lease, replaced []string, answered chan<- answer) {
+// send has a goroutine of its own, as a client that has to connect anew may come back late.
+func (c *Cluster) send(send func(context.Context) rueidis.RedisResult, answered chan<- answer) {
 	defer func() { <-c.asking }()
 	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
 	defer cancel()
+	number, err := send(ctx).AsInt64()
+	answered <- answer{number, err}
+}
+
+func (c *Cluster) sendAcquire(
+	ctx context.Context, in *lease, replaced []string,
+) rueidis.RedisResult {
 	keys := append([]string{c.names.pages(), c.names.page(in.page.name)}, in.sets...)
 	forced := "0"
 	if in.login.DryRun {
@@ -194,8 +213,7 @@ func (c *Cluster) send(in *lease, replaced []string, answered chan<- answer) {
 		args = append(args, strconv.Itoa(limit))
 	}
 	args = append(args, replaced...)
-	full, err := acquireScript.Exec(ctx, c.client, keys, args).AsInt64()
-	answered <- answer{int(full), err}
+	return acquireScript.Exec(ctx, c.client, keys, args)
 }
 
 // leaseLength is the length of a lease as the scripts take it.

@@ -48,7 +48,9 @@ func serveOne(socket string) error {
 		return err
 	}
 	defer cluster.Close()
-	limiter := limits.New(&limits.Options{MaxLoginsPerUser: 2, Cluster: cluster})
+	limiter := limits.New(&limits.Options{
+		MaxLoginsPerUser: 2, MaxGuessDelay: 15 * time.Second, Cluster: cluster,
+	})
 	backend := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return stub{}, nil, nil
 	}
@@ -107,6 +109,10 @@ func newForking(t *testing.T) *forking {
 
 // login connects and logs in, and returns the child and the answer.
 func (f *forking) login(user string) (*exec.Cmd, *imaptest.Conn, string) {
+	return f.try(user, "pass")
+}
+
+func (f *forking) try(user, password string) (*exec.Cmd, *imaptest.Conn, string) {
 	conn, err := net.Dial("tcp", f.listener.Addr().String())
 	require.NoError(f.t, err)
 	c := imaptest.NewConn(f.t, conn)
@@ -126,7 +132,7 @@ func (f *forking) login(user string) (*exec.Cmd, *imaptest.Conn, string) {
 		child.Wait()
 	})
 	c.Line()
-	return child, c, imaptest.Last(c.Cmd("a LOGIN " + user + " pass"))
+	return child, c, imaptest.Last(c.Cmd("a LOGIN " + user + " " + password))
 }
 
 func TestAProcessForEachConnection(t *testing.T) {
@@ -156,4 +162,11 @@ func TestAProcessForEachConnection(t *testing.T) {
 	})
 	assert.Less(t, time.Since(died), patience/2)
 	assert.Equal(t, 2, count(t, client, "karen"))
+}
+
+// Each process begins anew, but knows what was guessed before it.
+func TestAProcessForEachGuess(t *testing.T) {
+	f := newForking(t)
+	assert.Less(t, took(func() { f.try("karen", "wrong") }), 2*time.Second)
+	assert.GreaterOrEqual(t, took(func() { f.try("bob", "wrong") }), 1500*time.Millisecond)
 }

@@ -11,7 +11,7 @@ import (
 
 // maxPage is how many sessions are renewed by one script, which keeps Redis busy for about a
 // millisecond.
-const maxPage = 256
+const maxPage = 64
 
 // lease is the place of one session in Redis.
 type lease struct {
@@ -77,8 +77,9 @@ func (l *leases) choose(birth string, due time.Time) *page {
 	return p
 }
 
-// hold adds a lease to its page, from where it is renewed. Others may have filled the page meanwhile,
-// which does no harm. If the page was empty and forgotten, it is due when a new one would be.
+// hold adds a lease to its page, from where it is renewed. Others may have filled the page
+// meanwhile, which does no harm. If the page was empty and forgotten, it is due when a new one would
+// be.
 func (l *leases) hold(in *lease, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

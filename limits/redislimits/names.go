@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 type names struct {
 	prefix string
 	key    []byte      // of the hashes; nil without a secret
+	guess  []byte      // of the hashes of guesses; nil without a secret
 	aead   cipher.AEAD // nil without a secret
 }
 
@@ -24,7 +26,7 @@ func newNames(prefix string, secret []byte) names {
 	if len(secret) == 0 {
 		return n
 	}
-	n.key = derive(secret, "keys")
+	n.key, n.guess = derive(secret, "keys"), derive(secret, "guesses")
 	block, err := aes.NewCipher(derive(secret, "values"))
 	if err != nil {
 		panic(err) // the key has the right length
@@ -59,6 +61,18 @@ func (n *names) page(name string) string { return n.prefix + "page:" + name }
 func (n *names) node(name string) string { return n.prefix + "node:" + name }
 
 func (n *names) answer(id string) string { return n.prefix + "answer:" + id }
+
+// guesses is the channel for wrong passwords, guessesOf the list in which those of the network are
+// kept with those of others: strangers, who may have any number of networks, must not make as many
+// keys. turn is there while a node has the turn to check a password from the network.
+func (n *names) guesses() string { return n.prefix + "guesses" }
+
+func (n *names) guessesOf(p netip.Prefix) string {
+	hash := sha256.Sum256([]byte(n.hide(p.String())))
+	return n.prefix + "guess:" + strconv.Itoa(int(binary.BigEndian.Uint16(hash[:]))%guessLists)
+}
+
+func (n *names) turn(p netip.Prefix) string { return n.prefix + "turn:" + n.hide(p.String()) }
 
 // maxName is the longest name that is in a key as it is.
 const maxName = 100

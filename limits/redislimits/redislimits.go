@@ -2,8 +2,9 @@
 // Redis or Valkey that all of them reach. It is a module of its own, so that the other packages do
 // not depend on a client for Redis.
 //
-//	cluster, err := redislimits.New(&redislimits.Options{…})
-//	options.Cluster = cluster // of limits.Options
+//	cluster := redislimits.DefaultOptions()
+//	cluster.Client.InitAddress = []string{"127.0.0.1:6379"}
+//	options.Cluster, err = redislimits.New(cluster) // of limits.Options
 //
 // MaxLoginsPerUser and MaxLoginsPerIP then hold for all nodes together. A node is a process with a
 // [limits.Limiter]; a server that forks for each connection is many nodes on one machine, and
@@ -25,7 +26,17 @@
 // right again after one renewal, a third of a lease. All times are those of Redis, so that the
 // clocks of the nodes may differ.
 //
+// # Guesses
+//
+// Wrong passwords that slow down a network (MaxGuessDelay) do so on all nodes, and of the checks
+// that they delay one goes on at a time on all of them together. With Options.Secret the same name and
+// password again counts once on all nodes, else once on each.
+//
 // # What it does not do
+//
+// Each node counts by its own limits and keys: UserKey, IPKey and LimitsFor should be the same on all.
+// A client that is Exempt counts for others, and does not wait for Redis. UNAUTHENTICATE gives the
+// lease back, and a PREAUTH greeting takes one.
 //
 // A login that only Redis refuses has cost a password check on each node that it tries. EvictIdle
 // makes room for it among the sessions of its own node only.
@@ -135,10 +146,11 @@ type Cluster struct {
 	wake      chan struct{} // has an element when there is something in the queue
 	closeOnce sync.Once
 
-	held leases
+	held    leases
+	guesses guesses
 }
 
-var _ limits.Cluster = (*Cluster)(nil)
+var _ limits.GuessCluster = (*Cluster)(nil)
 
 // New returns a node with a copy of the options, and connects to Redis in the background, as often
 // as it takes. The error is that of [Options.Validate]. It must be closed.

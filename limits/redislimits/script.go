@@ -63,6 +63,15 @@ redis.call('PEXPIRE', KEYS[1], length)
 return added
 `)
 
+// turnScript takes the turn of a network, or returns for how many milliseconds another node has it.
+// KEYS is the turn, ARGV how long it lasts in milliseconds.
+var turnScript = rueidis.NewLuaScript(`
+if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then
+  return 0
+end
+return math.max(redis.call('PTTL', KEYS[1]), 1)
+`)
+
 // probeScript asks whether Redis runs scripts that write. KEYS is the set of all pages.
 var probeScript = rueidis.NewLuaScriptRetryable(`
 return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] * 1000)

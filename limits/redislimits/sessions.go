@@ -183,11 +183,15 @@ const (
 // listen carries out what this node is told, until the cluster is closed. What is sent while the
 // connection is lost gets no answer.
 func (c *Cluster) listen() {
-	channel := c.names.node(c.options.Node)
+	node, guesses := c.names.node(c.options.Node), c.names.guesses()
 	for c.ctx.Err() == nil {
-		subscribe := c.client.B().Subscribe().Channel(channel).Build()
+		subscribe := c.client.B().Subscribe().Channel(node, guesses).Build()
 		c.client.Receive(c.ctx, subscribe, func(m rueidis.PubSubMessage) {
-			go c.obey(m.Channel, m.Message)
+			if m.Channel == guesses {
+				c.hear(m.Message)
+			} else {
+				go c.obey(m.Channel, m.Message)
+			}
 		})
 		select {
 		case <-c.ctx.Done():

@@ -189,3 +189,21 @@ func TestASilentSessionOfTheNodeMakesRoom(t *testing.T) {
 	client := r.client()
 	eventually(t, "two are counted", func() bool { return count(t, client, "karen") == 2 })
 }
+
+func TestAGuesserGainsNothingByAnotherNode(t *testing.T) {
+	r := startRedis(t)
+	limit := limits.Options{MaxGuessDelay: 15 * time.Second}
+	one, two := serve(t, options(r.address()), limit), serve(t, options(r.address()), limit)
+	guess := func(s *server, password string) time.Duration {
+		return took(func() {
+			c := imaptest.NewConn(t, s.DialFrom("192.0.2.1"))
+			c.Line()
+			c.Cmd("a LOGIN karen " + password)
+			c.Close()
+			time.Sleep(100 * time.Millisecond) // until all have heard of it
+		})
+	}
+	assert.Less(t, guess(one, "a"), time.Second)
+	assert.GreaterOrEqual(t, guess(two, "b"), 1900*time.Millisecond)
+	assert.GreaterOrEqual(t, guess(one, "c"), 3900*time.Millisecond)
+}

@@ -12,7 +12,7 @@ const (
 	workTimeout = time.Second
 	// firstProbe is how soon after a failure Redis is tried again, lastProbe how often later on.
 	firstProbe = 50 * time.Millisecond
-	lastProbe  = time.Second
+	lastProbe  = 250 * time.Millisecond
 	// maxBatch is how many leases are given back at once.
 	maxBatch = 256
 )
@@ -82,7 +82,7 @@ func (w *worker) turn() time.Duration {
 	if w.down.Load() && !w.recover() {
 		return time.Until(w.nextProbe)
 	}
-	if !w.joinNew() || !w.giveBack() {
+	if !w.joinNew() || !w.giveBack() || !w.shareGuesses() {
 		return firstProbe
 	}
 	return w.renewNext()
