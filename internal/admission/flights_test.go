@@ -315,6 +315,32 @@ func TestACallerThatBecomesExempt(t *testing.T) {
 	}
 }
 
+// A caller whose work runs already waits for the answer, exempt or not.
+func TestACallerThatBecomesExemptWhenItsWorkRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlights(admission.GateLimits{})
+		running := runs(t, f, "a", admission.JoinRunning)
+		c := newCaller(admission.KeyLimits{})
+		p := f.Join("a", "karen", c, admission.JoinRunning)
+		c.limits.Store(&admission.KeyLimits{Exempt: true})
+		f.SetTimeout(0)
+		time.AfterFunc(time.Second, func() { running.Run(finds42) })
+		assert.Equal(t, 42, answer(t, p))
+		assertNoFlights(t, f)
+	})
+}
+
+// All leave while somebody asks for a slot for them.
+func TestAGroupThatAllLeaveWhileItGetsItsSlot(t *testing.T) {
+	f := newFlights(admission.GateLimits{})
+	running := runs(t, f, "a", admission.Alone)
+	c := newCaller(admission.KeyLimits{})
+	behind := f.Join("a", "karen", c, admission.Alone)
+	c.asked = func() { assert.Equal(t, admission.Gone, behind.Wait(closed(), nil).Reason) }
+	running.Run(finds42)
+	assertNoFlights(t, f)
+}
+
 // What waits for equal work has its place: a queue that is full meanwhile does not refuse it.
 func TestWhoHasWaitedForEqualWorkIsNotRefusedByAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
