@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -354,4 +355,34 @@ func TestChecksOfConnectionsWithoutAnAddress(t *testing.T) {
 		all.Wait()
 		assert.Equal(t, 3, w.most)
 	})
+}
+
+// Beside a stranger who guesses on 300 connections without a pause, a login takes as long as its check.
+func TestGuessersDoNotDelayALoginFromAnotherNetwork(t *testing.T) {
+	for _, delay := range []time.Duration{0, 15 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			options := limits.DefaultOptions()
+			options.MaxGuessDelay = delay
+			b, _ := checked(100 * time.Millisecond)
+			s := serve(t, b, options)
+			var over atomic.Bool
+			var all sync.WaitGroup
+			for i := range 300 {
+				all.Go(func() {
+					for n := 0; !over.Load(); n++ {
+						c := s.dial("203.0.113.9")
+						c.Cmd(fmt.Sprintf("a LOGIN user%d guess%d", 300*n+i, n))
+						c.Close()
+						time.Sleep(time.Millisecond) // until the server has noticed
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			for range 100 {
+				assert.Equal(t, 100*time.Millisecond, s.delayOf("192.0.2.1", "karen"))
+			}
+			over.Store(true)
+			all.Wait()
+		})
+	}
 }

@@ -3,9 +3,9 @@
 //
 //	go run ./examples/stampede
 //
-// It starts the server itself, on a loopback socket, and takes about a minute. Progress goes to
+// It starts the server itself, on a loopback socket, and takes a minute and a half. Progress goes to
 // standard error, a table to standard output, and a chart to the file of -chart, or else to one in
-// the folder for temporary files, which it names before it begins and at the end. There are three
+// the folder for temporary files, which it names before it begins and at the end. There are four
 // scenes, each played twice, against the same backend:
 //
 //   - 200 logins of one user at once, again and again: a client that opens a connection for
@@ -14,6 +14,7 @@
 //     broken one.
 //   - 20 connections of one user that repeat a slow SEARCH every second, and hang up when there is
 //     no answer.
+//   - 250 connections on which a stranger guesses passwords, of another user each time.
 //
 // The backend is imapmemserver in front of a store of 16 workers, which serve first come first
 // served, and are busy for 5 ms with each message that a FETCH or SEARCH reads. A password check

@@ -71,6 +71,9 @@ func TestShortRun(t *testing.T) {
 	_, with = cells(t, table, "refused, logins among them")
 	assert.Zero(t, number(t, with))
 
+	_, with = cells(t, table, "guesses checked at once, at most")
+	assert.LessOrEqual(t, number(t, with), limits.DefaultOptions().MaxLoginChecksPerIP)
+
 	svg, err := os.ReadFile(chart)
 	require.NoError(t, err)
 	assertSVG(t, svg)
