@@ -141,8 +141,8 @@ func (c *client) loginLimits() admission.LoginLimits {
 	}
 }
 
-// KeyLimits returns the limits of the client's user, or network, at the gate of a queue now. Who waits when DryRun
-// is switched on need not wait any more.
+// KeyLimits returns the limits of the client's user, or network, at the gate of a queue now. Who
+// waits when DryRun is switched on need not wait any more.
 func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	var most int
