@@ -369,7 +369,7 @@ func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 		r.dialogue.replace(answer)
 	}
 	r.cr = false
-	r.state, r.swallows, r.message = inDropped, true, false
+	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
 	if b == '\n' {
 		r.endDropped()
 	}
