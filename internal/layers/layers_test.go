@@ -48,3 +48,12 @@ func TestFind(t *testing.T) {
 		})
 	}
 }
+
+func TestInnermost(t *testing.T) {
+	socket := &net.TCPConn{}
+	circle := &wrapped{}
+	circle.below = circle
+	assert.Same(t, socket, layers.Innermost(socket))
+	assert.Same(t, socket, layers.Innermost(&wrapped{below: tls.Server(&wrapped{below: socket}, nil)}))
+	assert.Same(t, circle, layers.Innermost(circle), "it ends")
+}
