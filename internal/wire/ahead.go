@@ -67,7 +67,8 @@ func (c *conn) look() {
 	l := &c.life
 	busy := !l.reading && l.turns > 0 && l.turns == c.lastTurns
 	c.lastTurns = l.turns
-	if !busy || l.ended || l.ahead != nil || c.dialogue.current() == startTLSCommand ||
+	// A message is as long as it is, and its backend as slow: that is nothing sent ahead.
+	if !busy || l.message || l.ended || l.ahead != nil || c.dialogue.current() == startTLSCommand ||
 		unreadBytes(c.socket) == 0 {
 		return
 	}

@@ -11,6 +11,7 @@ type life struct {
 	turns    uint32 // how often the server has begun or ended to read
 	reading  bool   // it reads now
 	mayEnd   bool   // it reads now, and no command runs
+	message  bool   // what it read last was of the message of an APPEND
 	draining bool
 	text     string // of the BYE
 	ended    bool
@@ -27,7 +28,7 @@ func (l *life) enter(mayEnd bool) (_ *ahead, ok bool) {
 		return nil, false
 	}
 	l.turns++
-	l.reading, l.mayEnd = true, mayEnd
+	l.reading, l.mayEnd, l.message = true, mayEnd, !mayEnd
 	return l.ahead, true
 }
 
