@@ -1,6 +1,6 @@
-// Package imapgate keeps an IMAP server standing when its clients misbehave. Its [Server] is that of
+// Package imapgate keeps an IMAP server standing when its clients misbehave: its [Server] is that of
 // [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function,
-// behind a guard that reads what clients send before go-imap does:
+// behind a guard that reads what clients send before go-imap does.
 //
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
@@ -10,8 +10,8 @@
 //
 // Each package also wraps on its own, around any go-imap server, and none needs another:
 //
-//   - [github.com/imapgate/imapgate/limits]: who may connect, log in, FETCH and SEARCH, how many at
-//     once, and how long the rest may queue.
+//   - [github.com/imapgate/imapgate/limits]: who may connect, log in, FETCH, SEARCH and run other
+//     commands, how many at once, and how long the rest may queue.
 //   - [github.com/imapgate/imapgate/idle]: IDLE on, served by polling, or off.
 //   - [github.com/imapgate/imapgate/vfolders]: parent folders that do not exist, shown and opened
 //     as empty ones.
@@ -19,6 +19,12 @@
 //     resets them.
 //
 // Who stacks them puts copymeta directly around the backend, then vfolders, then idle, and limits
-// outermost, so that it refuses before any other work is done. [NewListener] is the guard for those
-// who must keep their own server.
+// outermost, so that it refuses before any other work is done:
+//
+//	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
+//	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
+//	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
+//	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+//
+// [NewListener] is the guard for those who must keep their own server.
 package imapgate

@@ -3,49 +3,62 @@ package imapgate_test
 import (
 	"crypto/tls"
 	"fmt"
+	"log"
+	"net"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
 	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/copymeta"
-	"github.com/imapgate/imapgate/idle"
-	"github.com/imapgate/imapgate/internal/imaptest"
-	"github.com/imapgate/imapgate/limits"
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-type backend struct{ NewSession limits.NewSessionFunc }
+// memory stands for your own backend.
+type memory struct{ *imapmemserver.Server }
 
-// A server in memory, in which Karen has one folder, and not the folders above it.
+func (m memory) NewSession(
+	*imapserver.Conn,
+) (imapserver.Session, *imapserver.GreetingData, error) {
+	return m.Server.NewSession(), nil, nil
+}
+
+// A server in memory, in which Karen has one folder, and not the folders above it. It has no
+// certificate, so that clients may log in only because the guard is told that they may.
 func Example() {
-	backend := backend{imaptest.Memory(imaptest.User("karen", "#users/bob/Work"))}
-	tlsConfig := imaptest.ServerTLS()
+	karen := imapmemserver.NewUser("karen", "pass")
+	karen.Create("#users/bob/Work", nil)
+	backend := memory{imapmemserver.New()}
+	backend.AddUser(karen)
+	var tlsConfig *tls.Config
 
 	server, err := imapgate.NewServer(&imapgate.Options{
-		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
+		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig, InsecureAuth: true},
 		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
 		Copy:    &copymeta.Options{Flags: copymeta.Reset},
 	})
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	listener := imaptest.Listen()
-	go server.Serve(tls.NewListener(listener, tlsConfig))
-	defer server.Close()
-	conn, err := listener.Dial()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	client := imapclient.New(tls.Client(conn, imaptest.ClientTLS()), nil)
+	go server.Serve(listener)
+	defer server.Close()
+
+	client, err := imapclient.DialInsecure(listener.Addr().String(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer client.Close()
 	if err := client.Login("karen", "pass").Wait(); err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	folders, err := client.List("", "*", nil).Collect()
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
 	for _, folder := range folders {
 		fmt.Println(folder.Mailbox)
@@ -55,33 +68,5 @@ func Example() {
 	// #users
 	// #users/bob
 	// #users/bob/Work
-	// INBOX
 	// 1 session
-}
-
-// The guard, without IDLE, for a server of one's own. TLS goes below it.
-func ExampleNewListener() {
-	limiter := limits.New(limits.DefaultOptions())
-	server := imapserver.New(&imapserver.Options{
-		NewSession:   limiter.Wrap(imaptest.Memory(imaptest.User("karen"))),
-		InsecureAuth: true, // of which the listener makes something that is encrypted
-	})
-	listener := imaptest.Listen()
-	below := tls.NewListener(listener, imaptest.ServerTLS())
-	go server.Serve(imapgate.NewListener(below, limiter, idle.Off))
-	defer server.Close()
-
-	conn, err := listener.Dial()
-	if err != nil {
-		panic(err)
-	}
-	client := imapclient.New(tls.Client(conn, imaptest.ClientTLS()), nil)
-	defer client.Close()
-	if err := client.Login("karen", "pass").Wait(); err != nil {
-		panic(err)
-	}
-	_, err = client.Idle()
-	fmt.Println(client.Caps().Has(imap.CapIdle), err)
-	// Output:
-	// false imap: BAD Unknown command
 }

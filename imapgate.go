@@ -27,8 +27,8 @@ type Options struct {
 	// Limits are those of package limits. Nil stands for [limits.DefaultOptions].
 	Limits *limits.Options
 	// Idle says how IDLE is served. Nil leaves it to the backend. With the Mode [idle.Off], and no
-	// ModeFor, there is no IDLE: it is not advertised, and whoever sends it is answered "BAD Unknown
-	// command" or, where IMAP4rev2 makes it a part of the server, "NO [CANNOT]".
+	// ModeFor, it is not advertised, and answered "BAD Unknown command" or, to a client of IMAP4rev2,
+	// of which it is a part, "NO [CANNOT]".
 	Idle *idle.Options
 	// Folders are those of package vfolders. Nil means that there are no virtual folders.
 	Folders *vfolders.Options
@@ -101,8 +101,21 @@ type Server struct {
 	packages atomic.Pointer[packages]
 
 	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
+	listeners map[*serving]struct{}
 	closed    bool
+}
+
+// serving is a listener that go-imap serves. Its server may be closed only once it has begun to
+// accept: before, go-imap counts who it has to wait for without a lock.
+type serving struct {
+	net.Listener
+	once  sync.Once
+	begun chan struct{} // closed then
+}
+
+func (l *serving) Accept() (net.Conn, error) {
+	l.once.Do(func() { close(l.begun) })
+	return l.Listener.Accept()
 }
 
 // packages are those that a new session is wrapped in, but for limits.
@@ -123,7 +136,7 @@ func NewServer(options *Options) (*Server, error) {
 	s := &Server{
 		options:   options.Server,
 		limiter:   limits.New(options.limits()),
-		listeners: make(map[net.Listener]struct{}),
+		listeners: make(map[*serving]struct{}),
 	}
 	s.wrap(options)
 	s.guard = wire.New(guardOf(s.limiter, wire.Config{
@@ -187,7 +200,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	if wire.Guarded(ln) {
 		return errors.New("imapgate: Serve needs the listener below NewListener")
 	}
-	guarded := s.guard.Listen(ln)
+	guarded := &serving{Listener: s.guard.Listen(ln), begun: make(chan struct{})}
 	if !s.add(guarded) {
 		ln.Close()
 		return errClosed
@@ -198,7 +211,7 @@ func (s *Server) Serve(ln net.Listener) error {
 
 var errClosed = errors.New("imapgate: the server is closed")
 
-func (s *Server) add(ln net.Listener) bool {
+func (s *Server) add(ln *serving) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
@@ -207,7 +220,7 @@ func (s *Server) add(ln net.Listener) bool {
 	return !s.closed
 }
 
-func (s *Server) remove(ln net.Listener) {
+func (s *Server) remove(ln *serving) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, ln)
@@ -274,5 +287,6 @@ func (s *Server) closeListeners() {
 	s.closed = true
 	for ln := range s.listeners {
 		ln.Close()
+		<-ln.begun
 	}
 }

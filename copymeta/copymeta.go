@@ -1,6 +1,12 @@
 // Package copymeta decides whether COPY keeps the internal date and the flags of a message, or
 // resets them, whatever the backend does.
 //
+//	newSession = copymeta.Wrap(newSession, &copymeta.Options{
+//		InternalDate: copymeta.Preserve,
+//		Flags:        copymeta.Reset,
+//		MaxBytes:     1 << 30,
+//	})
+//
 // RFC 9051 section 6.4.7 says that a copy should have both. Some want a copy to be a new message
 // instead, that is unread and arrives now; and some backends forget one or the other. [Wrap] lets
 // the server's owner choose.
@@ -10,8 +16,10 @@
 // With [Reset] or [Preserve] for the copy at hand, COPY and UID COPY fetch the messages from the
 // backend and append them. In order:
 //
-//  1. The backend is asked for the STATUS of the destination. If it answers NONEXISTENT, the client
-//     reads TRYCREATE. Any other answer proves nothing: who may append need not be allowed to ask.
+//  1. The backend is asked for the STATUS of the destination. An error proves nothing, for who may
+//     append need not be allowed to ask; but then the first message is read and appended before the
+//     others are read, so that the backend says what is the case. The client reads that, TRYCREATE
+//     or another answer.
 //  2. The messages are looked up, with UID and RFC822.SIZE. The set goes to the backend as the
 //     client sent it, so that "$", "*" and sequence numbers mean what they mean to its own COPY.
 //  3. They are read by their UIDs, with BODY.PEEK[], and INTERNALDATE and FLAGS where they are
@@ -45,12 +53,12 @@
 //
 // # When it fails
 //
-// Until the last message is read nothing has been appended. If an APPEND fails then, what was
-// appended is taken out again by a backend that is an [Undoer], and the client gets the backend's
-// error. Nothing else can take them out while the client is there: a session expunges from the
-// mailbox that is selected only, and not during a COPY even there, which has no way to tell the
-// client. With any other backend the copies stay, and the client gets a NO that says how many there
-// are.
+// Until the last message is read nothing has been appended, unless there was doubt about the
+// destination. If an APPEND fails then, what was appended is taken out again by a backend that is
+// an [Undoer], and the client gets the backend's error. Nothing else can take them out while the
+// client is there: a session expunges from the mailbox that is selected only, and not during a COPY
+// even there, which has no way to tell the client. With any other backend the copies stay, and the
+// client gets a NO that says how many there are.
 //
 // # MOVE
 //
@@ -71,9 +79,13 @@
 // # What it costs
 //
 // Each message is read and written once, within the server. [Options] bounds the bytes that this
-// takes in memory and in files, for one command and for all. Beside that, a COPY takes some 50
-// bytes of memory for each message, and some 30 KB while it reads. A COPY is no FETCH to those who
-// limit FETCHes.
+// takes in memory and in files, for one command and for all. The first message that has no room in
+// memory goes to a temporary file, and so do those after it. Where the system allows it, which
+// Windows does not, that file has no name by the time that something is written to it, so that
+// nothing is left whatever happens to the process. Beside that, a COPY takes some 70 bytes of
+// memory for each message, a MOVE some 40 more, up to 16 KB for their flags, and some 15 KB while
+// it reads. The backend is asked for a STATUS and a FETCH of sizes more than it takes to read the
+// messages. A COPY is no FETCH to those who limit FETCHes.
 package copymeta
 
 import (

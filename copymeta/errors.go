@@ -8,7 +8,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// ErrTooLarge is the answer to a COPY of more than [Options.MaxBytes]. Nothing was copied.
+// ErrTooLarge is the answer to a COPY of more than [Options.MaxBytes], or of more than
+// [Options.MaxTotalBytes] can ever have room for. Nothing was copied.
 var ErrTooLarge = &imap.Error{
 	Type: imap.StatusResponseTypeNo,
 	Code: imap.ResponseCodeLimit,

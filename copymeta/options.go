@@ -23,14 +23,13 @@ type Options struct {
 	// Move makes MOVE obey InternalDate, Flags and PolicyFor too. The zero value leaves MOVE to the
 	// backend: a message that was moved is the same message.
 	Move bool
-	// PolicyFor, if it is not nil, decides for each COPY instead of InternalDate and Flags. It gets
-	// the names of the mailboxes as the client gave them, INBOX always in capitals; the source is
-	// the one that is selected. It is called from many goroutines at once.
+	// PolicyFor, if it is not nil, decides for each COPY instead of InternalDate and Flags, by the
+	// names of the mailboxes as the client gave them, but INBOX in capitals. It is called from many
+	// goroutines at once.
 	PolicyFor func(source, dest string) (date, flags Policy) `toml:"-"`
 
-	// MaxMemory is how many bytes of messages one session holds in memory during a COPY. The first
-	// message that has no more room there goes to a temporary file, and so do those after it. Zero
-	// means [DefaultMaxMemory]; 1 is as good as none.
+	// MaxMemory is how many bytes of messages one session holds in memory during a COPY; the rest goes
+	// to a temporary file. Zero means [DefaultMaxMemory]; 1 is as good as none.
 	MaxMemory int64
 	// MaxBytes is how many bytes the messages of one COPY may have together. More are refused with
 	// [ErrTooLarge]. It also bounds the temporary file. Zero means no limit.
@@ -39,20 +38,18 @@ type Options struct {
 	// A COPY does not wait for it: what has no room there goes to its temporary file sooner. Zero
 	// means no limit.
 	MaxTotalMemory int64
-	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together.
-	// A COPY that would exceed it waits its turn, first come first served, for up to QueueTimeout,
-	// and not at all for more than it can ever have: that gets [ErrTooLarge]. Zero means no limit.
+	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together. A
+	// COPY that would exceed it waits its turn for up to QueueTimeout. One that can never have as much
+	// gets [ErrTooLarge] at once. Zero means no limit.
 	MaxTotalBytes int64
 	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, and then gets [ErrBusy], and a
-	// MOVE for others of the same messages, and then gets [ErrInUse]. It stops waiting when its
-	// client has hung up. Zero means that it waits until then.
+	// MOVE for others of the same messages, and then gets [ErrInUse]. Zero means that it waits until
+	// its client has hung up.
 	QueueTimeout time.Duration
 	// ProgressInterval is how often the client of a COPY or MOVE that waits or runs gets an
 	// INPROGRESS response (RFC 9585), as long as it is not the backend's own. Zero means never.
 	ProgressInterval time.Duration
-	// TempDir is the folder of the temporary files. Where the system allows it, which Windows does
-	// not, a file has no name there by the time that something is written to it, so that nothing is
-	// left whatever happens to the process. Empty means [os.TempDir].
+	// TempDir is the folder of the temporary files. Empty means [os.TempDir].
 	TempDir string
 
 	// Logger gets what the client is not told: why a COPY stopped halfway when the answer only says

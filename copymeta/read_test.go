@@ -268,6 +268,27 @@ func TestAMessageWhoseSizeIsStatedWronglyIsNamed(t *testing.T) {
 	}
 }
 
+// It is found out before the message has been read, which may be large.
+func TestAMessageOfAnotherSizeIsNotRead(t *testing.T) {
+	b := newBackend(stored{content: "one"})
+	const size = 1 << 50
+	b.answer = func(r *responder) {
+		for i, m := range r.all {
+			delivered := *m
+			delivered.stream, delivered.size = noise{size}, size
+			r.write(i+1, m, "uid size")
+			r.write(i+1, &delivered, "uid body")
+		}
+	}
+	c := open(t, b, reset)
+	assert.Equal(
+		t, fmt.Sprintf(
+			"NO [SERVERBUG] Message with UID 1 cannot be read completely (%d bytes instead of 3), "+
+				"nothing was copied", size,
+		), imaptest.Last(c.Cmd("a COPY 1 Archive")),
+	)
+}
+
 // A backend that says the UID last must not make an empty message's two bytes cost another one its
 // room.
 func TestAnEmptyMessageWhoseUIDComesLast(t *testing.T) {

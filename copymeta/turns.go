@@ -2,6 +2,7 @@ package copymeta
 
 import (
 	"context"
+	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -13,38 +14,48 @@ import (
 // since a turn enters all its queues at once, no two wait for each other.
 type turns struct {
 	mu     sync.Mutex
-	queues map[messageKey][]*turn // the first has the message
+	first  map[messageKey]*turn   // who has the message
+	behind map[messageKey][]*turn // who waits for it; only where somebody does
 }
 
-// messageKey is what two sessions know of a message that do not know how the other one calls its
-// mailbox, or whose mail that is. If two messages have the same key, one is moved after the other.
-type messageKey struct {
-	uidValidity uint32
-	uid         imap.UID
-	size, date  int64
+// messageKey stands for what two sessions know of a message that do not know how the other one
+// calls its mailbox, or whose mail that is. If two messages have the same key, one is moved after
+// the other.
+type messageKey uint64
+
+var seed = maphash.MakeSeed()
+
+func (s *session) messageKey(m *message) messageKey {
+	return messageKey(maphash.Comparable(seed, struct {
+		uidValidity uint32
+		uid         imap.UID
+		size, date  int64
+	}{s.uidValidity, m.uid, m.size, m.date}))
 }
 
 type turn struct {
-	keys   []messageKey
+	keys   []messageKey  // sorted, each once
 	behind int           // in how many queues another one is first
 	ready  chan struct{} // closed when in none
 }
 
-// enter takes a place in the queues of the keys, which must differ. It must be left, whether it has
-// become ready or not.
+// enter takes a place in the queues of the keys. It must be left, whether it has become ready or
+// not.
 func (t *turns) enter(keys []messageKey) *turn {
-	own := &turn{keys: keys, ready: make(chan struct{})}
+	slices.Sort(keys)
+	own := &turn{keys: slices.Compact(keys), ready: make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.queues == nil {
-		t.queues = make(map[messageKey][]*turn)
+	if t.first == nil {
+		t.first, t.behind = make(map[messageKey]*turn), make(map[messageKey][]*turn)
 	}
-	for _, key := range keys {
-		queue := t.queues[key]
-		if len(queue) > 0 {
-			own.behind++
+	for _, key := range own.keys {
+		if t.first[key] == nil {
+			t.first[key] = own
+			continue
 		}
-		t.queues[key] = append(queue, own)
+		t.behind[key] = append(t.behind[key], own)
+		own.behind++
 	}
 	if own.behind == 0 {
 		close(own.ready)
@@ -64,22 +75,31 @@ func (t *turns) leaveSome(own *turn, keys []messageKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, key := range keys {
-		queue := t.queues[key]
-		if len(queue) == 1 {
-			delete(t.queues, key)
-			continue
-		}
-		if queue[0] == own {
-			next := queue[1]
+		queue := t.behind[key]
+		switch {
+		case t.first[key] != own:
+			t.setBehind(key, slices.DeleteFunc(queue, func(other *turn) bool { return other == own }))
+		case len(queue) == 0:
+			delete(t.first, key)
+		default:
+			next := queue[0]
+			t.first[key] = next
+			t.setBehind(key, queue[1:])
 			if next.behind--; next.behind == 0 {
 				close(next.ready)
 			}
 		}
-		i := slices.Index(queue, own)
-		t.queues[key] = slices.Delete(queue, i, i+1)
 	}
-	if len(t.queues) == 0 {
-		t.queues = nil // a map keeps its largest size
+	if len(t.first) == 0 {
+		t.first, t.behind = nil, nil // a map keeps its largest size
+	}
+}
+
+func (t *turns) setBehind(key messageKey, queue []*turn) {
+	if len(queue) == 0 {
+		delete(t.behind, key)
+	} else {
+		t.behind[key] = queue
 	}
 }
 
@@ -89,8 +109,8 @@ func (s *session) takeTurn(
 	ctx context.Context, messages []message,
 ) (waited bool, leave func(), err error) {
 	keys := make([]messageKey, len(messages))
-	for i, m := range messages {
-		keys[i] = messageKey{s.uidValidity, m.uid, m.size, m.date}
+	for i := range messages {
+		keys[i] = s.messageKey(&messages[i])
 	}
 	own := s.turns.enter(keys)
 	leave = func() { s.turns.leave(own) }

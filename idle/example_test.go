@@ -2,51 +2,59 @@ package idle_test
 
 import (
 	"fmt"
-	"io"
 	"log"
 	"net"
 	"strings"
+	"time"
 
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
 	"github.com/imapgate/imapgate/idle"
 )
 
-// A backend that is polled, and whose own Idle is never called.
+// A client in IDLE hears of a new message although the backend's own Idle is never called.
 func ExampleWrap() {
+	karen := imapmemserver.NewUser("karen", "pass")
+	karen.Create("INBOX", nil)
 	backend := imapmemserver.New()
-	user := imapmemserver.NewUser("karen", "pass")
-	user.Create("INBOX", nil)
-	backend.AddUser(user)
+	backend.AddUser(karen)
 	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return backend.NewSession(), nil, nil
 	}
-
+	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll, PollInterval: time.Second})
 	server := imapserver.New(&imapserver.Options{
-		NewSession:   idle.Wrap(newSession, &idle.Options{Mode: idle.Poll}),
-		InsecureAuth: true, // as of go-imap: only on loopback
+		NewSession:   newSession,
+		InsecureAuth: true, // an example on the loopback interface
 	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go server.Serve(listener)
 	defer server.Close()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go server.Serve(ln)
 
-	conn, err := net.Dial("tcp", ln.Addr().String())
+	messages := make(chan uint32, 1)
+	client, err := imapclient.DialInsecure(listener.Addr().String(), &imapclient.Options{
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+			Mailbox: func(data *imapclient.UnilateralDataMailbox) { messages <- *data.NumMessages },
+		},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
-	io.WriteString(conn, "a LOGIN karen pass\r\nb SELECT INBOX\r\nc IDLE\r\nDONE\r\nd LOGOUT\r\n")
-	said, _ := io.ReadAll(conn)
-	for line := range strings.Lines(string(said)) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "c ") || line[0] == '+' {
-			fmt.Println(line)
-		}
+	defer client.Close()
+	client.Login("karen", "pass").Wait()
+	client.Select("INBOX", nil).Wait()
+	idling, err := client.Idle()
+	if err != nil {
+		log.Fatal(err)
 	}
+	karen.Append("INBOX", strings.NewReader("Subject: hello\r\n\r\n"), &imap.AppendOptions{})
+	fmt.Println(<-messages, "message")
+	idling.Close()
 	// Output:
-	// + idling
-	// c OK IDLE completed
+	// 1 message
 }

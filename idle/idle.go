@@ -1,10 +1,27 @@
 // Package idle decides how IDLE (RFC 2177, RFC 9051 section 6.3.13) is served: by the backend, by
 // polling it, or not at all.
 //
+//	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll, PollInterval: time.Second})
+//
 // [Wrap] works on sessions, which is enough for [On] and [Poll]. go-imap advertises IDLE and
 // answers "+ idling" before it asks the session, so a session alone cannot make IDLE disappear. To
 // make it disappear use [github.com/imapgate/imapgate.Server], or NewListener of that package,
 // which take it off the wire too.
+//
+// # Users
+//
+// A user is the name that the client logged in with; names that differ only in case, in full-width
+// forms of ASCII characters or in space around them are one. The client does not say it after a
+// PREAUTH greeting, with SASL mechanisms of the session other than PLAIN, and with PLAIN if it
+// names somebody else to act as: all those are one user without a name, unless [Options.Username]
+// knows.
+//
+// # Polls
+//
+// Each wait between two polls is up to a tenth shorter than PollInterval, and the first anything
+// between nothing and all of it, so that sessions do not poll together. Whoever is over MaxPerUser
+// is polled at four times PollInterval, until there is room. With MaxPolls sessions are polled
+// first come first served, and the next PollInterval begins after the poll.
 package idle
 
 import (
@@ -42,31 +59,22 @@ const slowdown = 4
 type Options struct {
 	// Mode is how IDLE is served to all users, if ModeFor is nil. The zero value is [On].
 	Mode Mode
-	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins.
-	// The name is the one that the client logged in with, or that Username returns. It is empty
-	// where it is not known. It is called from many goroutines at once. An unknown Mode that it
-	// returns is served as [Off].
+	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins. The
+	// name is "" where it is not known. A Mode that does not exist is served as [Off]. It is called
+	// from many goroutines at once.
 	ModeFor func(user string) Mode `toml:"-"`
-	// Username returns the user who is logged in to a session, for a backend that knows better than
-	// what the client said, or where the client does not say it: after a PREAUTH greeting, with
-	// SASL mechanisms of the session other than PLAIN, and with PLAIN if it names somebody else to
-	// act as. It is asked at each IDLE that begins, from many goroutines at once, with the
-	// backend's own session, free of the wrappers of this module. "" means that it does not know
-	// either. If nil, what the client said is all that is known.
+	// Username, if it is not nil, returns who is logged in to a session of the backend, free of the
+	// wrappers of this module, at each IDLE that begins; "" if it does not know. It is called from
+	// many goroutines at once.
 	Username func(session imapserver.Session) string `toml:"-"`
-	// PollInterval is the longest time between two polls of a session in IDLE. Each wait is up to a
-	// tenth shorter, and the first anything between nothing and all of it, so that sessions do not
-	// poll together. Zero means [DefaultPollInterval]; less than a millisecond or more than a day
-	// is a mistake.
+	// PollInterval is the longest time between two polls of a session in IDLE, from a millisecond to a
+	// day. Zero means [DefaultPollInterval].
 	PollInterval time.Duration
-	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not
-	// refused but polled, at four times PollInterval, until there is room for them. Names that
-	// differ only in case, in full-width forms of ASCII characters or in space around them are one
-	// user, and so are all whose name is not known. Zero means no limit.
+	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not refused,
+	// but polled less often. Zero means no limit.
 	MaxPerUser int
-	// MaxPolls is how many sessions in IDLE may be polled at once, of all users together, first come
-	// first served, so that thousands of them do not ask the database at the same time. The others
-	// wait; their next PollInterval begins after their poll. Zero means no limit.
+	// MaxPolls is how many sessions of all users may be polled at the same moment, so that thousands
+	// do not ask the database together. The others wait for their turn. Zero means no limit.
 	MaxPolls int
 	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE.
 	// Zero means for ever, which for go-imap is 35 minutes without a byte from the client.

@@ -30,8 +30,8 @@ func (a *activity) begin(command string) time.Time {
 	return now
 }
 
-// end notes that the command is over.
-func (a *activity) end() {
+// finish notes that the command is over.
+func (a *activity) finish() {
 	now := time.Now()
 	a.mu.Lock()
 	a.command, a.since = "", now

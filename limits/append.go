@@ -2,20 +2,33 @@ package limits
 
 import (
 	"math"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Append refuses a message that is too large. The server reads and discards it then.
+// Append refuses a message that is too large, and else waits for a slot. Nothing of the message is
+// read meanwhile. The server reads and discards what was refused.
 func (s *session) Append(
 	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
 ) (*imap.AppendData, error) {
-	defer s.running(commandAppend)()
+	var turn turn
+	defer s.endCommand(&turn)
 	event := Event{Command: commandAppend, User: s.user}
 	most := s.appendLimit()
 	if most.value > 0 && r.Size() > most.value && s.refuse(event, most) {
 		return nil, ErrAppendSize
+	}
+	err := s.beginCommand(&turn, commandAppend)
+	if turn.Waited() > 0 {
+		// The wait has used up the time that go-imap gives the client to send a message. It has to be
+		// read after a refusal, too.
+		const serverTimeout = 5 * time.Minute
+		s.conn.NetConn().SetReadDeadline(time.Now().Add(serverTimeout))
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s.Session.Append(mailbox, r, options)
 }

@@ -21,6 +21,7 @@ type backend struct {
 	login  func(username, password string) error
 	fetch  func(user string) error
 	search func(user string) error
+	status func(user string) error
 	close  func() error
 
 	connections, checks, fetches, searches, closes atomic.Int64
@@ -70,6 +71,17 @@ func (s *backendSession) Search(
 		}
 	}
 	return s.Stub.Search(kind, criteria, options)
+}
+
+func (s *backendSession) Status(
+	mailbox string, options *imap.StatusOptions,
+) (*imap.StatusData, error) {
+	if s.backend.status != nil {
+		if err := s.backend.status(s.user); err != nil {
+			return nil, err
+		}
+	}
+	return s.Stub.Status(mailbox, options)
 }
 
 func (s *backendSession) Close() error {
@@ -179,6 +191,7 @@ func (s *server) inUse(want limits.Stats) {
 	got := s.limiter.Stats()
 	got.ConnectionsEnding = 0
 	got.Refused, got.Total = limits.Refusals{}, limits.Totals{}
+	got.Cluster = limits.ClusterStats{}
 	assert.Equal(s.t, want, got)
 }
 
@@ -186,6 +199,7 @@ const (
 	noUserLogins   = "NO [LIMIT] Too many logins for this user"
 	noIPLogins     = "NO [LIMIT] Too many connections from this address!"
 	noFetches      = "NO [LIMIT] Too many current FETCHes active"
+	noCommands     = "NO [LIMIT] Too many commands active - try again later"
 	noSearches     = "NO [LIMIT] Too many concurrent searches - try again later"
 	noShuttingDown = "NO [UNAVAILABLE] The server is shutting down"
 	authFailed     = "NO [AUTHENTICATIONFAILED] Authentication failed"

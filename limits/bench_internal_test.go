@@ -4,10 +4,50 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/fold"
 )
+
+// What the worst LIST costs in go-imap's matcher that DefaultOptions let pass, over 1,000 mailboxes
+// with names of 100 letters.
+//
+//	go test -run '^$' -bench WorstList -benchtime 20x ./limits
+func BenchmarkWorstList(b *testing.B) {
+	most := DefaultOptions()
+	for name, pattern := range map[string]string{
+		"%b": "%b", "*b": "*b", "%b*": "%b*", "*b*": "*b*", "%/%": "%/%", "%/b": "%/b",
+		"%aaaab":          "%" + strings.Repeat("a", maxTail/most.MaxListWildcards-1) + "b",
+		"%aaab and a * 3": "%" + strings.Repeat("a", maxTail/3-2) + "b*",
+	} {
+		b.Run(name, func(b *testing.B) {
+			var patterns []string
+			for {
+				more := append(slices.Clone(patterns), pattern)
+				_, effort := foldAll(more)
+				if effort.hard || effort.wildcards > most.MaxListWildcards || len(more) > most.MaxListPatterns {
+					break
+				}
+				patterns = more
+			}
+			mailbox := strings.Repeat("a", 100)
+			for b.Loop() {
+				for range 1000 {
+					for _, pattern := range patterns {
+						imapserver.MatchList(mailbox, '/', "", pattern)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/LIST")
+			b.ReportMetric(float64(len(patterns)), "patterns")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
 
 // The memory that the limiter holds for each user with one session when a million are logged in,
 // each from an address of its own, and after all have left.

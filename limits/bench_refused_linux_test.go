@@ -125,7 +125,7 @@ func fakeSession(limiter *Limiter, user string, addr netip.Addr, asks *socket.So
 	s.user, s.turn = user, "user "+user
 	s.identity.Store(&identity{user: user})
 	s.limits.Store(limiter.settings.Load().everybody)
-	s.activity.end()
+	s.activity.finish()
 	return s
 }
 

@@ -106,7 +106,7 @@ var costs = []struct {
 				s.enter(&turns[i], &limiter.fetches)
 			}
 			for i, s := range sessions {
-				s.leave(&turns[i])
+				s.exit(&turns[i])
 			}
 		}, nil
 	}},
@@ -178,7 +178,7 @@ func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessi
 		all.Go(func() {
 			var turn turn
 			s.enter(&turn, &limiter.fetches)
-			s.leave(&turn)
+			s.exit(&turn)
 		})
 	}
 	watched := func(c *client) bool {

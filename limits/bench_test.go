@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"bytes"
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"fmt"
@@ -15,10 +16,21 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
+// quick is a session that does nothing, with each command.
+type quick struct{ *backendSession }
+
+func (quick) Namespace() (*imap.NamespaceData, error) { return nil, nil }
+
+func (quick) Move(*imapserver.MoveWriter, imap.NumSet, string) error { return nil }
+
+func newQuick(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return quick{&backendSession{backend: &backend{}}}, nil, nil
+}
+
 // eachSession runs the benchmark on a session that is logged in, without limits and with them.
 func eachSession(b *testing.B, run func(b *testing.B, session imapserver.Session)) {
 	for _, limited := range []bool{false, true} {
-		newSession := (&backend{}).NewSession
+		newSession := limits.NewSessionFunc(newQuick)
 		if limited {
 			newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
 		}
@@ -53,6 +65,60 @@ func BenchmarkFetch(b *testing.B) {
 		}
 	})
 }
+
+// The same for each of the other commands.
+//
+//	go test -run '^$' -bench Command -count 5 ./limits
+func BenchmarkCommand(b *testing.B) {
+	var numSet imap.NumSet = imap.SeqSetNum(1)
+	status, list := &imap.StatusOptions{NumMessages: true}, &imap.ListOptions{}
+	patterns := []string{"*"}
+	message := bytes.NewReader(nil)
+	for name, run := range map[string]func(imapserver.Session) error{
+		"SELECT": func(s imapserver.Session) error {
+			_, err := s.Select("INBOX", &imap.SelectOptions{})
+			return err
+		},
+		"STATUS": func(s imapserver.Session) error {
+			_, err := s.Status("INBOX", status)
+			return err
+		},
+		"LIST": func(s imapserver.Session) error { return s.List(nil, "", patterns, list) },
+		"NAMESPACE": func(s imapserver.Session) error {
+			_, err := s.(imapserver.SessionNamespace).Namespace()
+			return err
+		},
+		"APPEND": func(s imapserver.Session) error {
+			_, err := s.Append("INBOX", literal{message}, &imap.AppendOptions{})
+			return err
+		},
+		"COPY": func(s imapserver.Session) error {
+			_, err := s.Copy(numSet, "Work")
+			return err
+		},
+		"MOVE": func(s imapserver.Session) error {
+			return s.(imapserver.SessionMove).Move(nil, numSet, "Work")
+		},
+		"STORE":     func(s imapserver.Session) error { return s.Store(nil, numSet, nil, nil) },
+		"EXPUNGE":   func(s imapserver.Session) error { return s.Expunge(nil, nil) },
+		"CREATE":    func(s imapserver.Session) error { return s.Create("Work", nil) },
+		"DELETE":    func(s imapserver.Session) error { return s.Delete("Work") },
+		"RENAME":    func(s imapserver.Session) error { return s.Rename("Work", "Play", nil) },
+		"SUBSCRIBE": func(s imapserver.Session) error { return s.Subscribe("Work") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			eachSession(b, func(b *testing.B, session imapserver.Session) {
+				for b.Loop() {
+					if err := run(session); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+type literal struct{ *bytes.Reader }
 
 func BenchmarkSearch(b *testing.B) {
 	eachSession(b, func(b *testing.B, session imapserver.Session) {

@@ -33,8 +33,10 @@ type ClientLimits struct {
 	MaxLoginsPerUser    int
 	MaxLoginsPerIP      int // a stranger can see it refuse: let it depend on the address only
 	MaxFailedLogins     int // a stranger can see it, too
+	MaxLoginChecksPerIP int // and this
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
+	MaxCommandsPerUser  int
 	MaxWaitingPerUser   int
 	// ProgressInterval is zero for a client that takes a notice inside a FETCH for an error.
 	ProgressInterval time.Duration
@@ -139,18 +141,29 @@ func (c *client) loginLimits() admission.LoginLimits {
 	}
 }
 
-// KeyLimits returns the limits of the client's user at the gate of a queue now. Who waits when DryRun
-// is switched on need not wait any more.
+// KeyLimits returns the limits of the client's user, or network, at the gate of a queue now. Who
+// waits when DryRun is switched on need not wait any more.
 func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
-	own := limits.MaxFetchesPerUser
-	if gate == &c.limiter.searches.gate {
-		own = limits.MaxSearchesPerUser
+	var most int
+	maxWaiting := limits.MaxWaitingPerUser
+	switch gate {
+	case &c.limiter.checks.gate:
+		most, maxWaiting = limits.MaxLoginChecksPerIP, 0
+	case &c.limiter.guessing.gate:
+		most, maxWaiting = 1, 0
+	case &c.limiter.fetches.gate:
+		most = limits.MaxFetchesPerUser
+	case &c.limiter.searches.gate:
+		most = limits.MaxSearchesPerUser
+	case &c.limiter.commands.gate:
+		most = limits.MaxCommandsPerUser
 	}
+	off := gate == &c.limiter.guessing.gate && settings.MaxGuessDelay == 0
 	return admission.KeyLimits{
-		Max:        own,
-		MaxWaiting: limits.MaxWaitingPerUser,
-		Exempt:     limits.exempt || settings.DryRun && c.activity.waits(),
+		Max:        most,
+		MaxWaiting: maxWaiting,
+		Exempt:     limits.exempt || off || settings.DryRun && c.activity.waits(),
 	}
 }
 
@@ -159,11 +172,16 @@ type settings struct {
 	Options
 	values    []int64       // of the declared limits
 	everybody *clientLimits // of those for whom LimitsFor has nothing else
+	replaced  chan struct{} // closed when there are others
+	guesses   GuessCluster  // nil if the cluster is none, or there is no cluster
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
-	return &settings{o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}}
+	guesses, _ := o.Cluster.(GuessCluster)
+	return &settings{
+		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}), guesses,
+	}
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {

@@ -242,16 +242,16 @@ func TestTheQueueIsBounded(t *testing.T) {
 		options.OnEvent = func(e limits.Event) { told <- e }
 		s := serve(t, cmd.backend(newWork(10*time.Minute).do), options)
 		for _, user := range []string{"bob", "karen", "karen"} {
-			s.selected(user).Send(cmd.next())
+			cmd.open(s, user).Send(cmd.next())
 			synctest.Wait()
 		}
 		took := elapsed(
-			func() { assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("karen").Cmd(cmd.next()))) },
+			func() { assert.Equal(t, cmd.refusal, imaptest.Last(cmd.open(s, "karen").Cmd(cmd.next()))) },
 		)
 		assert.Zero(t, took)
-		s.selected("eve").Send(cmd.next())
+		cmd.open(s, "eve").Send(cmd.next())
 		synctest.Wait()
-		assert.Equal(t, cmd.refusal, imaptest.Last(s.selected("bob").Cmd(cmd.next())))
+		assert.Equal(t, cmd.refusal, imaptest.Last(cmd.open(s, "bob").Cmd(cmd.next())))
 		s.commandsInUse(cmd.stats(1, 3))
 		first, second := <-told, <-told
 		assert.Equal(t, limits.EventRefused, first.Kind)
@@ -272,7 +272,7 @@ func TestEventsGoByTheirNames(t *testing.T) {
 	}
 	assert.Equal(
 		t, "EventKind(-1),EventKind(0),refused,timed out,left,admitted,joined,evicted,stalled,failed,"+
-			"disconnected,EventKind(10)",
+			"delayed,disconnected,EventKind(11)",
 		strings.Join(names, ","),
 	)
 }

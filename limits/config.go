@@ -16,6 +16,7 @@ var eventKinds = enum.Names[EventKind]{
 		EventEvicted:      "evicted",
 		EventStalled:      "stalled",
 		EventFailed:       "failed",
+		EventDelayed:      "delayed",
 		EventDisconnected: "disconnected",
 	},
 }

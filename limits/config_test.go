@@ -80,7 +80,7 @@ func TestOptionsFromMaps(t *testing.T) {
 }
 
 func TestEventKindAsText(t *testing.T) {
-	for kind := limits.EventRefused; kind <= limits.EventFailed; kind++ {
+	for kind := limits.EventRefused; kind <= limits.EventDisconnected; kind++ {
 		text, err := json.Marshal(map[limits.EventKind]limits.EventKind{kind: kind})
 		require.NoError(t, err)
 		assert.Equal(t, fmt.Sprintf("{%q:%q}", kind, kind), string(text))
@@ -91,7 +91,7 @@ func TestEventKindAsText(t *testing.T) {
 	kind := limits.EventLeft
 	assert.EqualError(
 		t, kind.UnmarshalText([]byte("gone")), `limits: EventKind "gone" is none of refused, `+
-			"timed out, left, admitted, joined, evicted, stalled, failed, disconnected",
+			"timed out, left, admitted, joined, evicted, stalled, failed, delayed, disconnected",
 	)
 	assert.Error(t, kind.UnmarshalText(nil))
 	assert.Equal(t, limits.EventLeft, kind)

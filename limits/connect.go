@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -34,6 +36,7 @@ func (l *Limiter) newSession(
 	l.sessions.add(s)
 	s.refreshLimits() // SetOptions did not know of this session before
 	s.armLoginTimeout()
+	s.askGuesses()
 
 	inner, greeting, err := next(conn)
 	if inner == nil && err == nil {
@@ -61,7 +64,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
 	s.whenLost = s.lost
-	s.activity.end() // silent since it came
+	s.activity.finish() // silent since it came
 	s.limiter, s.conn = l, conn
 	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)
 	s.addr = s.remote.Addr()
@@ -79,7 +82,7 @@ func (s *session) connect() error {
 		return asGreeting(ErrClosed)
 	}
 	if accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn()); ok && accepted.limiter == s.limiter {
-		s.releaseConnection = func() {} // the connection gives it back
+		s.releaseConnection = accepted.hold()
 		return nil
 	}
 	release, r := s.count()
@@ -111,7 +114,7 @@ func (c *client) count() (release func(), r refusal) {
 
 // preAuth counts the user of a session that is logged in from the start.
 func (s *session) preAuth() error {
-	attempt := s.limiter.logins.Ask(s.loginCaller(""))
+	attempt := &attempt{Attempt: s.limiter.logins.Ask(s.loginCaller("")), session: s}
 	if r := attempt.Refusal; r.Is() {
 		refused := loginRefusal(r)
 		s.refuse(Event{Command: commandConnect}, refused)
@@ -182,20 +185,35 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	if r.limit != nil && c.refuse(event, r) {
 		return nil, r.answer()
 	}
-	return &acceptedConn{Conn: conn, limiter: l, release: release}, nil
+	accepted := &acceptedConn{Conn: conn, limiter: l, release: release}
+	accepted.closed = accepted.hold()
+	return accepted, nil
 }
 
-// acceptedConn is a connection that has been counted.
+// acceptedConn is a connection that has been counted. It counts until it is closed, and its session
+// as well: a command may still run for a client that is gone.
 type acceptedConn struct {
 	net.Conn
 	limiter *Limiter
-	release func() // gives the place back, once
+	release func() // gives the place back
+	closed  func() // what the connection itself holds
+	holders atomic.Int32
+}
+
+// hold makes the connection count until the function is called.
+func (c *acceptedConn) hold() (drop func()) {
+	c.holders.Add(1)
+	return sync.OnceFunc(func() {
+		if c.holders.Add(-1) == 0 {
+			c.release()
+		}
+	})
 }
 
 // NetConn returns the connection below.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *acceptedConn) Close() error {
-	defer c.release()
+	defer c.closed()
 	return c.Conn.Close()
 }

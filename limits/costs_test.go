@@ -35,12 +35,28 @@ func (s *listing) List(
 func TestMaxListWildcards(t *testing.T) {
 	for _, test := range []struct{ list, reaches string }{
 		{`LIST "" *`, "*"},
-		{`LIST "" %/%/%`, "%/%/%"},
-		{`LIST "" ***%%**a%%%b%*`, "*a%b*"},
+		{`LIST "" %`, "%"},
+		{`LIST "" %/%`, "%/%"},
+		{`LIST "" %.%`, "%.%"},
+		{`LIST "" *invoices*`, "*invoices*"},
+		{`LIST "" %invoices*`, "%invoices*"},
+		{`LIST "" ***%%**a%%%b`, ""},
+		{`LIST "" ***%%**aa%%%*`, "*aa*"},
 		{`LSUB "" a**`, "a*"},
-		{`LIST "" *a*a*a*`, ""},
-		{`LIST "" (INBOX %/%/%/%)`, ""},
+		{`LIST "" (INBOX INBOX/% Work Work/%/% "#users/%" Sent/* a)`, "INBOX INBOX/% Work Work/%/% #users/% Sent/* a"},
+		{`LIST "" (*%** a%% b)`, "* a% b"},
+		{`LIST "" (a% b% c% d% e% f%)`, "a% b% c% d% e% f%"},
+		{`LIST "" (a% b% c% d% e% f% g%)`, ""},
+		{`LIST "" *a*b`, ""},
+		{`LIST "" *a%`, ""},
+		{`LIST "" %a%`, ""},
+		{`LIST "" *a/%`, ""},
+		{`LIST "" %/%/%`, ""},
+		{`LIST "" (INBOX *a*a)`, ""},
 		{`LSUB "" *a*a*a*a*a*a*b`, ""},
+		{`LIST "" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"`, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"},
+		{`LIST "" (` + strings.Repeat("a", 1001) + " " + strings.Repeat("b", 1000) + `)`, ""},
+		{`LIST "" "%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"`, ""},
 		{`LIST "" INBOX`, "INBOX"},
 		{`LIST "" ""`, ""}, // asks for the delimiter, and has no pattern
 	} {
@@ -142,5 +158,44 @@ func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
 			c, _ := s.login(address, "karen")
 			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)
 		}
+	})
+}
+
+func TestMaxListPatterns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, limits.DefaultOptions())
+		c, _ := s.login("192.0.2.1", "karen")
+		list := func(patterns int) string {
+			return imaptest.Last(c.Cmd(`x LIST "" (` + strings.TrimSpace(strings.Repeat("a ", patterns)) + ")"))
+		}
+		assert.Contains(t, list(8), "OK")
+		assert.Equal(t, "NO [LIMIT] Too many mailbox patterns", list(9))
+		assert.EqualValues(t, 1, s.limiter.Stats().Refused.ListPatterns)
+		s.limiter.SetOptions(&limits.Options{})
+		assert.Contains(t, list(5000), "OK")
+	})
+}
+
+func TestMaxMailboxName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tooLong = "NO [LIMIT] The mailbox name is too long"
+		options := limits.DefaultOptions()
+		options.Exempt = []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}
+		s := serve(t, &backend{}, options)
+		c, _ := s.login("192.0.2.1", "karen")
+		exempt, _ := s.login("192.0.2.2", "karen")
+		for _, test := range []struct {
+			bytes int
+			want  string
+		}{{1000, "OK"}, {1001, tooLong}, {4096, tooLong}} {
+			name := strings.Repeat("a", test.bytes)
+			for _, command := range []string{"x CREATE " + name, "x RENAME a " + name} {
+				assert.Contains(t, imaptest.Last(c.Cmd(command)), test.want)
+				assert.True(t, imaptest.IsOK(exempt.Cmd(command)))
+			}
+			assert.True(t, imaptest.IsOK(c.Cmd("x RENAME "+name+" b")), "it can be made shorter")
+			assert.True(t, imaptest.IsOK(c.Cmd("x DELETE "+name)), "and be deleted")
+		}
+		assert.EqualValues(t, 4, s.limiter.Stats().Refused.MailboxName)
 	})
 }

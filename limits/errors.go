@@ -3,25 +3,46 @@ package limits
 import "github.com/emersion/go-imap/v2"
 
 // What a client reads when it is refused. Each is one [*imap.Error], to be compared with
-// [errors.Is]; its code is LIMIT, but UNAVAILABLE for ErrClosed and TOOBIG for ErrAppendSize.
+// [errors.Is]; its code is LIMIT, but TOOBIG for ErrAppendSize, and UNAVAILABLE for ErrClosed,
+// ErrTooManyLoginChecks, ErrTooManyGuesses and ErrClusterUnavailable.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = no("Too many logins for this user")
 	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged in.
 	ErrTooManyIPLogins = no("Too many connections from this address!")
+	// ErrTooManyLoginChecks refuses a login that has waited for 30 s for its password to be checked:
+	// MaxLoginChecks, MaxLoginChecksPerIP. No client takes it for a wrong password.
+	ErrTooManyLoginChecks = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Too many logins at once - try again later",
+	)
+	// ErrTooManyGuesses refuses a login that has waited for 30 s behind others from its network, from
+	// where there were wrong passwords: MaxGuessDelay.
+	ErrTooManyGuesses = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Too many wrong passwords from this address - try again later",
+	)
 	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManyFetches = no("Too many current FETCHes active")
 	// ErrTooManySearches refuses a SEARCH that has waited for SearchQueueTimeout, or finds the queue
 	// full: MaxWaiting, MaxWaitingPerUser.
 	ErrTooManySearches = no("Too many concurrent searches - try again later")
+	// ErrTooManyCommands refuses another command that has waited for CommandQueueTimeout, or finds
+	// the queue full: MaxWaiting, MaxWaitingPerUser.
+	ErrTooManyCommands = no("Too many commands active - try again later")
 
 	// ErrFetchRunTimeout ends a FETCH that has run for FetchRunTimeout.
 	ErrFetchRunTimeout = no("FETCH took too long")
 	// ErrSearchRunTimeout ends a SEARCH that has run for SearchRunTimeout.
 	ErrSearchRunTimeout = no("SEARCH took too long")
-	// ErrListWildcards refuses a LIST or LSUB with a pattern of more than MaxListWildcards wildcards.
+	// ErrListPatterns refuses a LIST with more than MaxListPatterns patterns.
+	ErrListPatterns = no("Too many mailbox patterns")
+	// ErrListWildcards refuses a LIST or LSUB whose patterns have more than MaxListWildcards wildcards,
+	// or one that takes too long to match.
 	ErrListWildcards = no("Too many wildcards in a mailbox pattern")
+	// ErrMailboxName refuses a CREATE or RENAME to a name of more than MaxMailboxName bytes.
+	ErrMailboxName = no("The mailbox name is too long")
 	// ErrSearchTerms refuses a SEARCH of more than MaxSearchTerms terms.
 	ErrSearchTerms = no("Too many search terms")
 	// ErrSearchDepth refuses a SEARCH that is nested deeper than MaxSearchDepth.
@@ -37,10 +58,17 @@ var (
 	// address.
 	ErrTooManyIPConnections = bye("Too many connections from this address!")
 
-	// ErrClosed refuses logins, FETCHes and SEARCHes after [Limiter.Close]; connections get a BYE
-	// with the same words.
+	// ErrClosed refuses after [Limiter.Close] logins and all commands that have a queue; connections
+	// get a BYE with the same words.
 	ErrClosed = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The server is shutting down",
+	)
+
+	// ErrClusterUnavailable refuses a login that a [Cluster] cannot count, if that is what the Cluster
+	// is told to do.
+	ErrClusterUnavailable = answer(
+		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
+		"Logins cannot be counted now - try again later",
 	)
 
 	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only

@@ -17,6 +17,7 @@ const (
 	EventEvicted                           // its session made room for a newer login of the user
 	EventStalled                           // its client took nothing of what was sent, and was cut off
 	EventFailed                            // its credentials are wrong, see Options.MaxFailedLogins
+	EventDelayed                           // it had to wait because of wrong passwords from its network
 	EventDisconnected                      // its session was ended by Limiter.Disconnect
 )
 
@@ -24,8 +25,8 @@ const (
 // client: escape them where they are shown.
 type Event struct {
 	Kind EventKind
-	// Command is CONNECT, LOGIN, AUTHENTICATE, FETCH, SEARCH, LIST or APPEND; "" for an evicted or
-	// disconnected session.
+	// Command is CONNECT, LOGIN, AUTHENTICATE, or a command that a client sends after login, such as
+	// FETCH: LIST also for LSUB, EXPUNGE also for a CLOSE; "" for an evicted or disconnected session.
 	Command string
 	// User is the user's key, see Options.UserKey; "" if not known. Before a login it is what the
 	// client claims.
@@ -50,13 +51,15 @@ const (
 	commandAppend       = "APPEND"
 )
 
-// tell reports the event, and counts what is no refusal.
-func (c *client) tell(event Event) {
+// report passes the event on, and counts what is no refusal.
+func (c *client) report(event Event) {
 	switch event.Kind {
 	case EventAdmitted:
 		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Admitted })
 	case EventJoined:
 		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Joined })
+	case EventDelayed:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Delayed })
 	case EventEvicted:
 		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Evicted })
 	case EventDisconnected:

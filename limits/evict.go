@@ -35,7 +35,7 @@ func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Log
 // evict ends a session that has had to make room. It does not wait for it.
 func (s *session) evict() {
 	most := int64(s.limits.Load().MaxLoginsPerUser)
-	s.tell(Event{
+	s.report(Event{
 		Kind: EventEvicted, User: s.identity.Load().user,
 		Limit: maxLoginsPerUser.option, Max: maxLoginsPerUser.text(most),
 	})

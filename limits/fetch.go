@@ -33,9 +33,9 @@ func (s *session) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
 	s.activity.begin(commandFetch)
-	defer s.activity.end()
+	defer s.activity.finish()
 	var turn turn
-	defer s.leave(&turn)
+	defer s.exit(&turn)
 	if err := s.enter(&turn, &s.limiter.fetches); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *session) runFetch(
 		return err, err
 	}
 	run := s.startRun(commandFetch, fetchRunTimeout)
-	defer run.end()
+	defer run.close()
 	stopWatch := s.watch(run.clientGone)
 	defer stopWatch()
 	err = keep.Fetch(run.ctx, s.Session, w, numSet, options)

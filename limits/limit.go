@@ -57,6 +57,25 @@ var (
 		answer: errTooManyFailedLogins, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.FailedLogins },
 	}
+	maxLoginChecks = &limit{
+		option: "MaxLoginChecks", initial: 16, help: "password checks at once",
+		answer: ErrTooManyLoginChecks, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
+		inUse: func(s *Stats) *int { return &s.LoginChecks },
+		waits: func(s *Stats) *int { return &s.LoginsWaiting },
+	}
+	maxLoginChecksPerIP = &limit{
+		option: "MaxLoginChecksPerIP", initial: 4, help: "password checks at once from one address",
+		answer: ErrTooManyLoginChecks, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
+	}
+	maxGuessDelay = &limit{
+		option: "MaxGuessDelay", initial: int64(15 * time.Second), kind: EventRefused,
+		help:   "longest delay of a login after wrong passwords from its network",
+		answer: ErrTooManyGuesses,
+		count:  func(s *Stats) *uint64 { return &s.Refused.Guesses },
+		waits:  func(s *Stats) *int { return &s.LoginsDelayed },
+	}
 	maxFetches = &limit{
 		option: "MaxFetches", initial: 50, help: "FETCH commands running at once",
 		answer: ErrTooManyFetches, kind: EventRefused, retry: fetchQueueTimeout,
@@ -88,6 +107,22 @@ var (
 	searchQueueTimeout = &limit{
 		option: "SearchQueueTimeout", initial: int64(30 * time.Second),
 		help: "longest time a SEARCH waits in the queue",
+	}
+	maxCommands = &limit{
+		option: "MaxCommands", initial: 100, help: "other commands running at once",
+		answer: ErrTooManyCommands, kind: EventRefused, retry: commandQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Commands },
+		inUse: func(s *Stats) *int { return &s.Commands },
+		waits: func(s *Stats) *int { return &s.CommandsWaiting },
+	}
+	maxCommandsPerUser = &limit{
+		option: "MaxCommandsPerUser", initial: 10, help: "other commands of one user running at once",
+		answer: ErrTooManyCommands, kind: EventRefused, retry: commandQueueTimeout,
+		count: func(s *Stats) *uint64 { return &s.Refused.Commands },
+	}
+	commandQueueTimeout = &limit{
+		option: "CommandQueueTimeout", initial: int64(40 * time.Second),
+		help: "longest time another command waits in the queue",
 	}
 	maxWaiting = &limit{
 		option: "MaxWaiting", kind: EventRefused, help: "commands that wait in each of the queues",
@@ -122,10 +157,20 @@ var (
 	evictIdle = &limit{
 		option: "EvictIdle", help: "silence after which a session makes room for a new login",
 	}
+	maxListPatterns = &limit{
+		option: "MaxListPatterns", initial: 8, help: "mailbox patterns of a LIST",
+		answer: ErrListPatterns, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ListPatterns },
+	}
 	maxListWildcards = &limit{
-		option: "MaxListWildcards", initial: 3, help: "wildcards in a mailbox pattern",
+		option: "MaxListWildcards", initial: 6, help: "wildcards in all patterns of a LIST",
 		answer: ErrListWildcards, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.ListWildcards },
+	}
+	maxMailboxName = &limit{
+		option: "MaxMailboxName", initial: 1000, help: "bytes of the name of a new mailbox",
+		answer: ErrMailboxName, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.MailboxName },
 	}
 	maxSearchTerms = &limit{
 		option: "MaxSearchTerms", initial: 2000, help: "terms of a SEARCH",
@@ -157,11 +202,13 @@ var (
 // declared are all limits.
 var declared = []*limit{
 	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
+	maxLoginChecks, maxLoginChecksPerIP, maxGuessDelay,
 	maxFetches, maxFetchesPerUser, fetchQueueTimeout,
 	maxSearches, maxSearchesPerUser, searchQueueTimeout,
+	maxCommands, maxCommandsPerUser, commandQueueTimeout,
 	maxWaiting, maxWaitingPerUser, progressInterval, fetchRunTimeout, searchRunTimeout,
 	stallTimeout, loginTimeout, evictIdle,
-	maxListWildcards, maxSearchTerms, maxSearchDepth, maxAppendSize,
+	maxListPatterns, maxListWildcards, maxMailboxName, maxSearchTerms, maxSearchDepth, maxAppendSize,
 	maxLoginBytes, maxCommandBytes,
 }
 
@@ -188,6 +235,10 @@ var (
 	limiterClosed = &limit{
 		answer: ErrClosed, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.Closed },
+	}
+	clusterUnavailable = &limit{
+		answer: ErrClusterUnavailable, kind: EventRefused,
+		count: func(s *Stats) *uint64 { return &s.Refused.ClusterUnavailable },
 	}
 	clientGone = &limit{
 		answer: errClientGone, kind: EventLeft,

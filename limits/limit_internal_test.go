@@ -22,8 +22,8 @@ func TestEveryNumberAmongTheOptionsIsDeclaredOnce(t *testing.T) {
 	}
 	var fields []string
 	options := reflect.TypeFor[Options]()
-	for i := range options.NumField() {
-		switch field := options.Field(i); field.Type {
+	for field := range options.Fields() {
+		switch field := field; field.Type {
 		case reflect.TypeFor[int](), reflect.TypeFor[int64](), reflect.TypeFor[time.Duration]():
 			fields = append(fields, field.Name)
 		}
@@ -35,7 +35,7 @@ func TestEveryNumberAmongTheOptionsIsDeclaredOnce(t *testing.T) {
 func TestEveryAnswerHasItsEventAndItsCount(t *testing.T) {
 	var stats Stats
 	answers := make(map[*uint64]string)
-	for _, l := range append(declared, limiterClosed, clientGone) {
+	for _, l := range append(declared, limiterClosed, clusterUnavailable, clientGone) {
 		if l.answer == nil {
 			continue
 		}
@@ -52,7 +52,7 @@ func TestEveryAnswerHasItsEventAndItsCount(t *testing.T) {
 			*l.count(&stats) = 1
 		}
 	}
-	*limiterClosed.count(&stats) = 1
+	*limiterClosed.count(&stats), *clusterUnavailable.count(&stats) = 1, 1
 	refused := reflect.ValueOf(stats.Refused)
 	for i := range refused.NumField() {
 		assert.EqualValues(t, 1, refused.Field(i).Uint(), "nothing counts %s", refused.Type().Field(i).Name)

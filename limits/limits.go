@@ -1,10 +1,16 @@
-// Package limits decides who may connect, log in, FETCH and SEARCH on an IMAP server, how many at
-// once, and how long the rest may queue.
+// Package limits decides who may connect, log in, FETCH, SEARCH and run other commands on an IMAP
+// server, how many at once, and how long the rest may queue.
+//
+//	limiter := limits.New(options)
+//	server := imapserver.New(&imapserver.Options{
+//		NewSession: limiter.Wrap(backend.NewSession),
+//		TLSConfig:  tlsConfig,
+//	})
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
-// servers of this process that share the Limiter. What it refuses is answered as RFC 5530 has it: a
-// tagged NO or a BYE with the code LIMIT, and a text; the BYEs of MaxFailedLogins and LoginTimeout
-// have the text only.
+// servers of this process that share the Limiter; a [Cluster] counts logins over several. What it
+// refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text; the
+// BYEs of MaxFailedLogins and LoginTimeout have the text only.
 //
 // # Who is counted as whom
 //
@@ -15,6 +21,11 @@
 // second identity, has aliases, other mechanisms, or greets with PREAUTH says itself who logged in,
 // with [Options.Username]. A session whose user cannot be known counts for its address only, and
 // takes its turns in the queues as its address.
+//
+// Names with one key are one user. A backend that takes several spellings for one account ("karen"
+// and "karen@example.com", "rené" in both normalization forms, "rene" by the collation of its
+// database) should do in UserKey what it does there, or give Username, or a client could count each
+// apart.
 //
 // # Logins
 //
@@ -35,11 +46,50 @@
 // any of this, and of connections without an address, such as a Unix socket's, nobody can say who
 // is a stranger to whom: there each login is checked.
 //
+// A login that may be checked then needs a slot for the check, of its network and of the server
+// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were
+// wrong passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks
+// waiting.
+//
 // # Queues
 //
-// A FETCH or SEARCH needs a slot of its user and one of the server. Both are granted together,
-// within a user first come first served, and between users turn by turn, so that a user with one
-// command waits for one round, however many the others have sent.
+// There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
+// command needs a slot of its user and one of the server. Both are granted together, within a user
+// first come first served, and between users turn by turn, so that a user with one command waits
+// for one round, however many the others have sent.
+//
+// # Wrong credentials
+//
+// Wrong credentials are [imapserver.ErrAuthFailed], a [sasl.OAuthBearerError], and any other NO
+// that is an [imap.Error], except with the codes UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN,
+// PRIVACYREQUIRED and LIMIT. An error of another type does not count: go-imap tells the client that
+// it is a SERVERBUG. A successful login does not start the count of MaxFailedLogins again, or
+// UNAUTHENTICATE (RFC 8437) would give any account owner endless guesses.
+//
+// # Guesses
+//
+// A wrong password makes the next check from its network, an IPv4 address or an IPv6 /64, wait for
+// 2 s, the next one 4 s, 8 s and so on up to MaxGuessDelay, on whatever connections, one at a time.
+// The same name and password again do not count: that is a phone with an old password. One wrong
+// password is forgiven every 15 minutes. A user who has logged in from the network within a week
+// does not wait, and nobody does in other networks. A /48 in which 16 /64s have guessed waits as a
+// whole.
+//
+// # Shared searches
+//
+// Searches are equal if they are of the same account, mailbox, local address and TLS server name.
+// With ShareSearches they are answered together. That is right if a SEARCH looks at the mailbox as
+// it is, or at a view that the session's Poll renews, which is called before; and if one name, at
+// one local address and TLS server name, is one mailbox. To find out, select a mailbox in two
+// sessions, append a message in one, and send NOOP and UID SEARCH ALL in the other: the new UID is
+// in the answer. Without ShareSearches equal ones still run one after another, so that repeats
+// cannot pile up.
+//
+// # Limits by client
+//
+// LimitsFor is called when a connection comes (without a user), for each login (with the name that
+// the client claims, and without one again when the login has failed) and by SetOptions. A stranger
+// can see MaxLoginsPerIP and MaxFailedLogins refuse: let them depend on the address only.
 package limits
 
 import (
@@ -70,8 +120,13 @@ type Limiter struct {
 	connections admission.Counter[netip.Prefix]
 	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
 	logins      admission.Logins[*session]
+	checks      queue // of passwords
+	guessing    queue // … of networks from which there were wrong ones
+	guesses     admission.Guesses
+	delayed     atomic.Int64 // logins that wait because of them
 	fetches     queue
 	searches    queue
+	commands    queue // all others
 	flights     admission.Flights[flightKey, *imap.SearchData]
 	stalls      stalls
 	watcher     socket.Watcher
@@ -89,13 +144,16 @@ type Limiter struct {
 // nothing. It panics with the error of [Options.Validate] if there is one.
 func New(options *Options) *Limiter {
 	l := &Limiter{
-		logins: admission.Logins[*session]{Timeout: loginWait},
+		logins:   admission.Logins[*session]{Timeout: loginWait},
+		checks:   queue{all: maxLoginChecks, own: maxLoginChecksPerIP, silent: true},
+		guessing: queue{all: maxGuessDelay, own: maxGuessDelay, silent: true},
 		fetches: queue{
 			command: commandFetch, all: maxFetches, own: maxFetchesPerUser,
 		},
 		searches: queue{
 			command: commandSearch, all: maxSearches, own: maxSearchesPerUser,
 		},
+		commands: queue{all: maxCommands, own: maxCommandsPerUser},
 	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
@@ -120,7 +178,11 @@ func (l *Limiter) SetOptions(options *Options) error {
 	}
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	l.settings.Store(newSettings(o))
+	settings := newSettings(o)
+	l.hearGuesses(settings.guesses)
+	if before := l.settings.Swap(settings); before != nil {
+		close(before.replaced)
+	}
 	for _, s := range l.sessions.all() {
 		s.refreshLimits() // if LimitsFor has none that are valid, they stay what they were
 		s.armLoginTimeout()
@@ -129,27 +191,35 @@ func (l *Limiter) SetOptions(options *Options) error {
 		l.stalls.watch(l)
 	}
 	l.logins.Review()
+	l.checks.gate.SetLimits(admission.GateLimits{Max: o.MaxLoginChecks, Timeout: loginWait})
+	l.guessing.gate.SetLimits(admission.GateLimits{Timeout: loginWait})
 	l.fetches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxFetches, MaxWaiting: o.MaxWaiting, Timeout: o.FetchQueueTimeout,
 	})
 	l.searches.gate.SetLimits(admission.GateLimits{
 		Max: o.MaxSearches, MaxWaiting: o.MaxWaiting, Timeout: o.SearchQueueTimeout,
 	})
+	l.commands.gate.SetLimits(admission.GateLimits{
+		Max: o.MaxCommands, MaxWaiting: o.MaxWaiting, Timeout: o.CommandQueueTimeout,
+	})
 	l.flights.SetTimeout(o.SearchQueueTimeout)
 	return nil
 }
 
 // Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
-// connections with a BYE, logins, FETCHes and SEARCHes with a NO. What runs goes on and gives its
-// slots back, but a backend with FetchContext or SearchContext is told to stop. Call it before the
-// server's own Close, which does not wake commands that wait. It returns nil, and may be called
-// again.
+// connections with a BYE, logins and commands that have a queue with a NO. What runs goes on and
+// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it
+// before the server's own Close, which does not wake commands that wait. It returns nil, and may be
+// called again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
 	l.logins.Close()
+	l.checks.gate.Close()
+	l.guessing.gate.Close()
 	l.fetches.gate.Close()
 	l.searches.gate.Close()
+	l.commands.gate.Close()
 	l.flights.Close()
 	return nil
 }

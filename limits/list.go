@@ -1,6 +1,9 @@
 package limits
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 )
@@ -10,40 +13,132 @@ import (
 func (s *session) List(
 	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
 ) error {
-	defer s.running(commandList)()
-	if most := s.reached(maxListWildcards); most.value > 0 && !s.limits.Load().exempt {
-		folded := make([]string, len(patterns))
-		for i, pattern := range patterns {
-			var wildcards int
-			folded[i], wildcards = foldWildcards(pattern)
-			event := Event{Command: commandList, User: s.user}
-			if int64(wildcards) > most.value && s.refuse(event, most) {
-				return ErrListWildcards
-			}
-		}
-		patterns = folded
+	var turn turn
+	defer s.endCommand(&turn)
+	patterns, err := s.checkPatterns(patterns)
+	if err != nil {
+		return err
+	}
+	if err := s.beginCommand(&turn, commandList); err != nil {
+		return err
 	}
 	return s.Session.List(w, ref, patterns, options)
 }
 
-// foldWildcards returns the pattern with each run of wildcards made one, * if there is a * in it, and
-// how many that leaves.
-func foldWildcards(pattern string) (folded string, wildcards int) {
-	out := make([]byte, 0, len(pattern))
-	inRun := false
-	for i := range len(pattern) {
-		c := pattern[i]
-		isWildcard := c == '*' || c == '%'
-		switch {
-		case !isWildcard || !inRun:
-			out = append(out, c)
-			if isWildcard {
-				wildcards++
-			}
-		case c == '*':
-			out[len(out)-1] = '*'
-		}
-		inRun = isWildcard
+// checkPatterns returns the patterns as they are passed on, or the answer to a LIST that is refused.
+func (s *session) checkPatterns(patterns []string) ([]string, error) {
+	settings := s.limiter.settings.Load()
+	if s.limits.Load().exempt {
+		return patterns, nil
 	}
-	return string(out), wildcards
+	event := Event{Command: commandList, User: s.user}
+	most := settings.MaxListPatterns
+	if most > 0 && len(patterns) > most && s.refuse(event, s.reached(maxListPatterns)) {
+		return nil, ErrListPatterns
+	}
+	if most = settings.MaxListWildcards; most == 0 {
+		return patterns, nil
+	}
+	patterns, effort := foldAll(patterns)
+	if (effort.wildcards > most || effort.hard) && s.refuse(event, s.reached(maxListWildcards)) {
+		return nil, ErrListWildcards
+	}
+	return patterns, nil
+}
+
+const (
+	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks through
+	// them for each name.
+	maxPatternBytes = 2000
+	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through those
+	// at each place in a name.
+	maxTail = 64
+)
+
+// effort is what it takes to match the patterns of a LIST.
+type effort struct {
+	wildcards int
+	bytes     int
+	tail      int  // bytes after the first wildcard of each
+	hard      bool // it can take longer than in proportion to the length of a name
+}
+
+// foldAll folds the runs of wildcards in the patterns.
+func foldAll(patterns []string) (folded []string, all effort) {
+	folded = patterns
+	for i, pattern := range patterns {
+		fold := foldWildcards(pattern)
+		if len(fold) < len(pattern) {
+			if &folded[0] == &patterns[0] {
+				folded = slices.Clone(patterns)
+			}
+			folded[i] = fold
+		}
+		all.add(fold)
+	}
+	all.hard = all.hard || all.tail > maxTail || all.bytes > maxPatternBytes
+	return folded, all
+}
+
+// add adds what it takes to match a folded pattern.
+//
+// go-imap's matcher tries each place where a wildcard can end, and from there the next wildcard
+// likewise: the time grows with the length of a name to the power of the wildcards. One is harmless,
+// and so are a * at the end, which matches all that is left, and a % before the delimiter, which can
+// only end there. Which character that is only the backend knows, so there are no more than two in a
+// pattern: with names full of the other one the time is that of two.
+func (e *effort) add(pattern string) {
+	e.bytes += len(pattern)
+	wildcards, open := 0, 0
+	for i := range len(pattern) {
+		if !isWildcard(pattern[i]) {
+			continue
+		}
+		rest := pattern[i+1:]
+		if wildcards == 0 {
+			e.tail += len(rest)
+		}
+		wildcards++
+		isLast := rest == "" && pattern[i] == '*'
+		isBefore := rest != "" && pattern[i] == '%' && (rest[0] == '/' || rest[0] == '.')
+		if !isLast && !isBefore {
+			open++
+		}
+	}
+	e.wildcards += wildcards
+	e.hard = e.hard || open > 1 || wildcards > 2
+}
+
+func isWildcard(c byte) bool { return c == '*' || c == '%' }
+
+// foldWildcards returns the pattern with each run of wildcards made one, * if there is a * in it.
+func foldWildcards(pattern string) string {
+	if !hasRun(pattern) {
+		return pattern
+	}
+	var out strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		if !isWildcard(pattern[i]) {
+			out.WriteByte(pattern[i])
+			continue
+		}
+		wildcard := pattern[i]
+		for i+1 < len(pattern) && isWildcard(pattern[i+1]) {
+			i++
+			if pattern[i] == '*' {
+				wildcard = '*'
+			}
+		}
+		out.WriteByte(wildcard)
+	}
+	return out.String()
+}
+
+func hasRun(pattern string) bool {
+	for i := 1; i < len(pattern); i++ {
+		if isWildcard(pattern[i]) && isWildcard(pattern[i-1]) {
+			return true
+		}
+	}
+	return false
 }

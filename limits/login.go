@@ -17,26 +17,49 @@ import (
 // loginWait is how long a login waits for the outcome of others of the same user and address.
 const loginWait = 30 * time.Second
 
-// attempt is a login whose password may be checked. It must be ended.
-type attempt = admission.Attempt[*session]
+// attempt is a login whose password may be checked. It must be ended, which may be done again.
+type attempt struct {
+	*admission.Attempt[*session]
+	session *session
+	guess   turn // among the checks of a network from which there were wrong passwords
+	check   turn // among all checks
+	delayed bool // it has waited because of wrong passwords
+}
+
+// endCheck gives back what the check of the password needs.
+func (a *attempt) endCheck() {
+	a.session.exit(&a.check)
+	a.session.exit(&a.guess)
+	a.check, a.guess = turn{}, turn{}
+}
+
+// End gives everything back.
+func (a *attempt) End() {
+	a.endCheck()
+	a.Attempt.End()
+}
 
 // Login logs in if the limits allow it; the package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
 	defer s.sayBye()
-	user, attempt, err := s.begin(commandLogin, username)
+	user, attempt, err := s.begin(commandLogin, username, true)
 	if err != nil {
 		return err
 	}
 	defer attempt.End()
 	if err := s.Session.Login(username, password); err != nil {
-		return s.fail(commandLogin, username, err)
+		return s.fail(commandLogin, username, s.limiter.guesses.Guess(user, password), err)
 	}
+	s.noteRight(user)
 	return s.admit(commandLogin, attempt, user, username)
 }
 
 // begin waits until the login of a client that names itself as username, "" if it has not yet, may be
-// checked. It returns the user's key and the attempt, or the answer to a login that is refused.
-func (s *session) begin(command, username string) (user string, _ *attempt, err error) {
+// checked, and if it is to be checked now, until there is a slot for that. It returns the user's key
+// and the attempt, or the answer to a login that is refused.
+func (s *session) begin(
+	command, username string, isCheck bool,
+) (user string, _ *attempt, err error) {
 	if e := s.ending.Load(); e != nil {
 		return "", nil, e.answer
 	}
@@ -48,18 +71,71 @@ func (s *session) begin(command, username string) (user string, _ *attempt, err 
 	if a.Refusal.Is() {
 		return "", nil, s.refuseLogin(command, user, a)
 	}
+	if err := s.goOn(a, command, user, isCheck); err != nil {
+		return "", nil, err
+	}
+	return user, a, nil
+}
+
+// goOn waits for what the attempt needs to go on, and reports all that it has waited. It ends an
+// attempt that is refused.
+func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	ok := false
 	defer func() {
-		if !ok { // a callback has panicked
+		if !ok { // it is refused, or a callback has panicked
 			a.End()
 		}
 	}()
-	if a.Waited > 0 {
-		s.tell(Event{Kind: EventAdmitted, Command: command, User: user, Waited: a.Waited})
+	if isCheck {
+		if err := s.awaitCheck(a, command, user); err != nil {
+			return s.refuseCheck(err)
+		}
+	}
+	waited := a.Waited
+	if !a.check.shadow {
+		waited += a.check.Waited()
+	}
+	if waited > 0 {
+		s.report(Event{Kind: EventAdmitted, Command: command, User: user, Waited: waited})
+	}
+	if waited > 0 || a.delayed {
 		s.renewDeadlines()
 	}
+	a.Waited, a.delayed = 0, false
 	ok = true
-	return user, a, nil
+	return nil
+}
+
+// awaitCheck waits until the network of the client may make a check, and for a slot. There may be wrong
+// passwords from the network while it waits for the slot: then it gives that back, and waits again.
+func (s *session) awaitCheck(a *attempt, command, user string) error {
+	for {
+		if err := s.awaitGuesses(a, command, user); err != nil {
+			return err
+		}
+		a.check = turn{command: command, user: user}
+		if err := s.take(&a.check, &s.limiter.checks, s.turnKey()); err != nil {
+			return err
+		}
+		by, _ := s.guessDelay(user)
+		if !by.IsValid() || a.guess.queue != nil || s.dryRun() {
+			return nil
+		}
+		a.endCheck()
+	}
+}
+
+// refuseCheck returns the answer to a login that has waited for its check in vain. The client may try
+// again, unless it is gone or the limiter is closed.
+func (s *session) refuseCheck(err error) error {
+	switch err {
+	case ErrClosed:
+		return s.endLogin(ErrClosed)
+	case errClientGone:
+		return s.endLogin(errClientGone)
+	}
+	s.renewDeadlines()
+	return err
 }
 
 // ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if there
@@ -74,7 +150,7 @@ func (s *session) ask(user string) *attempt {
 }
 
 func (s *session) askOnce(user string) *attempt {
-	a := s.limiter.logins.Ask(s.loginCaller(user))
+	a := &attempt{Attempt: s.limiter.logins.Ask(s.loginCaller(user)), session: s}
 	if !a.Waiting() {
 		return a
 	}
@@ -96,10 +172,19 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 	return caller
 }
 
-// refuseLogin refuses a login for which there is no attempt, and ends the connection.
+// refuseLogin refuses a login for which there is no attempt, and ends the connection. But one that has
+// waited for others of its user, who wait because of wrong passwords, is refused for those.
 func (s *session) refuseLogin(command, user string, a *attempt) error {
+	event := Event{Command: command, User: user, Waited: a.Waited}
+	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
+		r := s.reached(maxGuessDelay)
+		r.timedOut = true
+		s.refuse(event, r)
+		s.renewDeadlines()
+		return r.answer()
+	}
 	r := loginRefusal(a.Refusal)
-	s.refuse(Event{Command: command, User: user, Waited: a.Waited}, r)
+	s.refuse(event, r)
 	return s.endLogin(r.answer())
 }
 
@@ -126,6 +211,7 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	if settings.Username != nil {
 		if name := settings.Username(keep.Backend(s.Session)); name != "" {
 			user, account = settings.userKey(name), name
+			s.noteRight(user)
 			if err := s.identify(user); err != nil {
 				return err
 			}
@@ -146,6 +232,10 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		}
 		s.login = attempt.AdmitAnyway(user, s)
 	}
+	j := joining{s, command, attempt, user, evicted, refused.Is()}
+	if err := j.join(); err != nil {
+		return err
+	}
 	s.user, s.account.name = user, strings.Clone(account)
 	if conn, ok := layers.Find[*tls.Conn](s.conn.NetConn()); ok {
 		s.account.serverName = conn.ConnectionState().ServerName
@@ -158,24 +248,25 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		s.noLogin = nil
 	}
 	s.timers.Unlock()
-	s.activity.end()
+	s.activity.finish()
 	return nil
 }
 
 // fail returns the backend's answer to a login that it has turned down, and counts it if it is about
 // wrong credentials: the last one allowed ends the connection. The name that was tried can be long,
 // and does not stay with the connection.
-func (s *session) fail(command, username string, err error) error {
+func (s *session) fail(command, username string, guess admission.Guess, err error) error {
 	defer s.identify("")
 	if !wrongCredentials(err) {
 		return err
 	}
 	s.failed++
+	s.noteWrong(guess)
 	event := Event{Command: command, User: s.limiter.settings.Load().userKey(username)}
 	most := s.limits.Load().MaxFailedLogins
 	wrong := event
 	wrong.Kind = EventFailed
-	s.tell(wrong)
+	s.report(wrong)
 	if most > 0 && s.failed >= most {
 		if s.refuse(event, refusal{limit: maxFailedLogins, value: int64(most)}) {
 			s.endWith(errTooManyFailedLogins, errTooManyFailedLogins.Text)

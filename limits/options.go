@@ -16,26 +16,31 @@ type Options struct {
 	// MaxConnections is how many connections there may be at once, logged in or not. The next one
 	// is greeted with [ErrTooManyConnections], and the backend does not hear of it.
 	MaxConnections int
-	// MaxConnectionsPerIP is the same for the connections from one address, with
-	// [ErrTooManyIPConnections].
+	// MaxConnectionsPerIP is how many of them may be from one address. Beyond it:
+	// [ErrTooManyIPConnections] as the greeting.
 	MaxConnectionsPerIP int
 
 	// MaxLoginsPerUser is how many sessions of one user may be logged in at once. A login beyond
 	// that gets [ErrTooManyUserLogins] and the connection is closed.
 	MaxLoginsPerUser int
-	// MaxLoginsPerIP is how many sessions may be logged in at once from one address. A login beyond
-	// that gets [ErrTooManyIPLogins] without a password check, and the connection is closed. A
-	// login that is still being checked does not count: otherwise strangers could fill an address
-	// that others share with them.
+	// MaxLoginsPerIP is how many sessions may be logged in at once from one address; checks that
+	// still run do not count. A login beyond that gets [ErrTooManyIPLogins] without a password
+	// check, and the connection is closed.
 	MaxLoginsPerIP int
-	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection. The one
-	// that reaches it gets the backend's answer, then a BYE, and the connection is closed. A
-	// successful login does not start the count again, or UNAUTHENTICATE (RFC 8437) would give any
-	// account owner endless guesses. Wrong credentials are [imapserver.ErrAuthFailed], a
-	// [sasl.OAuthBearerError], and any other NO that is an [imap.Error], except with the codes
-	// UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN, PRIVACYREQUIRED and LIMIT. An error of another
-	// type does not count: go-imap tells the client that it is a SERVERBUG.
+	// MaxFailedLogins is how many logins may fail for wrong credentials on one connection, whatever
+	// succeeds in between. The one that reaches it gets the backend's answer, then a BYE. See
+	// "Wrong credentials" above.
 	MaxFailedLogins int
+
+	// MaxLoginChecks is how many passwords the backend may check at once. Further logins wait, and
+	// networks take turns. One that has waited for 30 s gets [ErrTooManyLoginChecks].
+	MaxLoginChecks int
+	// MaxLoginChecksPerIP is how many of them may be from one address.
+	MaxLoginChecksPerIP int
+	// MaxGuessDelay is how long wrong passwords from a network make its next password check wait at
+	// most. See "Guesses" above. A login that has waited for its turn for 30 s gets
+	// [ErrTooManyGuesses].
+	MaxGuessDelay time.Duration
 
 	// MaxFetches is how many FETCH and UID FETCH commands may run at once.
 	MaxFetches int
@@ -53,63 +58,76 @@ type Options struct {
 	// [ErrTooManySearches].
 	SearchQueueTimeout time.Duration
 
-	// MaxWaiting is how many FETCHes may wait in their queue, and how many SEARCHes in theirs. One
-	// more is refused at once, with [ErrTooManyFetches] or [ErrTooManySearches].
+	// MaxCommands is how many other commands may run at once that reach the backend after login,
+	// from SELECT and LIST to APPEND and COPY. NOOP, IDLE, UNSELECT, LOGOUT and UNAUTHENTICATE
+	// never wait.
+	MaxCommands int
+	// MaxCommandsPerUser is how many of them may run for one user. Mail programs send a STATUS for
+	// each of some hundred folders on several connections at once.
+	MaxCommandsPerUser int
+	// CommandQueueTimeout is the longest that such a command waits for both slots, and then gets
+	// [ErrTooManyCommands]. An APPEND waits before its message is taken.
+	CommandQueueTimeout time.Duration
+
+	// MaxWaiting is how many commands may wait in each of the three queues. One more is refused at
+	// once, with the answer of that queue.
 	MaxWaiting int
-	// MaxWaitingPerUser is how many of each may wait for one user.
+	// MaxWaitingPerUser is how many may wait in each of them for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and are
-	// equal: same account, mailbox, local address and TLS server name. It is only for backends whose
-	// sessions search the mailbox as it is, or bring themselves up to date in Poll, which is called
-	// before. Without it equal ones still run one after another, so that repeats cannot pile up.
+	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and
+	// are equal. It is only for backends whose sessions search the mailbox as it is, or bring
+	// themselves up to date in Poll: see "Shared searches" above.
 	ShareSearches bool
-	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner, but a
-	// message that the client has been told of meanwhile can be missing. It needs ShareSearches.
+	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner,
+	// but a message that the client has been told of meanwhile can be missing. It needs
+	// ShareSearches.
 	JoinRunning bool
 
-	// ProgressInterval is how often a client whose FETCH or SEARCH waits, or whose SEARCH runs,
-	// reads "* OK [INPROGRESS]" (RFC 9585), so that it neither gives up nor tries again. If zero,
-	// it reads nothing until the answer. RFC 9585 asks for no more than one in ten seconds. go-imap
-	// cannot advertise the capability INPROGRESS; clients that do not know it must ignore the
-	// response.
+	// ProgressInterval is how often a client whose command waits, or whose SEARCH runs, reads "* OK
+	// [INPROGRESS]" (RFC 9585, which asks for no more than one in ten seconds), so that it neither
+	// gives up nor tries again. If zero, it reads nothing until the answer.
 	ProgressInterval time.Duration
 
-	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it gets
-	// [ErrFetchRunTimeout]. Other backends cannot be stopped.
+	// FetchRunTimeout is how long a FETCH may run with a backend that has [ContextFetcher]; then it
+	// gets [ErrFetchRunTimeout]. Other backends cannot be stopped.
 	FetchRunTimeout time.Duration
-	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then it
-	// gets [ErrSearchRunTimeout].
+	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then
+	// it gets [ErrSearchRunTimeout].
 	SearchRunTimeout time.Duration
-	// StallTimeout is how long a FETCH keeps its slot when its client takes nothing of what is
-	// sent; then the connection is closed. Only Linux tells, and only of TCP connections whose
-	// socket can be found; elsewhere the server's own write timeout of five minutes stands.
+	// StallTimeout is in how long the client of a FETCH must take something of what is sent, 4 KiB
+	// a second on average; if it does not, the connection is closed. Only Linux tells, of TCP
+	// connections whose socket can be found; elsewhere go-imap's write timeout of 5 minutes stands.
 	StallTimeout time.Duration
 	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it
-	// sends; then it is closed, with a BYE unless the TLS handshake is not done yet, or the client
-	// does not read. After UNAUTHENTICATE it counts anew.
+	// sends, and anew after UNAUTHENTICATE; then it is closed, with a BYE unless the TLS handshake
+	// is not done yet, or the client does not read.
 	LoginTimeout time.Duration
 
-	// EvictIdle is after how long a silent session that is not in IDLE makes room for a new login
-	// of the same user that would be over MaxLoginsPerUser, the longest silent one first. It is
-	// ended with a BYE, when the new login's password has been found right. If zero, only sessions
-	// whose client has hung up unnoticed make room.
+	// EvictIdle is after how long a silent session, the longest silent one first and none in IDLE,
+	// makes room for a new login of its user beyond MaxLoginsPerUser, whose password is right. If
+	// zero, only sessions make room whose client has hung up unnoticed.
 	EvictIdle time.Duration
 
+	// MaxListPatterns is how many patterns a LIST may have. Beyond it: [ErrListPatterns].
+	MaxListPatterns int
 	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them
-	// counted as one. Clients use one or two; the time that go-imap's own matcher takes grows with
-	// the length of a mailbox name to the power of this, so a backend that uses it should also
-	// limit how long a name may be. Beyond it: [ErrListWildcards].
+	// counted as one: go-imap's own matcher takes time to the power of it. Clients use one or two.
+	// Beyond it: [ErrListWildcards].
 	MaxListWildcards int
-	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among them
-	// but not OR. Mail programs ask for lists of 100 to 500 addresses, two or three keys each. Beyond
+	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox:
+	// the time that a LIST takes grows with it. Beyond it: [ErrMailboxName].
+	MaxMailboxName int
+	// MaxSearchTerms is how many search keys (RFC 9051 section 6.4.4) a SEARCH may have, NOT among
+	// them but not OR. Mail programs ask for 100 to 500 addresses, two or three keys each. Beyond
 	// it: [ErrSearchTerms].
 	MaxSearchTerms int
-	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1, and a
-	// list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
+	// MaxSearchDepth is how deep NOT and OR may be nested; a SEARCH without them has the depth 1,
+	// and a list of alternatives, OR a OR b OR c d, the depth 2. Beyond it: [ErrSearchDepth].
 	MaxSearchDepth int
-	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one gets
-	// [ErrAppendSize] after it was sent, or before if the backend has [imapserver.SessionAppendLimit].
+	// MaxAppendSize is the size of the largest message that APPEND takes, in bytes. A larger one
+	// gets [ErrAppendSize] after it was sent, or before if the backend has
+	// [imapserver.SessionAppendLimit].
 	MaxAppendSize int64
 
 	// MaxLoginBytes is how many bytes a connection may send before it has logged in, whatever they
@@ -119,46 +137,40 @@ type Options struct {
 	// message of an APPEND aside. A larger one gets a NO. Only imapgate.Server sees the bytes.
 	MaxCommandBytes int64
 
-	// LimitsFor returns the limits of a client, if it is not nil: other numbers for a service
-	// account, say, or none for a webmail host. It returns client.Limits for everybody else. It is
-	// called when a connection comes (without a user), for each login (with the name that the
-	// client claims, and without one again when the login has failed) and by SetOptions, from many
-	// goroutines at once.
+	// LimitsFor, if it is not nil, returns the limits of a client, or client.Limits for those of
+	// everybody. It is called when a connection comes, for each login and by SetOptions, from many
+	// goroutines at once: see "Limits by client" above.
 	LimitsFor func(client Client) ClientLimits `toml:"-"`
 	// Exempt are networks whose clients are never refused or disconnected, and never wait. What
 	// they use still counts against the limits of the others.
 	Exempt []netip.Prefix
 
 	// DryRun counts and reports what would be refused, and refuses nothing: nobody waits, nobody is
-	// thrown out, and SEARCHes are not shared. A command that would wait runs at once; that it
-	// would have been refused is reported when it has taken longer than its timeout without coming
-	// to its turn.
+	// thrown out, and SEARCHes are not shared. What would have waited in vain is reported when it
+	// has run for longer than its timeout.
 	DryRun bool
 
-	// UserKey returns the name that a user is counted by; names with the same key are one user. If
-	// nil, names that differ only in case (Unicode simple case folding, as in [strings.EqualFold]),
-	// in full-width forms of ASCII characters or in space around them are one user. A backend that
-	// takes several spellings for one account ("karen" and "karen@example.com", "rené" in both
-	// normalization forms, "rene" by the collation of its database) should do here what it does
-	// there, or give Username, or a client could count each apart. The name comes from the client
-	// and can be up to 50 KB long; "" means that the user is not known. It is called from many
-	// goroutines at once.
+	// UserKey returns what a user is counted by: names with the same key are one user. If nil,
+	// case, full-width letters and space around a name do not matter. The name is the client's, of
+	// up to 50 KB. It is called from many goroutines at once. See "Who is counted as whom" above.
 	UserKey func(name string) string `toml:"-"`
-	// IPKey returns the network that an address is counted as. If nil, it is the IPv4 address
-	// itself, or the /64 of an IPv6 address. The address is never IPv4-in-IPv6 and has no zone. The
-	// zero Prefix means that this address has no limit, as one that is not an IP address never has.
-	// It is called from many goroutines at once.
+	// IPKey returns the network that an address is counted as, or the zero Prefix for no limit. The
+	// address is never IPv4-in-IPv6 and has no zone. If nil, it is the IPv4 address, or the /64 of
+	// an IPv6 address. It is called from many goroutines at once.
 	IPKey func(addr netip.Addr) netip.Prefix `toml:"-"`
-	// Username returns the user who is logged in to a session, for a backend that knows better than
-	// the client's own words: see the package comment. It is called after each login and for each
-	// PREAUTH greeting, with the backend's own session, free of the wrappers of this module. ""
-	// means that the backend does not know either: then what the client said stands. If nil, it
-	// always does.
+	// Username, if it is not nil, returns who is logged in to a session of the backend, free of the
+	// wrappers of this module, after each login and for each PREAUTH greeting; or "" if what the
+	// client said stands.
 	Username func(session imapserver.Session) string `toml:"-"`
 
-	// OnEvent is called for each refusal, for each command that had to wait, and for whatever else
-	// [EventKind] lists, if it is not nil. It is called from many goroutines at once, never under a
-	// lock, and should be quick: the command waits for it.
+	// Cluster, if it is not nil, counts logins together with the Limiters of other processes and
+	// machines: MaxLoginsPerUser and MaxLoginsPerIP hold for all of them together, other limits for
+	// each. Sessions that are logged in when it is replaced stay with the one that counted them.
+	Cluster Cluster `toml:"-"`
+
+	// OnEvent, if it is not nil, is told of each refusal, each wait, and whatever else [EventKind]
+	// lists. It is called from many goroutines at once, never under a lock, and should be quick:
+	// the command waits for it.
 	OnEvent func(event Event) `toml:"-"`
 }
 

@@ -5,9 +5,25 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
+// beginCommand notes that the command has come, and takes a slot for it, for which it may have to
+// wait. endCommand must be called, whatever became of it. After an error, which is the answer to the
+// command, the backend is not asked.
+func (s *session) beginCommand(t *turn, command string) error {
+	s.activity.begin(command)
+	t.command = command
+	return s.enter(t, &s.limiter.commands)
+}
+
+func (s *session) endCommand(t *turn) {
+	s.exit(t)
+	s.activity.finish()
+}
+
+// The commands that never wait:
+
 // Poll notes that the client is not silent: the server polls after most commands, NOOP among them.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
-	s.activity.end()
+	s.activity.finish()
 	return s.Session.Poll(w, allowExpunge)
 }
 
@@ -20,16 +36,27 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return err
 }
 
-// running notes that the client has sent the command, until the returned function is called.
-func (s *session) running(command string) (end func()) {
-	s.activity.begin(command)
-	return s.activity.end
+// Unselect forgets the mailbox. It does not wait: the server calls it at the beginning of a SELECT,
+// which waits by itself, and a client that leaves a mailbox makes less work, not more.
+func (s *session) Unselect() error {
+	s.mailbox = mailbox{}
+	return s.Session.Unselect()
 }
+
+// And those that wait for a slot:
 
 // Select remembers the mailbox, by which SEARCHes are known to be the same.
 func (s *session) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	defer s.running("SELECT")()
+	var turn turn
+	defer s.endCommand(&turn)
 	s.mailbox = mailbox{}
+	command := "SELECT"
+	if options.ReadOnly {
+		command = "EXAMINE"
+	}
+	if err := s.beginCommand(&turn, command); err != nil {
+		return nil, err
+	}
 	data, err := s.Session.Select(name, options)
 	if err == nil && data != nil {
 		s.mailbox = mailbox{name, data.UIDValidity}
@@ -37,52 +64,121 @@ func (s *session) Select(name string, options *imap.SelectOptions) (*imap.Select
 	return data, err
 }
 
-// Unselect forgets the mailbox.
-func (s *session) Unselect() error {
-	s.mailbox = mailbox{}
-	return s.Session.Unselect()
-}
-
-// The commands below are only noted as going on: while one runs, the session is not idle.
-
 func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
-	defer s.running("COPY")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "COPY"); err != nil {
+		return nil, err
+	}
 	return s.Session.Copy(numSet, dest)
 }
 
 func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
-	defer s.running("MOVE")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "MOVE"); err != nil {
+		return err
+	}
 	return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
 }
 
 func (s *session) Store(
 	w *imapserver.FetchWriter, numSet imap.NumSet, flags *imap.StoreFlags, options *imap.StoreOptions,
 ) error {
-	defer s.running("STORE")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "STORE"); err != nil {
+		return err
+	}
 	return s.Session.Store(w, numSet, flags, options)
 }
 
 func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
-	defer s.running("EXPUNGE")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "EXPUNGE"); err != nil {
+		return err
+	}
 	return s.Session.Expunge(w, uids)
 }
 
 func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
-	defer s.running("STATUS")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "STATUS"); err != nil {
+		return nil, err
+	}
 	return s.Session.Status(mailbox, options)
 }
 
+func (s *session) Namespace() (*imap.NamespaceData, error) {
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "NAMESPACE"); err != nil {
+		return nil, err
+	}
+	return s.Session.(imapserver.SessionNamespace).Namespace()
+}
+
 func (s *session) Create(mailbox string, options *imap.CreateOptions) error {
-	defer s.running("CREATE")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.checkName("CREATE", mailbox); err != nil {
+		return err
+	}
+	if err := s.beginCommand(&turn, "CREATE"); err != nil {
+		return err
+	}
 	return s.Session.Create(mailbox, options)
 }
 
+// checkName refuses a name that is too long for a new mailbox.
+func (s *session) checkName(command, mailbox string) error {
+	most := s.limiter.settings.Load().MaxMailboxName
+	if most == 0 || len(mailbox) <= most || s.limits.Load().exempt {
+		return nil
+	}
+	if s.refuse(Event{Command: command, User: s.user}, s.reached(maxMailboxName)) {
+		return ErrMailboxName
+	}
+	return nil
+}
+
 func (s *session) Delete(mailbox string) error {
-	defer s.running("DELETE")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "DELETE"); err != nil {
+		return err
+	}
 	return s.Session.Delete(mailbox)
 }
 
 func (s *session) Rename(mailbox, newName string, options *imap.RenameOptions) error {
-	defer s.running("RENAME")()
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.checkName("RENAME", newName); err != nil {
+		return err
+	}
+	if err := s.beginCommand(&turn, "RENAME"); err != nil {
+		return err
+	}
 	return s.Session.Rename(mailbox, newName, options)
+}
+
+func (s *session) Subscribe(mailbox string) error {
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "SUBSCRIBE"); err != nil {
+		return err
+	}
+	return s.Session.Subscribe(mailbox)
+}
+
+func (s *session) Unsubscribe(mailbox string) error {
+	var turn turn
+	defer s.endCommand(&turn)
+	if err := s.beginCommand(&turn, "UNSUBSCRIBE"); err != nil {
+		return err
+	}
+	return s.Session.Unsubscribe(mailbox)
 }

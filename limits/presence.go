@@ -63,15 +63,13 @@ const (
 	textRunning = "The command is running"
 )
 
-// waitInQueue is wait for a command that is told of it now and then, until the queue's time is up.
-func (s *session) waitInQueue(q *queue) *wait {
-	w := s.wait()
+// startWaitNotice tells the client now and then that its command waits, until the queue's time is up.
+func (s *session) startWaitNotice(q *queue) {
 	var until time.Time
-	if timeout := s.reached(q.own.retry).value; timeout > 0 {
-		until = time.Now().Add(time.Duration(timeout))
+	if timeout := s.timeout(q); timeout > 0 {
+		until = time.Now().Add(timeout)
 	}
 	s.startNotice(textWaiting, until)
-	return w
 }
 
 // startNotice tells the client the text at each ProgressInterval, if it has one, before until if that

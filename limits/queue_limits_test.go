@@ -15,9 +15,7 @@ import (
 
 // from connects from the address as karen, selects INBOX and sends the command.
 func (s *server) from(address string, cmd command) *imaptest.Conn {
-	c, answer := s.login(address, "karen")
-	assert.Contains(s.t, answer, "OK")
-	c.Cmd("s SELECT INBOX")
+	c := cmd.openFrom(s, address, "karen")
 	c.Send(cmd.next())
 	synctest.Wait()
 	return c
@@ -28,7 +26,7 @@ func twoFrom(address string) func(limits.Client) limits.ClientLimits {
 	return func(c limits.Client) limits.ClientLimits {
 		own := c.Limits
 		if c.Addr == netip.MustParseAddr(address) {
-			own.MaxFetchesPerUser, own.MaxSearchesPerUser = 2, 2
+			own.MaxFetchesPerUser, own.MaxSearchesPerUser, own.MaxCommandsPerUser = 2, 2, 2
 		}
 		return own
 	}
@@ -129,7 +127,7 @@ func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {
 
 func TestSessionsShowEachCommand(t *testing.T) {
 	for command, name := range map[string]string{
-		"SELECT a": "SELECT", "COPY 1 a": "COPY", "MOVE 1 a": "MOVE", `STORE 1 FLAGS (\Seen)`: "STORE", "EXPUNGE": "EXPUNGE",
+		"SELECT a": "SELECT", "SUBSCRIBE a": "SUBSCRIBE", "UNSUBSCRIBE a": "UNSUBSCRIBE", "NAMESPACE": "NAMESPACE", "COPY 1 a": "COPY", "MOVE 1 a": "MOVE", `STORE 1 FLAGS (\Seen)`: "STORE", "EXPUNGE": "EXPUNGE",
 		"STATUS a (MESSAGES)": "STATUS", "CREATE a": "CREATE", "DELETE a": "DELETE", "RENAME a b": "RENAME", `LIST "" *`: "LIST",
 		"FETCH 1 FLAGS": "FETCH", "SEARCH ALL": "SEARCH", "UID SEARCH ALL": "SEARCH", "APPEND a {3+}\r\nabc": "APPEND",
 	} {

@@ -51,7 +51,7 @@ func (w *work) do(user string) error {
 	return nil
 }
 
-// command is FETCH or SEARCH: they queue alike.
+// command is one of those that queue: they do so alike.
 type command struct {
 	line    string
 	refusal string
@@ -118,6 +118,34 @@ var commands = map[string]command{
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
 	},
+	"STATUS": { // for all others
+		"x STATUS a (UIDNEXT)", noCommands, 40 * time.Second,
+		func(running, waiting int) limits.Stats {
+			return limits.Stats{Commands: running, CommandsWaiting: waiting}
+		},
+		func(max, perUser int) *limits.Options {
+			return &limits.Options{
+				MaxCommands:         max,
+				MaxCommandsPerUser:  perUser,
+				CommandQueueTimeout: 40 * time.Second,
+			}
+		},
+		func(do func(string) error) *backend { return &backend{status: do} },
+	},
+}
+
+// open connects, logs in, and selects INBOX if the command needs that.
+func (c command) open(s *server, user string) *imaptest.Conn {
+	return c.openFrom(s, "192.0.2.1", user)
+}
+
+func (c command) openFrom(s *server, address, user string) *imaptest.Conn {
+	conn, answer := s.login(address, user)
+	assert.Contains(s.t, answer, "OK")
+	if !strings.Contains(c.line, "STATUS") {
+		conn.Cmd("s SELECT INBOX")
+	}
+	return conn
 }
 
 var searches atomic.Int64
@@ -131,8 +159,8 @@ func (c command) next() string {
 	return fmt.Sprintf("%s LARGER %d", c.line, searches.Add(1))
 }
 
-// eachCommand runs the test for FETCH and SEARCH, with and without UID, in a bubble of its own
-// each.
+// eachCommand runs the test for FETCH and SEARCH, with and without UID, and for STATUS, in a bubble of
+// its own each.
 func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 	for name, cmd := range commands {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +182,7 @@ func TestACommandWaitsForASlotOfItsUser(t *testing.T) {
 	eachCommand(t, func(t *testing.T, cmd command) {
 		w := newWork(10 * time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(0, 1))
-		first, second, other := s.selected("karen"), s.selected("karen"), s.selected("bob")
+		first, second, other := cmd.open(s, "karen"), cmd.open(s, "karen"), cmd.open(s, "bob")
 		first.Send(cmd.next())
 		synctest.Wait()
 		second.Send(cmd.next())
@@ -183,7 +211,7 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			options.OnEvent = func(e limits.Event) { events = append(events, e) }
 			w := newWork(10 * time.Minute)
 			s := serve(t, cmd.backend(w.do), options)
-			first, second := s.selected("karen"), s.selected("karen")
+			first, second := cmd.open(s, "karen"), cmd.open(s, "karen")
 			first.Send(cmd.next())
 			synctest.Wait()
 
@@ -212,7 +240,7 @@ func TestWithinAUserItIsFirstComeFirstServed(t *testing.T) {
 		var all sync.WaitGroup
 		start := time.Now()
 		for i := range 10 {
-			c := s.selected("karen")
+			c := cmd.open(s, "karen")
 			c.Send(cmd.next())
 			synctest.Wait()
 			all.Go(func() {
@@ -233,13 +261,13 @@ func TestBetweenUsersItIsTurnByTurn(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 60 {
 			for range 10 {
-				c := s.selected(fmt.Sprintf("heavy%d", i))
+				c := cmd.open(s, fmt.Sprintf("heavy%d", i))
 				c.Send(cmd.next())
 				all.Go(func() { c.Answer("x") })
 			}
 		}
 		synctest.Wait()
-		light := s.selected("light")
+		light := cmd.open(s, "light")
 		took := elapsed(func() { light.Cmd(cmd.next()) })
 		assert.LessOrEqual(t, took, 31*time.Second, "sixty others, two at a time, and its own")
 		s.limiter.Close()
@@ -258,7 +286,7 @@ func TestNoBurstExceedsALimit(t *testing.T) {
 		s := serve(t, cmd.backend(w.do), cmd.options(7, 3))
 		var all sync.WaitGroup
 		for i := range 100 {
-			c := s.selected(fmt.Sprintf("user%d", i%10))
+			c := cmd.open(s, fmt.Sprintf("user%d", i%10))
 			all.Go(func() {
 				for range 20 {
 					assert.True(t, imaptest.IsOK(c.Cmd(cmd.next())))
@@ -287,7 +315,7 @@ func TestSlotsComeBackHoweverACommandEnds(t *testing.T) {
 					}
 					return end
 				}), cmd.options(1, 1))
-				conns := []*imaptest.Conn{s.selected("karen"), s.selected("karen"), s.selected("bob")}
+				conns := []*imaptest.Conn{cmd.open(s, "karen"), cmd.open(s, "karen"), cmd.open(s, "bob")}
 				for _, c := range conns {
 					c.Send(cmd.next())
 				}
@@ -316,7 +344,7 @@ func TestSetOptionsRaisesALimitForThoseWhoWait(t *testing.T) {
 		s := serve(t, cmd.backend(w.do), cmd.options(1, 1))
 		var all sync.WaitGroup
 		for range 10 {
-			c := s.selected("karen")
+			c := cmd.open(s, "karen")
 			c.Send(cmd.next())
 			all.Go(func() { assert.True(t, imaptest.IsOK(c.Answer("x"))) })
 		}
@@ -340,7 +368,7 @@ func TestSetOptionsLowersALimitAndThrowsNobodyOut(t *testing.T) {
 		start := time.Now()
 		var all sync.WaitGroup
 		for i := range 9 {
-			c := s.selected(fmt.Sprintf("user%d", i%2))
+			c := cmd.open(s, fmt.Sprintf("user%d", i%2))
 			c.Send(cmd.next())
 			synctest.Wait()
 			all.Go(func() {
@@ -361,20 +389,22 @@ func TestSetOptionsLowersALimitAndThrowsNobodyOut(t *testing.T) {
 func TestSetOptionsChangesTheTimeoutOfThoseWhoWait(t *testing.T) {
 	eachCommand(t, func(t *testing.T, cmd command) {
 		s := serve(t, cmd.backend(newWork(10*time.Minute).do), cmd.options(1, 0))
-		s.selected("karen").Send(cmd.next())
+		cmd.open(s, "karen").Send(cmd.next())
 		synctest.Wait()
-		waits := s.selected("karen")
+		waits := cmd.open(s, "karen")
 		waits.Send(cmd.next())
 		time.Sleep(5 * time.Second)
 
 		options := cmd.options(1, 0)
 		options.FetchQueueTimeout, options.SearchQueueTimeout = 7*time.Second, 7*time.Second
+		options.CommandQueueTimeout = 7 * time.Second
 		require.NoError(t, s.limiter.SetOptions(options))
 		took := elapsed(func() { assert.Equal(t, "x "+cmd.refusal, waits.Line()) })
 		assert.Equal(t, 2*time.Second, took, "seven seconds from its arrival")
 
 		// Without a timeout it waits for as long as it takes.
 		options.FetchQueueTimeout, options.SearchQueueTimeout = 0, 0
+		options.CommandQueueTimeout = 0
 		require.NoError(t, s.limiter.SetOptions(options))
 		waits.Send(cmd.next())
 		took = elapsed(func() { assert.True(t, imaptest.IsOK(waits.Answer("x"))) })
@@ -388,7 +418,7 @@ func TestCloseWakesEverybodyWhoWaits(t *testing.T) {
 		options := cmd.options(1, 0)
 		options.MaxLoginsPerUser = 20
 		s := serve(t, b, options)
-		runs, waits := s.selected("karen"), s.selected("karen")
+		runs, waits := cmd.open(s, "karen"), cmd.open(s, "karen")
 		b.login = slowCheck(20 * time.Second)
 		checked, waitsForCheck, late := s.dial("192.0.2.9"), s.dial("192.0.2.9"), s.dial("192.0.2.9")
 		runs.Send(cmd.next())
@@ -473,7 +503,7 @@ func TestLimitsThatChangeUnderLoad(t *testing.T) {
 		s := serve(t, cmd.backend(w.do), cmd.options(9, 4))
 		var all sync.WaitGroup
 		for i := range 60 {
-			c := s.selected(fmt.Sprintf("user%d", i%12))
+			c := cmd.open(s, fmt.Sprintf("user%d", i%12))
 			all.Go(func() {
 				for range 20 {
 					assert.True(t, imaptest.IsOK(c.Cmd(cmd.next())))
@@ -497,7 +527,7 @@ func TestTheRoundGoesByArrival(t *testing.T) {
 		w := newWork(time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(1, 0))
 		for _, user := range []string{"first", "a", "a", "a", "b", "b", "c"} {
-			s.selected(user).Send(cmd.next())
+			cmd.open(s, user).Send(cmd.next())
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)

@@ -47,21 +47,30 @@ func (c *client) refuse(event Event, r refusal) bool {
 	event.Kind = r.kind()
 	if r.limit.option != "" {
 		event.Limit, event.Max = r.limit.option, r.limit.text(r.value)
-		event.DryRun = settings.DryRun
 	}
+	event.DryRun = settings.DryRun && (r.limit.option != "" || r.limit == clusterUnavailable)
 	if retry := r.answers().retry; retry != nil {
 		event.RetryAfter = time.Duration(settings.value(retry))
 	}
 	c.limiter.counts.add(r.answers().count)
-	c.tell(event)
+	c.report(event)
 	return !event.DryRun
 }
 
 // A queue is a gate with the limits that a command finds there.
 type queue struct {
 	gate     admission.Gate
-	command  string
-	all, own *limit // of the whole server, and of one user
+	command  string // "" if it serves several
+	all, own *limit // of the whole server, and of one user or network
+	silent   bool   // the client is not told that it waits
+}
+
+// timeout returns how long one waits in the queue now, 0 if there is no limit.
+func (c *client) timeout(q *queue) time.Duration {
+	if q.own.retry == nil {
+		return loginWait
+	}
+	return time.Duration(c.reached(q.own.retry).value)
 }
 
 // refusal returns what the gate says as a refusal.

@@ -39,7 +39,7 @@ func (s *session) startRun(command string, limit *limit) *run {
 
 func (r *run) clientGone() { r.cancel(&stopReason{refusal{limit: clientGone}}) }
 
-func (r *run) end() {
+func (r *run) close() {
 	r.stop()
 	r.cancel(nil)
 }

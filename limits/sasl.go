@@ -7,6 +7,8 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
+
+	"github.com/imapgate/imapgate/internal/admission"
 )
 
 // AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be
@@ -46,9 +48,11 @@ type exchange struct {
 	server    sasl.Server
 	mech      string
 	user      string
-	messages  int    // of the client, empty ones not counted
-	challenge []byte // the last one
-	failed    bool   // a failure was counted before the server returned an error
+	proves    bool            // a client that gets through is the user
+	messages  int             // of the client, empty ones not counted
+	guess     admission.Guess // the user with the last message that was not empty
+	challenge []byte          // the last one
+	failed    bool            // a failure was counted before the server returned an error
 
 	proven *attempt
 	expire *time.Timer
@@ -60,10 +64,12 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	if len(response) > 0 {
 		e.messages++
 		if e.messages == 1 && !e.asksForPassword() {
-			e.user = saslUser(e.mech, response)
+			e.user, e.proves = saslUser(e.mech, response), provesName(e.mech, response)
 		}
+		key := s.limiter.settings.Load().userKey(e.user)
+		e.guess = s.limiter.guesses.Guess(key, e.password(response))
 	}
-	user, attempt, err := e.begin()
+	user, attempt, err := e.begin(response != nil)
 	if err != nil {
 		s.exchange = nil
 		return nil, false, err
@@ -83,8 +89,11 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 		s.identify("")
 		return nil, false, err
 	case err != nil:
-		return nil, false, s.fail(commandAuthenticate, e.user, err)
+		return nil, false, s.fail(commandAuthenticate, e.user, e.guess, err)
 	case done:
+		if e.proves {
+			s.noteRight(user)
+		}
 		// What a client claims may be another's name, which some backends ignore: no account.
 		if err := s.admit(commandAuthenticate, attempt, user, ""); err != nil {
 			return nil, false, err
@@ -94,23 +103,27 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	e.challenge = challenge
 	if e.messages >= 2 {
 		kept = true
+		attempt.endCheck()
 		e.proven, e.expire = attempt, time.AfterFunc(provenTimeout, attempt.End)
 		return challenge, false, nil
 	}
 	return challenge, false, e.refuseToken(response)
 }
 
-// begin returns the attempt that is held for this exchange, or begins one for its next step.
-func (e *exchange) begin() (user string, _ *attempt, err error) {
+// begin returns the attempt that is held for this exchange, or begins one for its next step. Which
+// step it is that checks the password only the backend knows, but none does before the client has sent
+// something.
+func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
 	if kept := e.resume(); kept != nil {
 		if end := s.ending.Load(); end != nil {
 			kept.End()
 			return "", nil, end.answer
 		}
-		return s.limiter.settings.Load().userKey(e.user), kept, nil
+		user := s.limiter.settings.Load().userKey(e.user)
+		return user, kept, s.goOn(kept, commandAuthenticate, user, isCheck)
 	}
-	return s.begin(commandAuthenticate, e.user)
+	return s.begin(commandAuthenticate, e.user, isCheck)
 }
 
 // refuseToken counts a bad bearer token: the server answers it with a challenge, and with an error
@@ -121,7 +134,7 @@ func (e *exchange) refuseToken(response []byte) error {
 		return nil
 	}
 	e.failed = true
-	err := e.session.fail(commandAuthenticate, e.user, imapserver.ErrAuthFailed)
+	err := e.session.fail(commandAuthenticate, e.user, e.guess, imapserver.ErrAuthFailed)
 	if e.session.ending.Load() == nil {
 		return nil
 	}
@@ -150,6 +163,33 @@ func (e *exchange) drop() {
 // response.
 func (e *exchange) asksForPassword() bool {
 	return e.mech == "LOGIN" && bytes.Contains(bytes.ToLower(e.challenge), []byte("pass"))
+}
+
+// password returns what is a password in the message, or the message if that is not known. In a
+// mechanism such as SCRAM it is another one each time, so that each guess counts.
+func (e *exchange) password(message []byte) string {
+	if e.mech == "PLAIN" {
+		message = message[bytes.LastIndexByte(message, 0)+1:]
+	}
+	return string(message)
+}
+
+// provesName tells whether a client that gets through, and whose first message this was, has proven
+// that it is the user, and not only named the user as the one that it will act as: some backends ignore
+// that, and others take a token for whomever it is of.
+func provesName(mech string, message []byte) bool {
+	switch {
+	case mech == "PLAIN":
+		parts := bytes.SplitN(message, []byte{0}, 3)
+		return len(parts) == 3 && (len(parts[0]) == 0 || bytes.Equal(parts[0], parts[1]))
+	case mech == "LOGIN":
+		return true
+	case strings.HasPrefix(mech, "SCRAM-"):
+		authzid, _ := gs2(message)
+		return authzid == ""
+	default:
+		return false
+	}
 }
 
 func (e *exchange) isBearer() bool { return e.mech == "OAUTHBEARER" || e.mech == "XOAUTH2" }

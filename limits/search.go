@@ -29,7 +29,7 @@ func (s *session) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
 	s.activity.begin(commandSearch)
-	defer s.activity.end()
+	defer s.activity.finish()
 	if err := s.checkTerms(criteria); err != nil {
 		return nil, err
 	}
@@ -39,9 +39,9 @@ func (s *session) Search(
 	return s.searchAlone(kind, criteria, options)
 }
 
-// runsAtOnce tells whether a SEARCH does not even wait for an equal one.
+// runsAtOnce tells whether a SEARCH waits for nobody, and so not for an equal one either.
 func (s *session) runsAtOnce() bool {
-	return s.dryRun() || s.limits.Load().exempt && s.sharing() == admission.Alone
+	return s.dryRun() || s.limits.Load().exempt
 }
 
 // checkTerms refuses a SEARCH with too many terms, or too deep.
@@ -66,7 +66,7 @@ func (s *session) searchAlone(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
 	var turn turn
-	defer s.leave(&turn)
+	defer s.exit(&turn)
 	if err := s.enter(&turn, &s.limiter.searches); err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *session) runSearch(
 		return s.Session.Search(kind, criteria, options)
 	}
 	run := s.startRun(commandSearch, searchRunTimeout)
-	defer run.end()
+	defer run.close()
 	stopWatch := s.watchSearch(run, part)
 	defer stopWatch()
 	data, err := keep.Search(run.ctx, s.Session, kind, criteria, options)
@@ -106,7 +106,7 @@ func (s *session) watchSearch(run *run, part *part) (stop func()) {
 		case <-over:
 		}
 	}()
-	stopWatch := s.watch(part.Leave)
+	stopWatch := s.watch(part.Withdraw)
 	return func() {
 		stopWatch()
 		close(over)
@@ -148,7 +148,7 @@ func (s *session) searchOnce(
 			event.Kind = EventJoined
 		}
 		if event.Waited > 0 {
-			s.tell(event)
+			s.report(event)
 		}
 		data, orphaned, err := part.Answer()
 		switch {
@@ -192,8 +192,9 @@ func (s *session) catchUp() error {
 }
 
 func (s *session) awaitSearch(part *part) {
-	w := s.waitInQueue(&s.limiter.searches)
+	w := s.wait()
 	defer s.endWait(w)
+	s.startWaitNotice(&s.limiter.searches)
 	part.Wait(w.gone, func() { s.notice.Say(textRunning) })
 }
 

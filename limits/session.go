@@ -22,6 +22,7 @@ type session struct {
 
 	user     string                     // the key of the user who is logged in, "" if none or not known
 	login    *admission.Login[*session] // nil if nobody is logged in
+	lease    lease                      // of the cluster
 	failed   int                        // logins with wrong credentials
 	account  account                    // whose mail this is; without a name if not known
 	mailbox  mailbox                    // the one that is selected
@@ -29,6 +30,9 @@ type session struct {
 	notice   progress.Notice            // tells the client of a command that waits or runs
 	whenLost func()                     // lost, made once
 	ending   atomic.Pointer[ending]     // set when the connection is about to be closed
+
+	// guessesKnown is closed when the wrong passwords on other machines are known; nil if they are.
+	guessesKnown <-chan struct{}
 
 	timers    sync.Mutex
 	bye       *time.Timer // ends the connection after a refusal
@@ -86,6 +90,7 @@ func (s *session) release() {
 func (s *session) logout() {
 	s.limiter.logins.Leave(s.login)
 	s.login = nil
+	s.lease.release()
 	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
 

@@ -58,18 +58,22 @@ func (l *Limiter) Disconnect(id uint64, text string) bool {
 	if s == nil {
 		return false
 	}
+	s.disconnect(text)
+	return true
+}
+
+func (s *session) disconnect(text string) {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
 	}, text)
-	s.tell(Event{Kind: EventDisconnected, User: s.identity.Load().user})
+	s.report(Event{Kind: EventDisconnected, User: s.identity.Load().user})
 	s.endWith(errDisconnected, text)
 	if s.activity.writing() {
 		go s.hangUpBetween(text)
 	} else {
 		go s.hangUp(text)
 	}
-	return true
 }

@@ -132,6 +132,32 @@ func TestEqualSearchesThatAreNotSharedRunOneAfterAnother(t *testing.T) {
 	})
 }
 
+// Where searches are shared, those of an exempt client still wait for nobody: not even for an equal
+// one that is in the queue.
+func TestSearchesOfExemptClientsAreNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := sharing()
+		options.MaxSearchesPerUser = 1
+		options.Exempt = []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}
+		s := serveFinder(t, &finder{took: 5 * time.Second}, options)
+		for _, search := range []string{"x UID SEARCH ALL", "x UID SEARCH SEEN"} {
+			s.selected("karen").Send(search)
+			synctest.Wait()
+		}
+		s.commandsInUse(limits.Stats{Searches: 1, SearchesWaiting: 1})
+		exempt, _ := s.login("192.0.2.9", "karen")
+		exempt.Cmd("s SELECT INBOX")
+		start := time.Now()
+		exempt.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 2, SearchesWaiting: 1})
+		assert.True(t, imaptest.IsOK(exempt.Answer("x")))
+		assert.Equal(t, 5*time.Second, time.Since(start))
+		time.Sleep(time.Minute)
+		s.commandsInUse(limits.Stats{})
+	})
+}
+
 // A backend may choose whose mail a login name means by where the client came in.
 func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
 	release := make(chan struct{})

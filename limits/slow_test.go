@@ -10,57 +10,66 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// slow is a session whose commands take a minute each, EXAMINE apart.
-type slow struct{ imaptest.Stub }
+// slow is a session that does the same for each command, EXAMINE of INBOX apart.
+type slow struct {
+	imaptest.Stub
+	do func() error
+}
 
+// newSlow makes sessions whose commands take a minute each.
 func newSlow(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	return slow{}, nil, nil
+	return slow{do: func() error {
+		time.Sleep(time.Minute)
+		return nil
+	}}, nil, nil
 }
 
-func (slow) minute() error {
-	time.Sleep(time.Minute)
-	return nil
-}
-
-func (s slow) Select(_ string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	if !options.ReadOnly {
-		s.minute()
+func (s slow) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	data := &imap.SelectData{UIDValidity: 1, UIDNext: 1}
+	if options.ReadOnly && name == "INBOX" {
+		return data, nil
 	}
-	return &imap.SelectData{UIDValidity: 1, UIDNext: 1}, nil
+	return data, s.do()
 }
 
 func (s slow) Status(mailbox string, _ *imap.StatusOptions) (*imap.StatusData, error) {
-	return &imap.StatusData{Mailbox: mailbox, NumMessages: new(uint32)}, s.minute()
+	return &imap.StatusData{Mailbox: mailbox, NumMessages: new(uint32)}, s.do()
 }
 
 func (s slow) Append(
 	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
 ) (*imap.AppendData, error) {
 	io.Copy(io.Discard, r)
-	return nil, s.minute()
+	return nil, s.do()
 }
 
 func (s slow) Search(
 	imapserver.NumKind, *imap.SearchCriteria, *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	return &imap.SearchData{All: imap.UIDSet{}}, s.minute()
+	return &imap.SearchData{All: imap.UIDSet{}}, s.do()
 }
 
 func (s slow) Store(
 	*imapserver.FetchWriter, imap.NumSet, *imap.StoreFlags, *imap.StoreOptions,
 ) error {
-	return s.minute()
+	return s.do()
 }
 
 func (s slow) List(*imapserver.ListWriter, string, []string, *imap.ListOptions) error {
-	return s.minute()
+	return s.do()
 }
 func (s slow) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) error {
-	return s.minute()
+	return s.do()
 }
-func (s slow) Copy(imap.NumSet, string) (*imap.CopyData, error)       { return nil, s.minute() }
-func (s slow) Move(*imapserver.MoveWriter, imap.NumSet, string) error { return s.minute() }
-func (s slow) Expunge(*imapserver.ExpungeWriter, *imap.UIDSet) error  { return s.minute() }
-func (s slow) Create(string, *imap.CreateOptions) error               { return s.minute() }
-func (s slow) Delete(string) error                                    { return s.minute() }
-func (s slow) Rename(_, _ string, _ *imap.RenameOptions) error        { return s.minute() }
+func (s slow) Copy(imap.NumSet, string) (*imap.CopyData, error)       { return nil, s.do() }
+func (s slow) Move(*imapserver.MoveWriter, imap.NumSet, string) error { return s.do() }
+func (s slow) Expunge(*imapserver.ExpungeWriter, *imap.UIDSet) error  { return s.do() }
+func (s slow) Create(string, *imap.CreateOptions) error               { return s.do() }
+func (s slow) Delete(string) error                                    { return s.do() }
+func (s slow) Rename(_, _ string, _ *imap.RenameOptions) error        { return s.do() }
+func (s slow) Subscribe(string) error                                 { return s.do() }
+func (s slow) Unsubscribe(string) error                               { return s.do() }
+
+func (s slow) Namespace() (*imap.NamespaceData, error) {
+	return &imap.NamespaceData{}, s.do()
+}

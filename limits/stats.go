@@ -9,17 +9,22 @@ type Stats struct {
 	ConnectionsEnding int // connections that were refused, and are not closed yet
 	Sessions          int // sessions that are logged in
 	LoginChecks       int // logins whose password is being checked
-	LoginsWaiting     int // logins that wait for the outcome of others
+	LoginsWaiting     int // logins that wait for the outcome of others, or for a check
+	LoginsDelayed     int // logins that wait because of wrong passwords from their network
 	Fetches           int // FETCHes that run
 	FetchesWaiting    int // FETCHes in the queue
 	Searches          int // SEARCHes that run
 	SearchesWaiting   int // SEARCHes in the queue
 	SearchesJoined    int // SEARCHes that wait for an equal one, and hold no place in the queue
+	Commands          int // other commands that run
+	CommandsWaiting   int // other commands in the queue
 
 	// Total is what has happened since [New] that was no refusal.
 	Total Totals
 	// Refused is how often each refusal was given since [New], or would have been without DryRun.
 	Refused Refusals
+	// Cluster is how Options.Cluster is, zero if there is none.
+	Cluster ClusterStats
 }
 
 // Totals counts what is no refusal.
@@ -29,7 +34,9 @@ type Totals struct {
 	Left             uint64 // commands and logins whose client hung up
 	Evicted          uint64 // sessions that made room for a newer login of their user
 	Disconnected     uint64 // sessions that were ended by Disconnect
+	Delayed          uint64 // logins that went on after a wait for wrong passwords from their network
 	WrongCredentials uint64 // logins that the backend has turned down, whether a limit was reached or not
+	Undecided        uint64 // logins that the Cluster could not decide, admitted or not
 }
 
 // Refusals counts refusals by the answer that was given.
@@ -37,15 +44,19 @@ type Refusals struct {
 	Connections, ConnectionsPerIP     uint64
 	LoginsPerUser, LoginsPerIP        uint64
 	FailedLogins                      uint64 // connections that were ended for their failed logins
+	LoginChecks                       uint64 // logins that waited in vain for a check
+	Guesses                           uint64 // logins that waited in vain after wrong passwords
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
-	Fetches, Searches                 uint64 // commands that waited in vain, or found the queue full
+	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
 	Stalled                           uint64 // connections that were closed because their client took nothing
-	ListWildcards                     uint64
+	ListPatterns, ListWildcards       uint64
+	MailboxName                       uint64
 	SearchTerms, SearchDepth          uint64
 	AppendSize                        uint64
 	LoginBytes, CommandBytes          uint64
 	Closed                            uint64 // what came, or waited, when the Limiter was closed
+	ClusterUnavailable                uint64 // logins that the Cluster could not count
 }
 
 // Stats returns the counts of now. Each is right by itself, but they are not taken at the same
@@ -55,10 +66,18 @@ func (l *Limiter) Stats() Stats {
 	s.Connections = l.connections.Count()
 	s.ConnectionsEnding = l.ending.Count()
 	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
+	_, waiting := l.checks.gate.Counts()
+	s.LoginsDelayed = int(l.delayed.Load())
+	s.LoginsWaiting += waiting
+	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed, 0)
 	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
+	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
 	joined, behind := l.flights.Counts()
 	s.SearchesJoined = joined + behind
+	if cluster := l.settings.Load().Cluster; cluster != nil {
+		s.Cluster = cluster.Stats()
+	}
 	return s
 }
 

@@ -2,25 +2,41 @@ package limits
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// turn is what a command holds in a queue. It must be left.
+// turn is what a command or a login holds in a queue. It must be given back by exit.
 type turn struct {
 	admission.Ticket
-	queue *queue
-	// shadow says that the command runs under DryRun although it should wait: the ticket waits in its
-	// place, to see whether there would have been a slot in time.
+	queue   *queue
+	command string // set before, for a queue that serves several
+	user    string // whom its events name
+	// shadow says that the command runs under DryRun although it should wait: the ticket waits in
+	// its place, to see whether there would have been a slot in time.
 	shadow bool
 }
 
 // enter takes a slot of the queue for a command, and waits for it. After an error, which is the
-// answer to the command, there is nothing to leave; but leave may be called, and must be when a
+// answer to the command, there is nothing to give back; but exit may be called, and must be when a
 // callback panics.
 func (s *session) enter(t *turn, q *queue) error {
-	t.queue, t.Ticket = q, q.gate.Enter(s.turn, &s.client)
+	if t.command == "" {
+		t.command = q.command
+	}
+	t.user = s.user
+	if err := s.take(t, q, s.turn); err != nil {
+		return err
+	}
+	if waited := t.Waited(); waited > 0 && !t.shadow {
+		s.report(Event{Kind: EventAdmitted, Command: t.command, User: t.user, Waited: waited})
+	}
+	return nil
+}
+
+// take is enter for the holder of any key, and does not tell when there is a slot.
+func (s *session) take(t *turn, q *queue, key string) error {
+	t.queue, t.Ticket = q, q.gate.Enter(key, &s.client)
 	switch {
 	case t.Waiting() && s.dryRun():
 		t.shadow = true
@@ -28,23 +44,27 @@ func (s *session) enter(t *turn, q *queue) error {
 	case t.Waiting():
 		s.await(t)
 	}
-	event := Event{Kind: EventAdmitted, Command: q.command, User: s.user, Waited: t.Waited()}
 	if !t.Refusal.Is() {
-		if event.Waited > 0 {
-			s.tell(event)
-		}
 		return nil
 	}
-	if r := q.refusal(t.Refusal); s.refuse(event, r) {
+	event := Event{Command: t.command, User: t.user, Waited: t.Waited()}
+	r := q.refusal(t.Refusal)
+	if r.limit == maxGuessDelay {
+		r.value = s.reached(maxGuessDelay).value
+	}
+	if s.refuse(event, r) {
 		return r.answer()
 	}
-	t.Ticket = q.gate.EnterAnyway(s.turn)
+	t.Ticket = q.gate.EnterAnyway(key)
 	return nil
 }
 
 // await waits for the slot. A client that is gone when it is granted does not get it.
 func (s *session) await(t *turn) {
-	w := s.waitInQueue(t.queue)
+	w := s.wait()
+	if !t.queue.silent {
+		s.startWaitNotice(t.queue)
+	}
 	defer s.endWait(w)
 	t.Wait(w.gone)
 	if !t.Refusal.Is() && s.socket.HungUp() {
@@ -53,20 +73,19 @@ func (s *session) await(t *turn) {
 	}
 }
 
-// leave gives back what the command holds.
-func (s *session) leave(t *turn) {
+// exit gives back what the command holds.
+func (s *session) exit(t *turn) {
 	if t.shadow {
 		if r := t.Overdue(); r.Is() {
-			timeout := time.Duration(s.reached(t.queue.own.retry).value)
-			event := Event{Command: t.queue.command, User: s.user, Waited: timeout}
+			event := Event{Command: t.command, User: t.user, Waited: s.timeout(t.queue)}
 			s.refuse(event, t.queue.refusal(r))
 		}
 	}
 	t.Release()
 }
 
-// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the user
-// is not known, or its own.
+// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the
+// user is not known, or its own.
 func (s *session) turnKey() string {
 	switch {
 	case s.user != "":

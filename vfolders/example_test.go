@@ -12,7 +12,8 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-func ExampleWrap() {
+// Bob may read a folder of Karen's, and neither "#users" nor "#users/Karen" exists.
+func Example() {
 	user := imapmemserver.NewUser("bob", "pass")
 	user.Create("INBOX", nil)
 	user.Create("#users/Karen/Inbox", nil) // without a "#users" or "#users/Karen"
@@ -22,9 +23,10 @@ func ExampleWrap() {
 	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return backend.NewSession(), nil, nil
 	}
+	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 	server := imapserver.New(&imapserver.Options{
-		NewSession:   vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}}),
-		InsecureAuth: true,
+		NewSession:   newSession,
+		InsecureAuth: true, // an example on the loopback interface
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

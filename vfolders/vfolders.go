@@ -1,5 +1,7 @@
 // Package vfolders shows and opens parent folders that do not exist.
 //
+//	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
+//
 // A user may read "#users/Karen/Inbox" while neither "#users" nor "#users/Karen" is a mailbox. Some
 // clients cannot draw such a tree, or fail when the user opens the parent. [Wrap] makes these
 // parents virtual folders: LIST shows them, and they can be opened as folders without messages.
@@ -55,7 +57,9 @@
 // Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
 // about all that is below it is followed by one for that, of as few mailboxes as possible: for LIST
 // "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
-// before the client gets it; [Options.MaxTotalMemory] bounds what that takes.
+// before the client gets it; [Options.MaxTotalMemory] bounds what that takes. Where there is no
+// room, a LIST waits for its turn, first come first served, for up to 30 s; a client that takes
+// more than 20 s to read its answer while others wait loses its connection.
 package vfolders
 
 import (
@@ -79,10 +83,9 @@ type Mode int
 const (
 	// Selectable makes them ordinary folders that happen to have no messages.
 	Selectable Mode = iota
-	// NoSelect makes them names in LIST only: SELECT, EXAMINE and STATUS get the backend's answer,
-	// which is that there is none. They have the attribute \NonExistent (RFC 9051 section 7.3.1)
-	// for a client that enabled IMAP4rev2 or used a selection or return option or several patterns,
-	// and \Noselect for any other, and in LSUB.
+	// NoSelect makes them names in LIST only, with \NonExistent (RFC 9051 section 7.3.1) for a client
+	// that enabled IMAP4rev2 or sent an extended LIST, or else \Noselect. SELECT, EXAMINE and STATUS
+	// get the backend's answer, which is that there is none.
 	NoSelect
 )
 
@@ -90,15 +93,13 @@ const (
 type Options struct {
 	// Mode says whether a virtual folder can be selected. The zero value is Selectable.
 	Mode Mode
-	// Prefixes are the subtrees that virtual folders are limited to, such as "#users" or "Public",
-	// each with its root. A delimiter at the end changes nothing. Empty means everywhere. Outside
-	// of them every command is left to the backend, which pays nothing.
+	// Prefixes are the subtrees that virtual folders are limited to, such as "#users", each with its
+	// root, with or without a delimiter at the end. Outside of them every command is the backend's.
+	// Empty means everywhere.
 	Prefixes []string
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
-	// of one [Wrap] together. Others wait for their turn, first come first served, for up to 30 s,
-	// and then read [ErrTooManyLists]. A client that takes more than 20 s to read its answer while
-	// others wait loses its connection. An answer that alone is larger gets [ErrListTooLarge]. Zero
-	// means no limit.
+	// of one [Wrap] together: see "What it costs" above. Beyond it: [ErrTooManyLists], or
+	// [ErrListTooLarge] for one that is larger by itself. Zero means no limit.
 	MaxTotalMemory int64
 }
 

@@ -63,11 +63,14 @@ func (s *server) connect(header string) (*imaptest.Conn, string) {
 	return c, strings.TrimSpace(string(lines[:n]))
 }
 
-// addresses returns where the limits say that the connections come from.
+// addresses returns where the limits say that the connections come from, but for those that were
+// refused and are not closed yet.
 func (s *server) addresses() (all []string) {
 	synctest.Wait()
 	for _, session := range s.limiter.Sessions() {
-		all = append(all, session.Addr.String())
+		if !session.Ending {
+			all = append(all, session.Addr.Addr().String())
+		}
 	}
 	return all
 }

@@ -36,7 +36,7 @@ type backend struct {
 	users map[string]*account
 
 	sessions                  gauge // of everybody
-	checks, fetches, searches gauge // of the heavy users; the last two are in the store, waiting for a worker or served
+	checks, fetches, searches gauge // of all others but the ordinary user; the last two are in the store, waiting for a worker or served
 }
 
 type account struct {
@@ -106,12 +106,10 @@ func (s *session) Close() error {
 }
 
 func (s *session) Login(username, password string) error {
-	a := s.backend.users[username]
-	if a == nil {
-		return imapserver.ErrAuthFailed
-	}
 	defer s.backend.checks.count(username)()
-	if subtle.ConstantTimeCompare(hash(username, password), a.hash) == 0 {
+	hashed := hash(username, password) // also if there is no such user, or a stranger could tell
+	a := s.backend.users[username]
+	if a == nil || subtle.ConstantTimeCompare(hashed, a.hash) == 0 {
 		return imapserver.ErrAuthFailed
 	}
 	s.account, s.UserSession = a, imapmemserver.NewUserSession(a.User)

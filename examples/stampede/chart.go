@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// The chart has a panel for each scene, side by side: when in the scene the ordinary user asked,
-// and how long the answer took, on one logarithmic scale for all.
+// The chart has a panel for each scene, two in a row: when in the scene the ordinary user asked, and
+// how long the answer took, on one logarithmic scale for all.
 const (
-	chartWidth, chartHeight = 960, 420
+	chartWidth, chartHeight = 960, 760
 	panelLeft, panelTop     = 94, 114
-	panelWidth, panelHeight = 264, 226
-	panelGap                = 24
+	panelWidth, panelHeight = 408, 226
+	panelGap, rowGap        = 30, 102
+	panelsInRow             = 2
 )
 
 var colors = [2]string{unlimited: "#c2410c", limited: "#1d4ed8"}
@@ -63,13 +64,18 @@ func drawChart(acts []act, length time.Duration) []byte {
 		chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`,
 		"go run ./examples/stampede",
 	)
-	upright := fmt.Sprintf(
-		`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, panelTop+panelHeight/2,
-	)
-	c.text(0, 0, upright, "waiting time (log scale)")
 	for i, act := range acts {
-		c.printf(`<g transform="translate(%d %d)">`, panelLeft+i*(panelWidth+panelGap), panelTop)
-		c.panel(act, i == 0)
+		x := panelLeft + i%panelsInRow*(panelWidth+panelGap)
+		y := panelTop + i/panelsInRow*(panelHeight+rowGap)
+		isFirst := i%panelsInRow == 0
+		if isFirst {
+			upright := fmt.Sprintf(
+				`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, y+panelHeight/2,
+			)
+			c.text(0, 0, upright, "waiting time (log scale)")
+		}
+		c.printf(`<g transform="translate(%d %d)">`, x, y)
+		c.panel(act, isFirst)
 		c.printf(`</g>`)
 	}
 	c.printf(`</svg>`)

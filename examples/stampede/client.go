@@ -22,7 +22,11 @@ const goodbye = 2 * time.Second
 
 // dial connects and reads the greeting. The connection is closed when ctx is done.
 func dial(ctx context.Context, addr string) (*client, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	return dialBy(ctx, &net.Dialer{}, addr)
+}
+
+func dialBy(ctx context.Context, dialer *net.Dialer, addr string) (*client, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,10 @@
 //
 //	go run ./examples/stampede
 //
-// It starts the server itself, on a loopback socket, and takes about a minute. Progress goes to
-// standard error, a table to standard output, and a chart to stampede.svg. There are three scenes,
-// each played twice, against the same backend:
+// It starts the server itself, on a loopback socket, and takes a minute and a half. Progress goes to
+// standard error, a table to standard output, and a chart to the file of -chart, or else to one in
+// the folder for temporary files, which it names before it begins and at the end. There are four
+// scenes, each played twice, against the same backend:
 //
 //   - 200 logins of one user at once, again and again: a client that opens a connection for
 //     everything.
@@ -13,6 +14,7 @@
 //     broken one.
 //   - 20 connections of one user that repeat a slow SEARCH every second, and hang up when there is
 //     no answer.
+//   - 250 connections on which a stranger guesses passwords, of another user each time.
 //
 // The backend is imapmemserver in front of a store of 16 workers, which serve first come first
 // served, and are busy for 5 ms with each message that a FETCH or SEARCH reads. A password check
@@ -60,7 +62,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	seconds := flags.Float64(
 		"seconds", 10, "how long each scene lasts on each side; 1 for a quick look",
 	)
-	chart := flags.String("chart", "stampede.svg", "`file` for the chart; empty: none")
+	chart := flags.String(
+		"chart", filepath.Join(os.TempDir(), "stampede.svg"), "`file` for the chart; empty: none",
+	)
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	} else if err != nil {
@@ -82,10 +86,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // play plays each scene on both sides, and shows what came of it.
 func play(ctx context.Context, length time.Duration, chart string, stdout, stderr io.Writer) error {
+	fmt.Fprintf(stderr, "%d scenes of %v, each with a dot a second\n", 2*len(scenes), length)
 	if chart != "" {
-		if _, err := os.Stat(filepath.Dir(chart)); err != nil {
+		var err error
+		if chart, err = filepath.Abs(chart); err == nil {
+			_, err = os.Stat(filepath.Dir(chart))
+		}
+		if err != nil {
 			return fmt.Errorf("write the chart: %w", err) // now rather than at the end
 		}
+		fmt.Fprintf(stderr, "the chart goes to %s\n", chart)
 	}
 	acts := make([]act, len(scenes))
 	for i, scene := range scenes {

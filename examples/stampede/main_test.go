@@ -42,6 +42,8 @@ func TestShortRun(t *testing.T) {
 		&stderr,
 	)
 	table := stdout.String()
+	assert.Contains(t, strings.Split(stderr.String(), "\n")[:2], "the chart goes to "+chart)
+	assert.True(t, strings.HasSuffix(table, "chart: "+chart+"\n"), table)
 
 	without, with := cells(t, table, "")
 	assert.Equal(t, []string{"without limits", "with limits"}, []string{without, with})
@@ -68,6 +70,9 @@ func TestShortRun(t *testing.T) {
 	assert.LessOrEqual(t, number(t, with), 1)
 	_, with = cells(t, table, "refused, logins among them")
 	assert.Zero(t, number(t, with))
+
+	_, with = cells(t, table, "guesses checked at once, at most")
+	assert.LessOrEqual(t, number(t, with), limits.DefaultOptions().MaxLoginChecksPerIP)
 
 	svg, err := os.ReadFile(chart)
 	require.NoError(t, err)
@@ -153,6 +158,10 @@ func TestInterrupted(t *testing.T) {
 	var stderr bytes.Buffer
 	assert.Equal(t, exitFailed, run(ctx, []string{"-chart", ""}, io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "stampede: interrupted\n")
+
+	stderr.Reset() // where nothing else is asked for, the folder of the user is left alone
+	assert.Equal(t, exitFailed, run(ctx, nil, io.Discard, &stderr))
+	assert.Contains(t, stderr.String(), "the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"))
 }
 
 func TestChartThatCannotBeWritten(t *testing.T) {

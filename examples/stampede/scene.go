@@ -40,6 +40,7 @@ var scenes = []scene{
 	{"200 logins of one user at once", "LOGIN", playStorm},
 	{"50 FETCH loops of three users", "FETCH", playFetches},
 	{"A SEARCH of 2 s every second", "SEARCH", playSearches},
+	{"250 connections that guess passwords", "LOGIN", playGuesses},
 }
 
 // result is what was seen on one side: how long the ordinary user waited, and other facts, which

@@ -58,6 +58,21 @@ func (a *Attempt[S]) Admit(
 	return l.admitLocked(a, user, session), evicted, Refusal{}
 }
 
+// AdmitInstead is Admit for a session that takes the place of another one of the user, the first of
+// those that make room, whether or not there is room without that. If nobody makes room, or there is
+// a refusal, it returns no session, and nothing is counted.
+func (a *Attempt[S]) AdmitInstead(user string, session S) (in, evicted *Login[S]) {
+	l := a.logins
+	l.lock(&a.asker)
+	defer l.mu.Unlock()
+	makeRoom := l.roomToMakeLocked(&a.asker, user) - l.roomLocked(&a.asker, user)
+	if makeRoom <= 0 || l.refusalLocked(&a.asker, user).Is() {
+		return nil, nil
+	}
+	evicted = l.evictLocked(&a.asker, user)
+	return l.admitLocked(a, user, session), evicted
+}
+
 // AdmitAnyway is Admit for a session that is counted whatever the limits.
 func (a *Attempt[S]) AdmitAnyway(user string, session S) *Login[S] {
 	a.logins.mu.Lock()

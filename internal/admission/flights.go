@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Flights let equal work, that of one key, run once at a time behind a gate. Of those who ask for it
-// one runs it; the others join those who wait for their turn and get their answer, or wait until it
-// is over and run it themselves, as each says. V is the answer.
+// Flights let equal work, that of one key, run once at a time behind a gate. Of those who ask for
+// it one runs it; the others join those who wait for their turn and get their answer, or wait until
+// it is over and run it themselves, as each says. V is the answer.
 //
 // A caller goes Join, Wait if it must, Run if it is the one to run, and Answer.
 type Flights[K comparable, V any] struct {
@@ -104,8 +104,8 @@ const (
 	stageFinished              // there is an answer, or a refusal
 )
 
-// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for Leave and
-// Abandoned.
+// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for
+// Withdraw and Abandoned.
 type Part[K comparable, V any] struct {
 	Refusal Refusal
 	Runs    bool          // the caller is the one to run the work
@@ -115,7 +115,6 @@ type Part[K comparable, V any] struct {
 	flights *Flights[K, V]
 	group   *group[K, V]
 	caller  Caller
-	start   time.Time
 	changed <-chan struct{} // flightsState.replaced, as it was when the caller last read its limits
 	settled bool            // there is nothing to wait for any more
 	left    bool            // it is no member of the group any more
@@ -276,10 +275,10 @@ func (p *Part[K, V]) settleLocked() {
 }
 
 // Wait blocks until there is an answer or the caller is the one to run the work, or returns the
-// refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller need
-// not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be it at
-// the last moment. After a refusal the caller has no part in it. Each caller has its own deadline,
-// until the work begins; began is called when it does, if the caller waits then.
+// refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller
+// need not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be
+// it at the last moment. After a refusal the caller has no part in it. Each caller has its own
+// deadline, until the work begins; began is called when it does, if the caller waits then.
 func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 	if p.settled {
 		return p.Refusal
@@ -408,12 +407,12 @@ func (p *Part[K, V]) review() {
 // refuse takes the caller out of the group for the reason.
 func (p *Part[K, V]) refuse(why Refusal) {
 	p.settled, p.Refusal = true, why
-	p.Leave()
+	p.Withdraw()
 }
 
-// Leave says that the client of the caller that runs the work does not want the answer any more. It
-// may be called again, and from another goroutine.
-func (p *Part[K, V]) Leave() {
+// Withdraw says that the client of the caller that runs the work does not want the answer any more.
+// It may be called again, and from another goroutine.
+func (p *Part[K, V]) Withdraw() {
 	if p.group == nil {
 		return // it was refused at once
 	}
@@ -456,7 +455,7 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 }
 
 // Abandoned returns a channel that is closed when nobody wants the answer any more. It is for the
-// caller that runs the work, which says by Leave that its own client does not.
+// caller that runs the work, which says by Withdraw that its own client does not.
 func (p *Part[K, V]) Abandoned() <-chan struct{} {
 	g := p.group
 	g.lock()

@@ -282,7 +282,7 @@ func TestWhoComesAfterCloseIsRefused(t *testing.T) {
 			assert.False(t, p.Waiting())
 			assert.Equal(t, refused{Reason: admission.Closed}, p.Refusal)
 			assert.Equal(t, refused{Reason: admission.Closed}, p.Wait(nil, nil))
-			p.Leave()
+			p.Withdraw()
 		}
 		running.Run(finds42)
 		assertNoFlights(t, f)
@@ -428,8 +428,8 @@ func TestAbandonedWork(t *testing.T) {
 	second := joins(t, f, "a", admission.JoinRunning)
 	var late *part
 	first.Run(func() (int, bool, error) {
-		first.Leave()
-		first.Leave()
+		first.Withdraw()
+		first.Withdraw()
 		assertCounts(t, f, 1, 0)
 		abandoned := first.Abandoned()
 		select {
@@ -459,7 +459,7 @@ func TestAbandonedWork(t *testing.T) {
 func TestWorkThatWasAbandonedBeforeAnybodyAsked(t *testing.T) {
 	f := newFlights(admission.GateLimits{})
 	p := runs(t, f, "a", admission.Alone)
-	p.Leave()
+	p.Withdraw()
 	<-p.Abandoned()
 	p.Run(finds42)
 	assertNoFlights(t, f)
@@ -584,7 +584,7 @@ func flyAtRandom(t *testing.T, seed uint64) {
 							defer inside.Add(-1)
 							begun := now.Add(1)
 							if random.IntN(4) == 0 {
-								p.Leave()
+								p.Withdraw()
 							}
 							time.Sleep(time.Duration(random.IntN(6)) * time.Millisecond)
 							if random.IntN(10) == 0 {

@@ -30,7 +30,7 @@ type site struct {
 	limiter *limits.Limiter
 
 	checks, atOnce, mostAtOnce atomic.Int64
-	fetch                      func() // what a FETCH does, if it is not nil
+	fetch, status              func() // what a FETCH and a STATUS do, if they are not nil
 }
 
 const (
@@ -113,6 +113,15 @@ func (s *siteSession) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOpt
 		s.site.fetch()
 	}
 	return nil
+}
+
+func (s *siteSession) Status(
+	mailbox string, options *imap.StatusOptions,
+) (*imap.StatusData, error) {
+	if s.site.status != nil {
+		s.site.status()
+	}
+	return s.Stub.Status(mailbox, options)
 }
 
 func (s *siteSession) AuthenticateMechanisms() []string {

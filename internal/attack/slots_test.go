@@ -90,3 +90,30 @@ func TestFillingTheQueue(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// Nor does one account keep others from anything else.
+func TestHoldingEveryCommandSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := attackable(t, limits.DefaultOptions())
+		karen := s.opened("karen")
+		end := make(chan struct{})
+		s.status = func() { <-end }
+		for range 20 {
+			c, _ := s.login(here, "mallory")
+			c.Send("a STATUS INBOX (UIDNEXT)\r\nb STATUS INBOX (UIDNEXT)")
+		}
+		synctest.Wait()
+		assert.Equal(t, 10, s.limiter.Stats().Commands)
+		assert.Equal(t, 10, s.limiter.Stats().CommandsWaiting)
+		start := time.Now()
+		for _, command := range []string{
+			"NOOP", `LIST "" *`, "SELECT Work", "STORE 1 FLAGS ()", "EXPUNGE", "APPEND INBOX {1+}\r\nx", "CREATE x",
+		} {
+			assert.True(t, imaptest.IsOK(karen.Cmd("a "+command)), command)
+		}
+		assert.Zero(t, time.Since(start))
+		time.Sleep(41 * time.Second)
+		assert.Equal(t, 10, s.limiter.Stats().CommandsWaiting, "the first ten were refused")
+		close(end)
+	})
+}

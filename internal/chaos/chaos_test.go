@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,7 @@ func (c *chaos) run(
 	}
 	c.t.Logf("-chaos %v -chaos-seed %d", *chaosTime, c.seed)
 	c.tempDir = c.t.TempDir()
-	c.witness = newWitness(c.t, c.margin, maxIdles)
+	c.witness = newWitness(c.t, c.margin, maxIdles, c.unit/4)
 	c.backend = &backend{
 		unit: c.unit, seed: c.seed, idles: c.witness.idling,
 		bodies: [][]byte{content(300), content(1000), content(5000), content(c.large)},
@@ -91,10 +92,10 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.logins.total, w.logins.most, w.fetches.total,
-		w.fetches.most, w.searches.total, w.searches.most, w.idles.total, w.idles.most, w.waited.Load(),
-		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), c.backend.panics.Load(), len(w.history),
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d evicted, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
+		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
+		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
 	)
 }
 
@@ -187,18 +188,24 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 	}
 	units := func(most int) time.Duration { return time.Duration(upTo(4*most)) * c.unit / 4 }
 	share := dice.IntN(4) > 0
-	return &limits.Options{
+	options := &limits.Options{
 		MaxConnections:      upTo(4) * 50,
 		MaxConnectionsPerIP: upTo(4) * 10,
 		MaxLoginsPerUser:    upTo(16),
 		MaxLoginsPerIP:      upTo(4) * 8,
 		MaxFailedLogins:     upTo(3),
+		MaxLoginChecks:      upTo(8),
+		MaxLoginChecksPerIP: upTo(3),
+		MaxGuessDelay:       units(4) * time.Duration(dice.IntN(2)),
 		MaxFetches:          upTo(8),
 		MaxFetchesPerUser:   upTo(3),
 		FetchQueueTimeout:   units(4),
 		MaxSearches:         upTo(4),
 		MaxSearchesPerUser:  upTo(2),
 		SearchQueueTimeout:  units(4),
+		MaxCommands:         upTo(12),
+		MaxCommandsPerUser:  upTo(4),
+		CommandQueueTimeout: units(4),
 		MaxWaiting:          upTo(30) * dice.IntN(2),
 		MaxWaitingPerUser:   upTo(5) * dice.IntN(2),
 		ShareSearches:       share,
@@ -208,8 +215,39 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 		SearchRunTimeout:    units(8),
 		StallTimeout:        4 * units(8),
 		LoginTimeout:        40 * units(4),
+		MaxListPatterns:     upTo(3),
 		MaxListWildcards:    upTo(6),
+		MaxMailboxName:      upTo(30),
 		MaxAppendSize:       int64(upTo(100)) * 1000,
+		EvictIdle:           units(1) * time.Duration(dice.IntN(2)),
+	}
+	if dice.IntN(2) == 0 {
+		options.LimitsFor = someOthers(dice.IntN(3))
+	}
+	if dice.IntN(2) == 0 {
+		options.Exempt = []netip.Prefix{
+			netip.MustParsePrefix(addresses[6] + "/32"), netip.MustParsePrefix("127.0.0.8/32"),
+		}
+	}
+	return options
+}
+
+// someOthers gives every third user, and every third address, other limits than the rest.
+func someOthers(n int) func(limits.Client) limits.ClientLimits {
+	return func(client limits.Client) limits.ClientLimits {
+		own := client.Limits
+		if len(client.User) > 0 && int(client.User[len(client.User)-1])%3 == n {
+			own.MaxLoginsPerUser = 2*own.MaxLoginsPerUser + n
+			own.MaxFetchesPerUser += 2
+			own.MaxSearchesPerUser = n
+			own.ProgressInterval = 0
+		}
+		if ip := client.Addr.AsSlice(); int(ip[len(ip)-1])%3 == n {
+			own.MaxConnectionsPerIP = max(own.MaxConnectionsPerIP/2, 1)
+			own.MaxLoginsPerIP += 5
+			own.MaxFailedLogins = n
+		}
+		return own
 	}
 }
 
@@ -217,11 +255,11 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 // been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches, &w.idles} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
-	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "panics": &c.backend.panics} {
+	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted, "panics": &c.backend.panics} {
 		assert.NotZero(c.t, n.Load(), what)
 	}
 }
@@ -242,7 +280,7 @@ func (c *chaos) assertNobodyLeft() {
 	w := c.witness
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range []*room{&w.connections, &w.logins, &w.fetches, &w.searches} {
+	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {
 		assert.Empty(c.t, r.stays, "%s that the limiter has forgotten", r.name)
 	}
 }
@@ -252,14 +290,18 @@ func (c *chaos) assertNobodyLeft() {
 func (c *chaos) assertAllWorks() {
 	c.backend.calm.Store(true)
 	c.change(&limits.Options{
-		MaxConnections:     maxIdles,
-		MaxLoginsPerUser:   maxIdles,
-		MaxFetches:         1,
-		MaxFetchesPerUser:  1,
-		FetchQueueTimeout:  c.unit,
-		MaxSearches:        1,
-		MaxSearchesPerUser: 1,
-		SearchQueueTimeout: c.unit,
+		MaxConnections:      maxIdles,
+		MaxLoginsPerUser:    maxIdles,
+		MaxLoginChecks:      1,
+		MaxFetches:          1,
+		MaxFetchesPerUser:   1,
+		FetchQueueTimeout:   c.unit,
+		MaxSearches:         1,
+		MaxSearchesPerUser:  1,
+		SearchQueueTimeout:  c.unit,
+		MaxCommands:         1,
+		MaxCommandsPerUser:  1,
+		CommandQueueTimeout: c.unit,
 	})
 	for i := range chaosUsers {
 		var conns []*imaptest.Conn
@@ -271,7 +313,7 @@ func (c *chaos) assertAllWorks() {
 			}
 			client := imaptest.NewConn(c.t, conn)
 			client.Line()
-			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL"} {
+			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL", "STATUS INBOX (MESSAGES)"} {
 				if answer := client.Cmd("a " + command); !imaptest.IsOK(answer) {
 					c.t.Errorf("%s of %s in the end: %q", command, user(i), answer)
 				}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/admission"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -21,6 +22,7 @@ func entries(limiter *limits.Limiter) (left []string) {
 	var look func(v reflect.Value, name string)
 	look = func(v reflect.Value, name string) {
 		switch {
+		case v.Type() == reflect.TypeFor[admission.Guesses](): // are remembered, and bounded
 		case v.Type() == reflect.TypeFor[list.List]():
 			if n := v.FieldByName("len").Int(); n > 0 {
 				left = append(left, fmt.Sprintf("%s: %d", name, n))

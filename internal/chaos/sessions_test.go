@@ -22,13 +22,25 @@ type visit struct {
 	user, ip        string
 	name            string // of the mailbox that is selected
 	connection      *arrival
-	command         *arrival // the FETCH or SEARCH that goes on, nil for those of other commands
+	command         *arrival // of the command that goes on
 	login           *arrival
 	leaveConnection func()
 	leaveLogin      func()
 }
 
-func (v *visit) stay(a *arrival) *stay { return &stay{user: v.user, ip: v.ip, since: a.granted} }
+func (v *visit) stay(a *arrival) *stay {
+	return &stay{user: v.user, ip: v.ip, arrival: a}
+}
+
+// checkRefusal checks the answer to a connection or a login that was not admitted: a limit must not
+// be the reason if the client has been exempt since it came. What was decided before still stands.
+func (v *visit) checkRefusal(err error) {
+	var answer *imap.Error
+	if errors.As(err, &answer) && answer.Code == imap.ResponseCodeLimit &&
+		v.witness.surelyExempt(v.connection) {
+		v.witness.t.Errorf("%s is exempt, and reads %q", v.ip, answer.Text)
+	}
+}
 
 // around returns next with the limits around it, and the witness on both sides of them.
 func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) stack.NewSessionFunc {
@@ -53,20 +65,29 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 	)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		host, _, _ := net.SplitHostPort(conn.NetConn().RemoteAddr().String())
-		v := &visit{witness: w, ip: host, connection: w.arrive(noTimeout)}
+		v := &visit{witness: w, ip: host}
+		v.connection = w.arrive(host, noTimeout)
 		w.visits.Store(conn, v)
 		defer w.visits.Delete(conn)
 		inner, greeting, err := limited(conn)
 		if err != nil {
+			v.checkRefusal(err)
 			return nil, nil, err
 		}
 		return keep.Optional(&outside{inner, v, conn}, inner), greeting, nil
 	}
 }
 
-func noTimeout(*limits.Options) time.Duration             { return 0 }
-func loginTimeout(*limits.Options) time.Duration          { return 30 * time.Second }
+func noTimeout(*limits.Options) time.Duration { return 0 }
+
+// A login waits for others of its user and address, for its check, for those of its network if there
+// were wrong passwords meanwhile, and for its check again.
+func loginTimeout(options *limits.Options) time.Duration {
+	return 4*30*time.Second + options.MaxGuessDelay
+}
+
 func fetchTimeout(options *limits.Options) time.Duration  { return options.FetchQueueTimeout }
+func otherTimeout(options *limits.Options) time.Duration  { return options.CommandQueueTimeout }
 func searchTimeout(options *limits.Options) time.Duration { return options.SearchQueueTimeout }
 func question(v *visit, criteria *imap.SearchCriteria) string {
 	return fmt.Sprint(v.user, v.name, *criteria)
@@ -80,12 +101,13 @@ type outside struct {
 }
 
 func (s *outside) Login(username, password string) error {
-	s.login = s.witness.arrive(loginTimeout)
+	s.login = s.witness.arrive(s.ip, loginTimeout)
 	err := s.Session.Login(username, password)
 	if !s.login.inside {
 		s.witness.endWait(s.login, "LOGIN", 0)
 	}
 	if err != nil {
+		s.checkRefusal(err)
 		return err
 	}
 	s.user = strings.ToLower(username)
@@ -93,11 +115,6 @@ func (s *outside) Login(username, password string) error {
 	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
 	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
 	return nil
-}
-
-func (s *outside) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	s.name = name
-	return s.Session.Select(name, options)
 }
 
 func (s *outside) Fetch(
@@ -111,7 +128,7 @@ func (s *outside) Fetch(
 func (s *outside) FetchContext(
 	_ context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
-	a := s.witness.arrive(fetchTimeout)
+	a := s.witness.arrive(s.ip, fetchTimeout)
 	s.command = a
 	defer func() { s.command = nil }()
 	err := s.Session.Fetch(w, numSet, options)
@@ -119,7 +136,7 @@ func (s *outside) FetchContext(
 		s.witness.endWait(a, "FETCH", 0)
 	}
 	if errors.Is(err, limits.ErrTooManyFetches) {
-		s.witness.refuse(a, "FETCH")
+		s.witness.refuse(s.stay(a), "FETCH")
 	}
 	return err
 }
@@ -134,7 +151,7 @@ func (s *outside) SearchContext(
 	_ context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
 	options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	a, answered := s.witness.ask(question(s.visit, criteria), searchTimeout)
+	a, answered := s.witness.ask(s.ip, question(s.visit, criteria), searchTimeout)
 	defer answered()
 	s.command = a
 	defer func() { s.command = nil }()
@@ -143,7 +160,7 @@ func (s *outside) SearchContext(
 	case a.inside:
 	case errors.Is(err, limits.ErrTooManySearches):
 		s.witness.endWait(a, "SEARCH", 0)
-		s.witness.refuse(a, "SEARCH")
+		s.witness.refuse(s.stay(a), "SEARCH")
 	default: // it has the answer to another one, which had to begin by its timeout
 		s.witness.endWait(a, "shared SEARCH", s.witness.longestSearch())
 	}
@@ -168,6 +185,7 @@ type inside struct {
 func (s *inside) Login(username, password string) error {
 	s.login.inside = true
 	s.witness.endWait(s.login, "LOGIN", 0)
+	defer s.witness.enter(&s.witness.checks, s.stay(s.login))()
 	return s.Session.Login(username, password)
 }
 

@@ -2,6 +2,8 @@ package chaos_test
 
 import (
 	"math"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,15 +21,23 @@ import (
 // Limits change meanwhile. Of all that is inside, one was the last to be let in, and at that moment
 // all of them were inside. It was after the last of them had come, and so the number is no larger
 // than the largest limit that may have been in force since then.
+//
+// A client that may have been exempt counts only for those who came when it was inside, and a
+// session that was evicted does not count, although it is inside until it has closed.
 type witness struct {
 	t      testing.TB
 	margin time.Duration // that a wait may be longer than its timeout: zero in a bubble, where time is exact
 
-	mu      sync.Mutex
-	history []*limits.Options
-	settled int // the oldest in history that may still be in force
+	mu        sync.Mutex
+	history   []*limits.Options
+	settledAt []time.Time // since when each of them is surely in force
+	settled   int         // the oldest in history that may still be in force
+	steps     uint64      // numbers what comes and enters
 
-	connections, logins, fetches, searches, idles room
+	connections, checks, logins, fetches, searches, others, idles room
+
+	evictIdle time.Duration // the shortest EvictIdle
+	evictions []*eviction   // of sessions that may not have closed
 
 	asking     map[string]map[*arrival]struct{} // the SEARCHes on their way, by what they ask for
 	longestRun time.Duration                    // of a SEARCH
@@ -35,7 +45,7 @@ type witness struct {
 	visits sync.Map // of *visit, by *imapserver.Conn
 	gone   sync.Map // of *atomic.Bool by the client's address: set before the connection is closed on either side
 
-	refused, waited, joined, timedOut atomic.Int64
+	refused, waited, joined, timedOut, evicted atomic.Int64
 }
 
 // A room holds what runs at once.
@@ -51,38 +61,64 @@ type room struct {
 type bound struct {
 	name  string
 	of    func(*stay) string
-	limit func(*limits.Options) int
+	all   func(*limits.Options) int     // the limit; nil if it depends on the client
+	limit func(limits.ClientLimits) int // that of a client
 }
 
 // A stay is one in a room.
 type stay struct {
 	user, ip string
-	since    int          // the oldest options that may have been in force when it was let in
-	gone     *atomic.Bool // it does not count any more when that is set; nil if it always does
+	*arrival
+	exempt bool         // it may have been let in whatever the limits
+	begun  time.Time    // when it entered
+	step   uint64       // … and the number of that
+	gone   *atomic.Bool // it does not count any more when that is set; nil if it always does
 }
+
+// An eviction is of one of the sessions that may be meant by its event.
+type eviction struct{ candidates map[*stay]struct{} }
 
 func everybody(*stay) string { return "" }
 func byUser(s *stay) string  { return s.user }
 func byIP(s *stay) string    { return s.ip }
 
-func newWitness(t testing.TB, margin time.Duration, idlesPerUser int) *witness {
+func newWitness(
+	t testing.TB, margin time.Duration, idlesPerUser int, evictIdle time.Duration,
+) *witness {
 	type options = limits.Options
-	w := &witness{t: t, margin: margin, asking: make(map[string]map[*arrival]struct{})}
-	define := func(r *room, name string, bounds ...bound) { *r = room{name, bounds, make(map[*stay]struct{}), 0, 0} }
+	type own = limits.ClientLimits
+	w := &witness{
+		t: t, margin: margin, evictIdle: evictIdle, asking: make(map[string]map[*arrival]struct{}),
+	}
+	define := func(r *room, name string, bounds ...bound) {
+		*r = room{name: name, bounds: bounds, stays: make(map[*stay]struct{})}
+	}
+	all := func(name string, limit func(*options) int) bound {
+		return bound{name: name, of: everybody, all: limit}
+	}
+	each := func(name string, of func(*stay) string, limit func(own) int) bound {
+		return bound{name: name, of: of, limit: limit}
+	}
 	define(&w.connections, "connections",
-		bound{"MaxConnections", everybody, func(o *options) int { return o.MaxConnections }},
-		bound{"MaxConnectionsPerIP", byIP, func(o *options) int { return o.MaxConnectionsPerIP }})
+		all("MaxConnections", func(o *options) int { return o.MaxConnections }),
+		each("MaxConnectionsPerIP", byIP, func(o own) int { return o.MaxConnectionsPerIP }))
+	define(&w.checks, "password checks",
+		all("MaxLoginChecks", func(o *options) int { return o.MaxLoginChecks }),
+		each("MaxLoginChecksPerIP", byIP, func(o own) int { return o.MaxLoginChecksPerIP }))
 	define(&w.logins, "logins",
-		bound{"MaxLoginsPerUser", byUser, func(o *options) int { return o.MaxLoginsPerUser }},
-		bound{"MaxLoginsPerIP", byIP, func(o *options) int { return o.MaxLoginsPerIP }})
+		each("MaxLoginsPerUser", byUser, func(o own) int { return o.MaxLoginsPerUser }),
+		each("MaxLoginsPerIP", byIP, func(o own) int { return o.MaxLoginsPerIP }))
 	define(&w.fetches, "FETCHes",
-		bound{"MaxFetches", everybody, func(o *options) int { return o.MaxFetches }},
-		bound{"MaxFetchesPerUser", byUser, func(o *options) int { return o.MaxFetchesPerUser }})
+		all("MaxFetches", func(o *options) int { return o.MaxFetches }),
+		each("MaxFetchesPerUser", byUser, func(o own) int { return o.MaxFetchesPerUser }))
 	define(&w.searches, "SEARCHes",
-		bound{"MaxSearches", everybody, func(o *options) int { return o.MaxSearches }},
-		bound{"MaxSearchesPerUser", byUser, func(o *options) int { return o.MaxSearchesPerUser }})
+		all("MaxSearches", func(o *options) int { return o.MaxSearches }),
+		each("MaxSearchesPerUser", byUser, func(o own) int { return o.MaxSearchesPerUser }))
+	define(&w.others, "other commands",
+		all("MaxCommands", func(o *options) int { return o.MaxCommands }),
+		each("MaxCommandsPerUser", byUser, func(o own) int { return o.MaxCommandsPerUser }))
 	define(&w.idles, "IDLEs",
-		bound{"MaxPerUser", byUser, func(*options) int { return idlesPerUser }})
+		bound{name: "MaxPerUser", of: byUser, all: func(*options) int { return idlesPerUser }})
 	return w
 }
 
@@ -96,6 +132,7 @@ func (w *witness) change(options *limits.Options, set func(*limits.Options) erro
 	}
 	w.mu.Lock()
 	w.settled = len(w.history) - 1
+	w.settledAt = append(w.settledAt, time.Now())
 	w.mu.Unlock()
 }
 
@@ -103,27 +140,112 @@ func (w *witness) change(options *limits.Options, set func(*limits.Options) erro
 func (w *witness) enter(r *room, s *stay) (leave func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.steps++
+	s.step, s.begun = w.steps, time.Now()
+	s.exempt = w.maybeLocked(s.granted, s.mayBeExempt)
 	r.stays[s] = struct{}{}
 	r.total++
 	r.most = max(r.most, len(r.stays))
 	for _, b := range r.bounds {
-		inside, since := 0, 0
-		for other := range r.stays {
-			if b.of(other) == b.of(s) && (other.gone == nil || !other.gone.Load()) {
-				inside, since = inside+1, max(since, other.since)
-			}
-		}
-		if allowed := w.largestLocked(since, b.limit); inside > allowed {
-			w.t.Errorf(
-				"%d %s at once of %q, but %s was never more than %d", inside, r.name, b.of(s), b.name, allowed,
-			)
-		}
+		w.checkLocked(r, b, s)
 	}
 	return sync.OnceFunc(func() {
 		w.mu.Lock()
+		defer w.mu.Unlock()
 		delete(r.stays, s)
-		w.mu.Unlock()
+		w.evictions = slices.DeleteFunc(w.evictions, func(e *eviction) bool {
+			delete(e.candidates, s)
+			return len(e.candidates) == 0
+		})
 	})
+}
+
+// checkLocked checks that those who have something in common with s are not too many. Exempt ones
+// are counted that were inside before the last of the others came, and so before it was let in.
+func (w *witness) checkLocked(r *room, b bound, s *stay) {
+	var exempt, others []*stay
+	since, asked := 0, uint64(0)
+	for other := range r.stays {
+		switch {
+		case b.of(other) != b.of(s) || other.gone != nil && other.gone.Load():
+		case other.exempt:
+			exempt = append(exempt, other)
+		default:
+			others = append(others, other)
+			since, asked = max(since, other.granted), max(asked, other.asked)
+		}
+	}
+	inside := len(others) - w.evictedLocked(others)
+	for _, other := range exempt {
+		if other.step < asked && !w.isCandidateLocked(other) {
+			inside++
+		}
+	}
+	allowed := w.largestLocked(since, func(o *limits.Options) int { return b.most(o, others) })
+	if inside > allowed {
+		w.t.Errorf(
+			"%d %s at once of %q, but %s was never more than %d", inside, r.name, b.of(s), b.name, allowed,
+		)
+	}
+}
+
+// most returns the largest limit of those who are inside, 0 if one has none.
+func (b bound) most(o *limits.Options, inside []*stay) int {
+	if b.all != nil {
+		return b.all(o)
+	}
+	most := 0
+	for _, s := range inside {
+		limit := b.limit(clientLimits(o, s.user, s.ip))
+		if limit == 0 {
+			return 0
+		}
+		most = max(most, limit)
+	}
+	return most
+}
+
+// evictedLocked returns how many of the stays may have been evicted.
+func (w *witness) evictedLocked(stays []*stay) (evicted int) {
+	for _, e := range w.evictions {
+		if slices.ContainsFunc(stays, func(s *stay) bool { return e.has(s) }) {
+			evicted++
+		}
+	}
+	return evicted
+}
+
+func (w *witness) isCandidateLocked(s *stay) bool {
+	return slices.ContainsFunc(w.evictions, func(e *eviction) bool { return e.has(s) })
+}
+
+func (e *eviction) has(s *stay) bool {
+	_, ok := e.candidates[s]
+	return ok
+}
+
+// evict notes that a session of the user was evicted, which has been there for EvictIdle, or whose
+// client is gone. It was found not to be exempt within the last second.
+func (w *witness) evict(user, ip string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	recent := w.settled
+	for recent > 0 && time.Since(w.settledAt[recent]) < time.Second {
+		recent--
+	}
+	if !w.maybeLocked(recent, func(o *limits.Options) bool { return !isExempt(o, ip) }) {
+		w.t.Errorf("a session of %s from %s was evicted, which is exempt", user, ip)
+	}
+	e := &eviction{candidates: make(map[*stay]struct{})}
+	for s := range w.logins.stays {
+		here := s.gone == nil || !s.gone.Load()
+		if here && s.user == user && s.ip == ip && time.Since(s.begun) >= w.evictIdle {
+			e.candidates[s] = struct{}{}
+		}
+	}
+	if len(e.candidates) > 0 {
+		w.evictions = append(w.evictions, e)
+	}
 }
 
 func (w *witness) largestLocked(since int, limit func(*limits.Options) int) int {
@@ -138,35 +260,89 @@ func (w *witness) largestLocked(since int, limit func(*limits.Options) int) int 
 	return largest
 }
 
+// maybeLocked tells whether the options may have been in force since then that are asked for.
+func (w *witness) maybeLocked(since int, is func(*limits.Options) bool) bool {
+	return slices.ContainsFunc(w.history[since:], is)
+}
+
+// clientLimits returns the limits of a client.
+func clientLimits(o *limits.Options, user, ip string) limits.ClientLimits {
+	own := limits.ClientLimits{
+		MaxConnectionsPerIP: o.MaxConnectionsPerIP,
+		MaxLoginsPerUser:    o.MaxLoginsPerUser,
+		MaxLoginsPerIP:      o.MaxLoginsPerIP,
+		MaxFailedLogins:     o.MaxFailedLogins,
+		MaxFetchesPerUser:   o.MaxFetchesPerUser,
+		MaxSearchesPerUser:  o.MaxSearchesPerUser,
+		MaxWaitingPerUser:   o.MaxWaitingPerUser,
+		ProgressInterval:    o.ProgressInterval,
+	}
+	if o.LimitsFor == nil {
+		return own
+	}
+	return o.LimitsFor(limits.Client{User: user, Addr: netip.MustParseAddr(ip), Limits: own})
+}
+
 // arrival is a command that has come and is not inside yet.
 type arrival struct {
-	since   int // the oldest options that may have been in force then
-	granted int // … when its slot was granted
+	since   int      // the oldest options that may have been in force when it came
+	granted int      // the oldest options that may have been in force when its slot was granted
+	asked   uint64   // the number of the moment when the slot was asked for
+	ips     []string // of those who may have been granted the slot
 	start   time.Time
 	timeout func(*limits.Options) time.Duration
 	inside  bool
 }
 
 // arrive notes that a command has come.
-func (w *witness) arrive(timeout func(*limits.Options) time.Duration) *arrival {
+func (w *witness) arrive(ip string, timeout func(*limits.Options) time.Duration) *arrival {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return &arrival{since: w.settled, granted: w.settled, start: time.Now(), timeout: timeout}
+	w.steps++
+	return &arrival{
+		since: w.settled, granted: w.settled, asked: w.steps, ips: []string{ip},
+		start: time.Now(), timeout: timeout,
+	}
+}
+
+func (a *arrival) mayBeExempt(o *limits.Options) bool {
+	return slices.ContainsFunc(a.ips, func(ip string) bool { return isExempt(o, ip) })
+}
+
+func isExempt(o *limits.Options, ip string) bool {
+	addr := netip.MustParseAddr(ip)
+	return slices.ContainsFunc(o.Exempt, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
+
+// surelyExemptLocked tells whether the client itself has been exempt since it came.
+func (w *witness) surelyExemptLocked(a *arrival) bool {
+	return !w.maybeLocked(a.since, func(o *limits.Options) bool { return !isExempt(o, a.ips[0]) })
+}
+
+func (w *witness) surelyExempt(a *arrival) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.surelyExemptLocked(a)
 }
 
 // ask is arrive for a SEARCH. Equal ones can share a slot, and it may have been granted before the
-// one came that uses it, but not before the first of them.
+// one came that uses it, but not before the first of them, and by the limits of any.
 func (w *witness) ask(
-	question string, timeout func(*limits.Options) time.Duration,
+	ip, question string, timeout func(*limits.Options) time.Duration,
 ) (a *arrival, answered func()) {
-	a = w.arrive(timeout)
+	a = w.arrive(ip, timeout)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.asking[question] == nil {
 		w.asking[question] = make(map[*arrival]struct{})
 	}
 	for other := range w.asking[question] {
-		a.granted = min(a.granted, other.granted)
+		a.granted, a.asked = min(a.granted, other.granted), min(a.asked, other.asked)
+		for _, ip := range other.ips {
+			if !slices.Contains(a.ips, ip) {
+				a.ips = append(a.ips, ip)
+			}
+		}
 	}
 	w.asking[question][a] = struct{}{}
 	return a, func() {
@@ -179,13 +355,15 @@ func (w *witness) ask(
 }
 
 // endWait checks how long a command has waited, for its turn or in vain. Its timeout is the longest
-// that may have been in force since it came, to which extra is added.
+// that may have been in force since it came, to which extra is added. Who is exempt does not wait.
 func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	waited := time.Since(a.start)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	allowed := w.largestLocked(a.since, func(o *limits.Options) int { return int(a.timeout(o)) })
-	if allowed == math.MaxInt {
+	if w.surelyExemptLocked(a) {
+		allowed = 0
+	} else if allowed == math.MaxInt {
 		return
 	}
 	if longest := time.Duration(allowed) + extra + w.margin; waited > longest {
@@ -195,13 +373,19 @@ func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 
 // refuse checks that a command that was refused has waited for its timeout, if the queue cannot
 // have been full.
-func (w *witness) refuse(a *arrival, what string) {
+func (w *witness) refuse(s *stay, what string) {
+	a := s.arrival
 	waited := time.Since(a.start)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.surelyExemptLocked(a) {
+		w.t.Errorf("%s from %s was refused, which is exempt", what, s.ip)
+		return
+	}
 	for _, options := range w.history[a.since:] {
 		timeout := a.timeout(options)
-		if options.MaxWaiting > 0 || options.MaxWaitingPerUser > 0 || timeout > 0 && waited >= timeout {
+		most := clientLimits(options, s.user, s.ip).MaxWaitingPerUser
+		if options.MaxWaiting > 0 || most > 0 || timeout > 0 && waited >= timeout {
 			return
 		}
 	}
@@ -239,7 +423,7 @@ func (w *witness) leaving(address string) {
 
 // idling is enter for an IDLE of the backend.
 func (w *witness) idling(user string) (leave func()) {
-	return w.enter(&w.idles, &stay{user: strings.ToLower(user)})
+	return w.enter(&w.idles, &stay{user: strings.ToLower(user), arrival: &arrival{}})
 }
 
 func (w *witness) onEvent(e limits.Event) {
@@ -248,6 +432,9 @@ func (w *witness) onEvent(e limits.Event) {
 		w.waited.Add(1)
 	case limits.EventJoined:
 		w.joined.Add(1)
+	case limits.EventEvicted:
+		w.evicted.Add(1)
+		w.evict(e.User, e.Addr.String())
 	case limits.EventTimedOut:
 		w.timedOut.Add(1)
 	default:

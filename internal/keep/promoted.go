@@ -41,8 +41,7 @@ func depth(t reflect.Type, find method) int {
 		return 0
 	}
 	least := -1
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		if !field.Anonymous {
 			continue
 		}

@@ -40,10 +40,12 @@ func bare(backend *store) stack.Server {
 }
 
 // BenchmarkGuard runs the same commands against go-imap's server, that of the root package, and
-// go-imap's again, in turns, over loopback sockets, plain and TLS. It reports what BenchmarkStack
-// does, in milliseconds for each turn.
+// go-imap's again, in turns of some milliseconds, over loopback sockets, plain and TLS: of each 10
+// FETCHes of 10 MiB, 10,000 small ones, 10,000 NOOPs and 1,000 APPENDs of 4 KB with this benchtime.
+// It reports what BenchmarkStack does for each turn, and the ratio of the turns that took the least
+// CPU time, which a busy machine changes least.
 //
-//	go test -run '^$' -bench '^BenchmarkGuard$' -benchtime 30x ./internal/stack
+//	go test -run '^$' -bench '^BenchmarkGuard$' -benchtime 100x ./internal/stack
 func BenchmarkGuard(b *testing.B) {
 	backend := newStore()
 	message := strings.Repeat("A line of a message.\r\n", 4096/22)
@@ -51,10 +53,10 @@ func BenchmarkGuard(b *testing.B) {
 		name, command string
 		count         int // of commands in a turn
 	}{
-		{"FETCH-of-100-MiB", "FETCH 1:10 BODY[]", 1},
-		{"10000-small-FETCHes", "FETCH 1:1 FLAGS", 10_000},
-		{"10000-NOOPs", "NOOP", 10_000},
-		{"1000-APPENDs-of-4-KB", fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(message), message), 1000},
+		{"FETCH-of-10-MiB", "FETCH 1:1 BODY[]", 1},
+		{"small-FETCHes", "FETCH 1:1 FLAGS", 100},
+		{"NOOPs", "NOOP", 100},
+		{"APPENDs-of-4-KB", fmt.Sprintf("APPEND INBOX {%d+}\r\n%s", len(message), message), 10},
 	} {
 		for _, secure := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/TLS=%v", row.name, secure), func(b *testing.B) {

@@ -114,6 +114,10 @@ func compare(b *testing.B, sides ...func() took) {
 	b.ReportMetric(ratio(times[2], times[0]), "bare/bare")
 	b.ReportMetric(sum(cpus[1])/sum(cpus[0]), "cpu-stack/bare")
 	b.ReportMetric(sum(cpus[2])/sum(cpus[0]), "cpu-bare/bare")
+	least := func(of []float64) float64 { return slices.Min(of) }
+	b.ReportMetric(least(cpus[0]), "least-cpu-bare-µs")
+	b.ReportMetric(least(cpus[1])/least(cpus[0]), "least-cpu-stack/bare")
+	b.ReportMetric(least(cpus[2])/least(cpus[0]), "least-cpu-bare/bare")
 }
 
 // ratio returns the median of those of each turn.

@@ -24,7 +24,7 @@ type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	"bare":           func(next NewSessionFunc) NewSessionFunc { return next },
 	"limits-zero":    func(next NewSessionFunc) NewSessionFunc { return limits.New(nil).Wrap(next) },
-	"limits":         func(next NewSessionFunc) NewSessionFunc { return limits.New(limits.DefaultOptions()).Wrap(next) },
+	"limits":         func(next NewSessionFunc) NewSessionFunc { return limits.New(defaults()).Wrap(next) },
 	"limits-dry-run": dryRun,
 	"vfolders":       func(next NewSessionFunc) NewSessionFunc { return vfolders.Wrap(next, nil) },
 	"vfolders-noselect": func(next NewSessionFunc) NewSessionFunc {
@@ -37,15 +37,23 @@ var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	"idle-poll":         func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, &idle.Options{Mode: idle.Poll}) },
 	"zero":              func(next NewSessionFunc) NewSessionFunc { return all(next, nil, idle.On, copymeta.Keep) },
 	"defaults": func(next NewSessionFunc) NewSessionFunc {
-		return all(next, limits.DefaultOptions(), idle.On, copymeta.Keep)
+		return all(next, defaults(), idle.On, copymeta.Keep)
 	},
 	"everything": func(next NewSessionFunc) NewSessionFunc {
-		return all(next, limits.DefaultOptions(), idle.Poll, copymeta.Preserve)
+		return all(next, defaults(), idle.Poll, copymeta.Preserve)
 	},
 }
 
-func dryRun(next NewSessionFunc) NewSessionFunc {
+// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong password
+// the next login would wait.
+func defaults() *limits.Options {
 	options := limits.DefaultOptions()
+	options.MaxGuessDelay = 0
+	return options
+}
+
+func dryRun(next NewSessionFunc) NewSessionFunc {
+	options := defaults()
 	options.DryRun = true
 	return limits.New(options).Wrap(next)
 }

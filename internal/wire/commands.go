@@ -14,17 +14,27 @@ const (
 	searchCommand
 )
 
-// commands has the names in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
+// commandOf takes the name in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
 // takes even "ıdle" for IDLE.
-var commands = map[string]command{
-	"IDLE":           idleCommand,
-	"APPEND":         appendCommand,
-	"LOGIN":          loginCommand,
-	"AUTHENTICATE":   authenticateCommand,
-	"UNAUTHENTICATE": unauthenticateCommand,
-	"STARTTLS":       startTLSCommand,
-	"SEARCH":         searchCommand,
-	"UID SEARCH":     searchCommand,
+func commandOf(name string) command {
+	switch name {
+	case "IDLE":
+		return idleCommand
+	case "APPEND":
+		return appendCommand
+	case "LOGIN":
+		return loginCommand
+	case "AUTHENTICATE":
+		return authenticateCommand
+	case "UNAUTHENTICATE":
+		return unauthenticateCommand
+	case "STARTTLS":
+		return startTLSCommand
+	case "SEARCH", "UID SEARCH":
+		return searchCommand
+	default:
+		return otherCommand
+	}
 }
 
 // beforeLogin has what may reach the server before login: the commands of RFC 9051 sections 6.1 and

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,20 +25,21 @@ type conn struct {
 	socket    syscall.RawConn // nil if it cannot be found
 
 	reading sync.Mutex // guards requests and what follows
-	unread  []byte     // from the client, not looked at yet
+	unread  rest       // from the client, not looked at yet
 	pending []byte     // for the server
 	err     error      // follows unread
 	broken  error      // what every further Read returns
 	heard   bool       // the client has sent something
 	sent    int64      // bytes before the login
-	limits  Limits     // of the next command
+	// loggedIn tells whether somebody was logged in when the server began to read. While it reads
+	// that cannot change.
+	loggedIn bool
+	limits   Limits // of the next command
 
 	writing sync.Mutex // guards responses and what follows
 	greeted bool       // the server has said something
 
-	transport sync.Mutex // guards what follows
-	inner     net.Conn
-	handshake *tls.Conn // inner, or in it, if its handshake is not done
+	transport atomic.Pointer[transport]
 
 	life      life
 	lastTurns uint32 // at the last look; of the guard's goroutine
@@ -46,7 +48,8 @@ type conn struct {
 var _ net.Conn = (*conn)(nil)
 
 func newConn(inner net.Conn, listener *listener) *conn {
-	c := &conn{guard: listener.guard, inner: inner, handshake: pendingHandshake(inner)}
+	c := &conn{guard: listener.guard}
+	c.transport.Store(&transport{inner: inner, handshake: pendingHandshake(inner)})
 	c.dialogue.listener = listener
 	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
 	c.dialogue.hidesIdle = c.guard.config.HideIdle != nil && c.guard.config.HideIdle()
@@ -57,10 +60,6 @@ func newConn(inner net.Conn, listener *listener) *conn {
 	}
 	return c
 }
-
-// scratch holds buffers that are in use only while something is read or written, so that a
-// connection that does nothing holds none.
-var scratch = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 
 // Read returns at most one line or literal at a time, so that the answer of the server to it is
 // known when it reads again. It waits for the client in as few calls as possible: the stack of a
@@ -73,25 +72,21 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	defer c.reading.Unlock()
 	n, err = c.begin(p)
 	for n == 0 && err == nil {
-		in := c.unread[:min(len(c.unread), len(p))]
+		in := c.unread.next(len(p))
 		if len(in) == 0 {
-			in = p
-			if left := c.requests.literal; left > 0 {
-				in = in[:min(int64(len(p)), left)]
-			}
 			var ahead *ahead
 			if ahead, err = c.beforeReading(); err != nil {
 				return 0, err
 			}
 			if ahead != nil {
-				n, err = c.readAheadOf(ahead, in)
+				n, err = c.readAheadOf(ahead, p)
 			} else {
-				n, err = c.NetConn().Read(in)
+				n, err = c.NetConn().Read(p)
 			}
-			if n, err = c.afterReading(in, n, err); err != nil {
+			if n, err = c.afterReading(p, n, err); err != nil {
 				return 0, err
 			}
-			in = in[:n]
+			in = p[:n]
 		}
 		n, err = c.handOn(p, in)
 	}
@@ -108,11 +103,11 @@ func (c *conn) begin(p []byte) (int, error) {
 		c.pending = c.pending[n:]
 		return n, nil
 	}
-	c.requests.resume()
-	if c.requests.betweenCommands() && c.life.isDraining() {
+	c.loggedIn = c.requests.resume()
+	if !c.unread.empty() && c.requests.betweenCommands() && c.life.isDraining() {
 		return 0, c.bye(c.life.text)
 	}
-	return 0, nil
+	return 0, nil // before it reads from the client it asks again
 }
 
 // beforeReading returns where to read from, if something was read ahead.
@@ -158,7 +153,7 @@ func (c *conn) handOn(p, in []byte) (int, error) {
 	c.requests.loggedIn = !before
 	buf := scratch.Get().(*[8 << 10]byte)
 	out, used := c.requests.take(buf[:0], in)
-	c.keep(in, used)
+	c.unread.keep(in, used)
 	n := copy(p, out)
 	if n < len(out) {
 		c.pending = append([]byte(nil), out[n:]...)
@@ -173,23 +168,11 @@ func (c *conn) handOn(p, in []byte) (int, error) {
 	return n, nil
 }
 
-// keep remembers what of the input was not used.
-func (c *conn) keep(in []byte, used int) {
-	switch {
-	case len(c.unread) > used:
-		c.unread = c.unread[used:]
-	case len(c.unread) > 0:
-		c.unread = nil
-	case used < len(in):
-		c.unread = append([]byte(nil), in[used:]...)
-	}
-}
-
 // passLiteral hands on a piece of a literal, of which in may be a part of p already.
 func (c *conn) passLiteral(p, in []byte) (int, error) {
 	n := int(min(int64(len(in)), c.requests.literal))
 	copy(p, in[:n])
-	c.keep(in, n)
+	c.unread.keep(in, n)
 	before := c.beforeLogin()
 	c.requests.skip(int64(n))
 	if before && !c.countLogin(n) {
@@ -200,7 +183,7 @@ func (c *conn) passLiteral(p, in []byte) (int, error) {
 
 // beforeLogin tells whether nobody is logged in. What is sent after UNAUTHENTICATE counts anew.
 func (c *conn) beforeLogin() bool {
-	if c.dialogue.loggedIn() {
+	if c.loggedIn {
 		c.sent = 0
 		return false
 	}
@@ -283,8 +266,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	if c.responses.finished {
 		c.responses.finished = false
-		c.upgrade()
-		c.callAfter()
+		if c.dialogue.hasMore.Load() {
+			c.upgrade()
+			c.callAfter()
+		}
 	}
 	return len(p), nil
 }

@@ -31,16 +31,18 @@ type dialogue struct {
 	greeted       bool  // the server has said something
 	err           error // why the server must not go on
 
-	alarm atomic.Bool // err is set
+	alarm   atomic.Bool // err is set
+	hasMore atomic.Bool // upgrade or after may be set
 }
 
-// next tells the reader what the server has written since it last asked.
-func (d *dialogue) next() (answered, challenged bool) {
+// next tells the reader what the server has written since it last asked, and whether somebody is
+// logged in.
+func (d *dialogue) next() (answered, challenged, loggedIn bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	answered, challenged = d.answered, d.challenged
 	d.answered, d.challenged = false, false
-	return answered, challenged
+	return answered, challenged, d.authenticated
 }
 
 // begin takes the name of the command that goes to the server next, and says which that is, if
@@ -49,7 +51,7 @@ func (d *dialogue) begin(name string, bare bool) (command, verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = strings.ToUpper(name)
-	d.command, d.answer, d.running = commands[name], "", true
+	d.command, d.answer, d.running = commandOf(name), "", true
 	if v := d.judgeLocked(name, bare); v != passes || !d.authenticated {
 		return otherCommand, v
 	}
@@ -159,6 +161,7 @@ func (d *dialogue) upgraded() bool {
 	upgraded := d.upgrade
 	d.upgrade = false
 	d.encrypted = d.encrypted || upgraded
+	d.hasMore.Store(len(d.after) > 0)
 	return upgraded
 }
 
@@ -168,6 +171,7 @@ func (d *dialogue) callAfter(f func()) (ok bool) {
 	defer d.mu.Unlock()
 	if d.running {
 		d.after = append(d.after, f)
+		d.hasMore.Store(true)
 	}
 	return d.running
 }
@@ -178,6 +182,7 @@ func (d *dialogue) takeAfter() []func() {
 	defer d.mu.Unlock()
 	after := d.after
 	d.after = nil
+	d.hasMore.Store(d.upgrade)
 	return after
 }
 
@@ -248,6 +253,7 @@ func (d *dialogue) finish(status string) (instead string) {
 			return answerStartTLSBad
 		}
 		d.upgrade = true
+		d.hasMore.Store(true)
 		return answerBeginTLS
 	}
 	return answer

@@ -189,6 +189,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		"0 LOGIN u p\r\na CREATE {5000+}\r\nx\r\nb IDLE\r\nDONE\r\n",
 		"0 LOGIN u p\r\na APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
 		"0 LOGIN u p\r\na APPEND x {3+}\r\nabcJ {8+}\r\nb NOOP\r\n",
+		"0 LOGIN u p\r\na APPEND x {0}\r\n\xf6{0+}\r\nb x\r\nc NOOP\r\n",
 		"a LOGIN u {3+}\r\nabc\r\nb CREATE {3+}\r\n&&&c NOOP\r\nd NOOP \"\r\ne NOOP\r\n",
 		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\nd UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
 		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\nb LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",

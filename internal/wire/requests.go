@@ -75,9 +75,10 @@ type requests struct {
 	nesting   *nesting // of a SEARCH
 }
 
-// resume is called when the server wants more and has had all there was.
-func (r *requests) resume() {
-	answered, challenged := r.dialogue.next()
+// resume is called when the server wants more and has had all there was. It tells whether somebody
+// is logged in.
+func (r *requests) resume() (loggedIn bool) {
+	answered, challenged, loggedIn := r.dialogue.next()
 	switch {
 	case r.state == inDropped:
 	case answered:
@@ -87,6 +88,7 @@ func (r *requests) resume() {
 	case r.state == afterLine:
 		r.endLine(challenged)
 	}
+	return loggedIn
 }
 
 func (r *requests) reset() {
@@ -141,8 +143,8 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		return out, n
 	}
 	for i := 0; i < len(in); i++ {
-		if n := r.ordinary(in[i:]); n > 0 {
-			out = append(out, in[i:i+n]...)
+		var n int
+		if out, n = r.ordinary(out, in[i:]); n > 0 {
 			if i += n; i == len(in) {
 				break
 			}
@@ -169,10 +171,52 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// ordinary passes over what means nothing in the arguments of a command, and returns how much that
-// is.
-func (r *requests) ordinary(in []byte) int {
-	if r.state != inArguments || r.quoted || r.cr || r.spec.state != noLiteral || r.nesting != nil {
+// ordinary takes at once what means nothing, byte by byte, and returns how much of in that is.
+func (r *requests) ordinary(out, in []byte) ([]byte, int) {
+	if r.cr {
+		return out, 0
+	}
+	n := 0
+	switch r.state {
+	case inTag:
+		n = r.wholeTag(in)
+	case inName, inSubName:
+		return out, r.atom(in) // held back
+	case inArguments:
+		n = r.ordinaryArguments(in)
+	}
+	return append(out, in[:n]...), n
+}
+
+// wholeTag takes a tag of ordinary length and the space behind it, if all of that is here.
+func (r *requests) wholeTag(in []byte) int {
+	if r.text > 0 {
+		return 0
+	}
+	for n, b := range in[:min(len(in), 64)] {
+		switch b {
+		case '\r', '\n':
+			return 0
+		case ' ':
+			r.text, r.state = n+1, inName
+			return n + 1
+		}
+	}
+	return 0
+}
+
+// atom takes what is of a name.
+func (r *requests) atom(in []byte) int {
+	n, most := 0, min(len(in), maxName-(len(r.name)-r.uid))
+	for n < most && isAtomChar(in[n]) {
+		n++
+	}
+	r.name = append(r.name, in[:n]...)
+	return n
+}
+
+func (r *requests) ordinaryArguments(in []byte) int {
+	if r.quoted || r.spec.state != noLiteral || r.nesting != nil {
 		return 0
 	}
 	most := maxText - len("\r") - len(spoiler) - 1 - r.text
@@ -325,7 +369,7 @@ func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 		r.dialogue.replace(answer)
 	}
 	r.cr = false
-	r.state, r.swallows, r.message = inDropped, true, false
+	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
 	if b == '\n' {
 		r.endDropped()
 	}
@@ -387,6 +431,12 @@ func (r *requests) scan(b byte) {
 }
 
 // isAtomChar tells what go-imap takes for a byte of a command name.
-func isAtomChar(b byte) bool {
-	return b > ' ' && b != 0x7f && (b < 0x80 || b > 0x9f) && strings.IndexByte(`(){%*"\]`, b) < 0
-}
+func isAtomChar(b byte) bool { return atomChars[b] }
+
+var atomChars = func() (is [256]bool) {
+	for i := range is {
+		b := byte(i)
+		is[i] = b > ' ' && b != 0x7f && (b < 0x80 || b > 0x9f) && strings.IndexByte(`(){%*"\]`, b) < 0
+	}
+	return is
+}()

@@ -44,29 +44,19 @@ func (c *conn) checkStacking(first []byte) error {
 
 // secure does the TLS handshake if there is one to do.
 func (c *conn) secure() error {
-	c.transport.Lock()
-	t, shaken := c.handshake, c.handshake == nil
-	c.transport.Unlock()
-	if shaken {
+	t := c.transport.Load()
+	if t.handshake == nil {
 		return nil
 	}
-	if err := handshake(t); err != nil {
+	if err := handshake(t.handshake); err != nil {
 		return err
 	}
-	c.transport.Lock()
-	defer c.transport.Unlock()
-	if c.handshake == t {
-		c.handshake = nil
-	}
+	c.transport.CompareAndSwap(t, &transport{inner: t.inner})
 	return nil
 }
 
 // shaking tells whether the TLS handshake is not done.
-func (c *conn) shaking() bool {
-	c.transport.Lock()
-	defer c.transport.Unlock()
-	return c.handshake != nil
-}
+func (c *conn) shaking() bool { return c.transport.Load().handshake != nil }
 
 // upgrade begins TLS if the client was just told to.
 func (c *conn) upgrade() {
@@ -75,18 +65,15 @@ func (c *conn) upgrade() {
 	}
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	early := c.unread
-	c.unread = nil
-	early = append(early, c.takeAhead()...)
-	c.transport.Lock()
-	defer c.transport.Unlock()
-	below := c.inner
+	early := append(bytes.Clone(c.unread.data), c.takeAhead()...)
+	c.unread.clear()
+	below := c.NetConn()
 	if len(early) > 0 {
 		// Sent in clear before TLS, so it is a part of the handshake, or breaks it.
-		below = &prefixed{Conn: below, first: bytes.Clone(early)}
+		below = &prefixed{Conn: below, first: early}
 	}
-	c.handshake = tls.Server(below, c.dialogue.listener.guard.config.StartTLS)
-	c.inner = c.handshake
+	secure := tls.Server(below, c.dialogue.listener.guard.config.StartTLS)
+	c.transport.Store(&transport{inner: secure, handshake: secure})
 }
 
 // prefixed is a connection of which something was read too early.
@@ -109,11 +96,13 @@ func (p *prefixed) NetConn() net.Conn { return p.Conn }
 
 // NetConn returns the connection that is wrapped, as that of [tls.Conn] does: the tls.Conn, if
 // there is TLS, and below that the socket.
-func (c *conn) NetConn() net.Conn {
-	c.transport.Lock()
-	inner := c.inner
-	c.transport.Unlock()
-	return inner
+func (c *conn) NetConn() net.Conn { return c.transport.Load().inner }
+
+// transport is what a connection is on top of. It does not change: STARTTLS puts another one in its
+// place, and so does the end of a handshake.
+type transport struct {
+	inner     net.Conn
+	handshake *tls.Conn // inner, or in it, if its handshake is not done
 }
 
 // pendingHandshake returns the TLS connection that is accepted and has not been used yet.

@@ -1,0 +1,47 @@
+package imapgate_test
+
+import (
+	"context"
+	"crypto/tls"
+	"log"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+
+	"github.com/imapgate/imapgate"
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// A server that ends at SIGTERM, when what its clients have asked for is done.
+func ExampleServer_Shutdown() {
+	mail := imapmemserver.New()
+	backend := struct{ NewSession limits.NewSessionFunc }{
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return mail.NewSession(), nil, nil
+		},
+	}
+	tlsConfig := &tls.Config{} // with your certificate
+
+	server, err := imapgate.NewServer(&imapgate.Options{
+		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
+		Limits:  limits.DefaultOptions(),
+		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
+		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	go server.ListenAndServe(":143") // with STARTTLS
+	go server.ListenAndServeTLS(":993")
+
+	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	<-stop.Done()
+	patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	server.Shutdown(patience) // running commands end, everybody reads a BYE
+}

@@ -1,0 +1,28 @@
+package imapgate_test
+
+import (
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// The four packages around a server that you have already, from the inside out.
+func Example_stack() {
+	mail := imapmemserver.New()
+	backend := struct{ NewSession limits.NewSessionFunc }{
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return mail.NewSession(), nil, nil
+		},
+	}
+
+	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
+	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
+	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
+	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+	server := imapserver.New(&imapserver.Options{NewSession: newSession})
+	server.ListenAndServe(":143")
+}

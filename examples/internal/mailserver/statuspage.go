@@ -1,0 +1,306 @@
+package mailserver
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// maxRows is how many rows a table of the page has. The JSON has them all.
+const maxRows = 500
+
+// statusPage is what the template shows.
+type statusPage struct {
+	Time     time.Time
+	Token    string // "" if sessions cannot be ended here
+	Up       string
+	DryRun   bool
+	Gauges   []gauge
+	Refusals []count
+	Totals   []count
+	Users    userTable
+	Sessions sessionTable
+}
+
+// gauge is what is in use now, of how many.
+type gauge struct {
+	Name     string
+	Now, Max int // Max is 0 if there is no limit
+	Also     []count
+}
+
+func (g gauge) Full() bool { return g.Max > 0 && g.Now >= g.Max }
+
+type count struct {
+	Name  string
+	Count uint64
+}
+
+type userTable struct {
+	Rows      []*userRow
+	More, All int
+}
+
+type userRow struct {
+	Name                      string
+	Unknown                   bool // nobody knows who it is
+	Sessions                  int
+	Fetches, FetchesWaiting   int
+	Searches, SearchesWaiting int
+	Other                     int // other commands
+	Addresses                 int
+}
+
+type sessionTable struct {
+	Rows  []sessionRow
+	Words string
+	More  int
+}
+
+type sessionRow struct {
+	limits.SessionInfo
+	User, Connected, State, For string
+}
+
+func newStatusPage(
+	now, started time.Time, o *limits.Options, stats limits.Stats, sessions []limits.SessionInfo,
+) *statusPage {
+	return &statusPage{
+		Time:     now,
+		Up:       timeText(now.Sub(started)),
+		DryRun:   o.DryRun,
+		Gauges:   gauges(o, stats),
+		Refusals: counts(stats.Refused),
+		Totals:   counts(stats.Total),
+		Users:    newUserTable(sessions),
+		Sessions: newSessionTable(now, sessions),
+	}
+}
+
+// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches, and
+// FetchesWaiting stands beside Fetches.
+func gauges(o *limits.Options, s limits.Stats) []gauge {
+	most := make(map[string]int)
+	for _, limit := range limits.Declared() {
+		most[limit.Option] = int(limit.Value(o))
+	}
+	var gauges []gauge
+	stats := reflect.ValueOf(s)
+	name := "\x00" // of the last gauge
+	for i := range stats.NumField() {
+		field := stats.Type().Field(i)
+		if field.Type.Kind() != reflect.Int {
+			continue
+		}
+		n := int(stats.Field(i).Int())
+		if also, ok := strings.CutPrefix(field.Name, name); ok {
+			last := &gauges[len(gauges)-1]
+			last.Also = append(last.Also, count{strings.ToLower(also), uint64(n)})
+			continue
+		}
+		name = field.Name
+		gauges = append(gauges, gauge{Name: words(name), Now: n, Max: most["Max"+name]})
+	}
+	return gauges
+}
+
+// words returns the name of a field as people write it.
+func words(name string) string {
+	spaced := capital.ReplaceAllString(name, "$1 $2")
+	return spaced[:1] + strings.ReplaceAll(strings.ToLower(spaced[1:]), " ip", " IP")
+}
+
+// counts returns each field of a struct of counts by its name in words.
+func counts(of any) []count {
+	v := reflect.ValueOf(of)
+	counts := make([]count, v.NumField())
+	for i := range counts {
+		counts[i] = count{words(v.Type().Field(i).Name), v.Field(i).Uint()}
+	}
+	return counts
+}
+
+// best keeps the first of many rows in an order, however many there are.
+type best[T any] struct {
+	rows    []T
+	compare func(a, b T) int
+}
+
+func (b *best[T]) add(row T) {
+	b.rows = append(b.rows, row)
+	if len(b.rows) >= 4*maxRows {
+		b.cut()
+	}
+}
+
+func (b *best[T]) cut() []T {
+	slices.SortStableFunc(b.rows, b.compare)
+	b.rows = b.rows[:min(len(b.rows), maxRows)]
+	return b.rows
+}
+
+// newUserTable counts what each user has, the busiest first.
+func newUserTable(sessions []limits.SessionInfo) userTable {
+	users := make(map[string]*userRow)
+	type place struct {
+		user string
+		addr netip.Addr
+	}
+	places := make(map[place]bool)
+	for i := range sessions {
+		s := &sessions[i]
+		if !s.LoggedIn {
+			continue
+		}
+		row := users[s.User]
+		if row == nil {
+			row = &userRow{Name: s.User, Unknown: s.User == ""}
+			users[s.User] = row
+		}
+		row.count(s)
+		if at := (place{s.User, s.Addr.Addr()}); !places[at] {
+			places[at] = true
+			row.Addresses++
+		}
+	}
+	rows := best[*userRow]{compare: func(a, b *userRow) int {
+		return cmp.Or(
+			cmp.Compare(b.busy(), a.busy()), cmp.Compare(b.Sessions, a.Sessions),
+			cmp.Compare(a.Name, b.Name),
+		)
+	}}
+	for _, row := range users {
+		rows.add(row)
+	}
+	shown := rows.cut()
+	for _, row := range shown {
+		if row.Unknown {
+			row.Name = "not known"
+		} else {
+			row.Name = visible(row.Name)
+		}
+	}
+	return userTable{shown, len(users) - len(shown), len(users)}
+}
+
+// count counts what the session does.
+func (r *userRow) count(s *limits.SessionInfo) {
+	r.Sessions++
+	switch {
+	case s.Command == "FETCH" && s.Waiting:
+		r.FetchesWaiting++
+	case s.Command == "FETCH":
+		r.Fetches++
+	case s.Command == "SEARCH" && s.Waiting:
+		r.SearchesWaiting++
+	case s.Command == "SEARCH":
+		r.Searches++
+	case s.Command != "" && s.Command != "IDLE":
+		r.Other++
+	}
+}
+
+func (r *userRow) busy() int {
+	return r.Fetches + r.FetchesWaiting + r.Searches + r.SearchesWaiting + r.Other
+}
+
+// A state is what a connection can be in. They are in the order of the table.
+type state int
+
+const (
+	waiting state = iota
+	running
+	idling
+	silent
+	ending
+)
+
+var stateNames = [...]string{"waiting", "running", "IDLE", "silent", "ending"}
+
+func stateOf(s *limits.SessionInfo) state {
+	switch {
+	case s.Ending:
+		return ending
+	case s.Waiting:
+		return waiting
+	case s.Command == "IDLE":
+		return idling
+	case s.Command != "":
+		return running
+	default:
+		return silent
+	}
+}
+
+// newSessionTable has those who wait first, then those who work, each the longest first.
+func newSessionTable(now time.Time, sessions []limits.SessionInfo) sessionTable {
+	var counts [len(stateNames)]int
+	first := best[*limits.SessionInfo]{compare: func(a, b *limits.SessionInfo) int {
+		return cmp.Or(cmp.Compare(stateOf(a), stateOf(b)), a.Since.Compare(b.Since))
+	}}
+	for i := range sessions {
+		counts[stateOf(&sessions[i])]++
+		first.add(&sessions[i])
+	}
+	var table sessionTable
+	for _, s := range first.cut() {
+		table.Rows = append(table.Rows, sessionRow{
+			*s, userText(*s), timeText(now.Sub(s.Connected)), stateNames[stateOf(s)],
+			timeText(now.Sub(s.Since)),
+		})
+	}
+	var words []string
+	for state, n := range counts {
+		if n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, stateNames[state]))
+		}
+	}
+	table.Words, table.More = strings.Join(words, ", "), len(sessions)-len(table.Rows)
+	return table
+}
+
+func userText(s limits.SessionInfo) string {
+	switch {
+	case !s.LoggedIn:
+		return "not logged in"
+	case s.User == "":
+		return "not known"
+	default:
+		return visible(s.User)
+	}
+}
+
+// timeText returns the duration as people say it, in its two largest units.
+func timeText(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", max(d, 0).Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %02d s", d/time.Minute, d%time.Minute/time.Second)
+	case d < day:
+		return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%d d %02d h", d/day, d%day/time.Hour)
+	}
+}
+
+// visible returns the name without what would hide in a text or change its direction, and cut to a
+// size. It is up to the client, and may be 50 KB long.
+func visible(name string) string {
+	return cut(strings.Map(func(r rune) rune {
+		if unicode.IsGraphic(r) && (r == ' ' || !unicode.IsSpace(r)) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, name), maxLoggedUser)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/imapgate/imapgate"
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/idle"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// settings is what the file may say. A package that it does not name is left out, except the limits,
+// which are then the defaults.
+type settings struct {
+	Limits  *limits.Options
+	Idle    *idle.Options
+	Folders *vfolders.Options
+	Copy    *copymeta.Options
+}
+
+// load reads a file, and sets all of the options but Server. A key that it does not know is an error.
+func load(path string) (*imapgate.Options, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s := settings{Limits: limits.DefaultOptions()} // the file says what is different
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) { // EOF: it is empty
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &imapgate.Options{Limits: s.Limits, Idle: s.Idle, Folders: s.Folders, Copy: s.Copy}, nil
+}

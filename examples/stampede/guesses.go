@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const guessers = 250
+
+// playGuesses has a stranger guess passwords on 250 connections, each time another user's, and connect
+// again after each guess. The ordinary user, who has logged in before, logs in every 100 ms, whether or
+// not the last login has been answered.
+func playGuesses(ctx context.Context, s *stage) (result, error) {
+	until, stop := expiring(ctx, s.length)
+	defer stop()
+	first, err := login(ctx, s.addr, ordinaryUser)
+	if err != nil {
+		return result{}, err
+	}
+	first.hangUp()
+
+	begin := time.Now()
+	var guesses atomic.Int64
+	errs := make([]error, guessers)
+	var all sync.WaitGroup
+	for i := range guessers {
+		all.Go(func() {
+			for until.Err() == nil && errs[i] == nil {
+				err := guess(until, s.addr, int(guesses.Add(1)))
+				if until.Err() == nil {
+					errs[i] = err
+				}
+			}
+		})
+	}
+	seen, err := visit(until, loginInterval, func() (wait, error) {
+		return timed(begin, func() error {
+			c, err := login(ctx, s.addr, ordinaryUser)
+			if err == nil {
+				c.hangUp()
+			}
+			return err
+		})
+	})
+	took := time.Since(begin)
+	all.Wait()
+	_, most, checked := s.backend.checks.counts()
+	return result{seen, []fact{
+		{"guesses checked, a second", fmt.Sprintf("%.1f", float64(checked)/took.Seconds())},
+		{"guesses checked at once, at most", strconv.Itoa(most)},
+	}}, errors.Join(append(errs, err)...)
+}
+
+// guess connects, and tries one password. It is no error that it is wrong, or that the guess was not
+// checked.
+func guess(ctx context.Context, addr string, n int) error {
+	dialer := &net.Dialer{}
+	if runtime.GOOS == "linux" { // elsewhere this machine has no other address
+		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
+	}
+	c, err := dialBy(ctx, dialer, addr)
+	if err == nil {
+		err = c.do(fmt.Sprintf("LOGIN user%d guess%d", n, n))
+		c.hangUp()
+	}
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,322 @@
+package admission
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// firstDelay is how long the next check of a network waits after its first wrong guess. Each
+	// further one doubles it.
+	firstDelay = 2 * time.Second
+	// forgiveAfter is the time without a wrong guess after which a network is forgiven one of them.
+	forgiveAfter = 15 * time.Minute
+	// knownFor is how long a user need not wait who has logged in from the network.
+	knownFor = 7 * 24 * time.Hour
+	// manyBad is how many /64s of a /48 must have guessed wrong for it to be slowed down as a whole.
+	manyBad = 16
+	// remembered is how many of a network's wrong guesses are known again.
+	remembered = 8
+	// forgetAtOnce is how many networks are forgotten in one step, so that no step takes long.
+	forgetAtOnce = 16
+)
+
+// Guesses slows down those who guess passwords. For each network, an IPv4 address or an IPv6 /64, it
+// remembers how often somebody there has guessed wrong, and says how long its next check has to wait
+// since the last time: 2 s, 4 s, 8 s and so on. A guess that is made again does not count again: it is
+// a device with an old password, and teaches nobody anything. A user who has logged in from the
+// network lately does not wait. A /48 in which many /64s have guessed wrong waits as a whole.
+//
+// It remembers 64 K networks and as many users, the least recent make room, and of guesses and users
+// hashes under a key that nobody knows.
+type Guesses struct {
+	once sync.Once
+	key  [sha256.Size]byte
+	from time.Time // when time began
+
+	mu       sync.Mutex
+	networks recent[shortPrefix, guesser]
+	users    recent[uint64, time.Duration] // when they logged in last
+}
+
+// shortPrefix is an IPv4 address or the network part of an IPv6 address in half the memory of a
+// [netip.Prefix].
+type shortPrefix struct {
+	high uint64 // the first bits of the address
+	bits uint8
+}
+
+func shorten(network netip.Prefix) shortPrefix {
+	addr := network.Addr().As16()
+	if network.Addr().Is4() {
+		return shortPrefix{uint64(binary.BigEndian.Uint32(addr[12:])), 32}
+	}
+	return shortPrefix{binary.BigEndian.Uint64(addr[:]), uint8(network.Bits())}
+}
+
+// A Guess is the keyed hash of a name and a password.
+type Guess uint64
+
+// guesser is a network from which somebody has guessed wrong.
+type guesser struct {
+	last  time.Duration // when that was
+	level uint8         // how often, up to what makes a difference, at that time
+	// bad is how many of its /64s have guessed wrong, up to manyBad; for a /48 only.
+	bad  uint8
+	seen [remembered]uint32 // the guesses, the last one first, cut short
+}
+
+func (g *Guesses) start() {
+	g.once.Do(func() {
+		rand.Read(g.key[:])
+		g.from = time.Now()
+	})
+}
+
+// UseKey has hashes made with a key that others have too, so that a Guess of theirs can be compared. It
+// does nothing after the first hash.
+func (g *Guesses) UseKey(key []byte) {
+	g.once.Do(func() {
+		g.key = sha256.Sum256(key)
+		g.from = time.Now()
+	})
+}
+
+// hash returns the keyed hash of the parts.
+func (g *Guesses) hash(kind byte, parts ...string) uint64 {
+	g.start()
+	mac := hmac.New(sha256.New, g.key[:])
+	mac.Write([]byte{kind})
+	for _, part := range parts {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		mac.Write(size[:])
+		mac.Write([]byte(part))
+	}
+	return binary.BigEndian.Uint64(mac.Sum(nil))
+}
+
+// Guess returns what Wrong takes for the name of a user and a password.
+func (g *Guesses) Guess(user, password string) Guess { return Guess(g.hash('g', user, password)) }
+
+func (g *Guesses) userKey(network netip.Prefix, user string) uint64 {
+	return g.hash('u', network.String(), user)
+}
+
+// Wrong notes a wrong guess from the network, whose next check waits for longest at most. It tells
+// whether the guess counts: it is not one of the last ones made again.
+func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration) (counts bool) {
+	return g.WrongBefore(network, guess, longest, 0)
+}
+
+// WrongBefore is Wrong for a guess that was made so long ago. It is taken for one of the time of the
+// network's last one if that was later.
+func (g *Guesses) WrongBefore(
+	network netip.Prefix, guess Guess, longest, ago time.Duration,
+) (counts bool) {
+	if !network.IsValid() || longest <= 0 {
+		return false
+	}
+	g.start()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Since(g.from)
+	g.forgetLocked(now)
+	now -= ago
+	short := shorten(network)
+	isNew := g.networks.get(short).levelAt(now) == 0
+	counts = g.countLocked(short, guess, now, longest, func(n *guesser) { n.level++ })
+	if wide := wider(network); counts && wide.IsValid() {
+		g.countLocked(shorten(wide), guess, now, longest, func(w *guesser) {
+			if isNew && w.bad < manyBad {
+				w.bad++
+			}
+			if w.bad == manyBad {
+				w.level++
+			}
+		})
+	}
+	return counts
+}
+
+// countLocked lets add count the guess for the network, unless it was made there before.
+func (g *Guesses) countLocked(
+	network shortPrefix, guess Guess, now, longest time.Duration, add func(*guesser),
+) (counts bool) {
+	short := uint32(guess) | 1 // 0 is none
+	n := g.networks.get(network)
+	if n != nil {
+		now = max(now, n.last)
+	}
+	if n.forgiven(now) {
+		n = g.networks.touch(network)
+		*n = guesser{}
+	} else if n.knows(short) {
+		return false
+	} else {
+		n = g.networks.touch(network)
+	}
+	n.level, n.bad = n.levelAt(now), n.badAt(now)
+	add(n)
+	n.level = min(n.level, levels(longest))
+	n.last = now
+	copy(n.seen[1:], n.seen[:])
+	n.seen[0] = short
+	return true
+}
+
+// knows tells whether the guess is one of the last ones, and makes it the last one.
+func (n *guesser) knows(short uint32) bool {
+	for i, seen := range n.seen {
+		if seen == short {
+			copy(n.seen[1:i+1], n.seen[:i])
+			n.seen[0] = short
+			return true
+		}
+	}
+	return false
+}
+
+// Right notes that the user has logged in from the network.
+func (g *Guesses) Right(network netip.Prefix, user string) {
+	if !network.IsValid() || user == "" {
+		return
+	}
+	key := g.userKey(network, user)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*g.users.touch(key) = time.Since(g.from)
+}
+
+// Delay returns by which network the check of the user's password has to wait its turn, and how long
+// it is until then; the zero Prefix if it has not to wait. Of the checks of that network no more than
+// one should go on at a time.
+func (g *Guesses) Delay(
+	network netip.Prefix, user string, longest time.Duration,
+) (by netip.Prefix, wait time.Duration) {
+	if !network.IsValid() || longest <= 0 {
+		return netip.Prefix{}, 0
+	}
+	g.mu.Lock()
+	if g.networks.len() == 0 {
+		g.mu.Unlock()
+		return netip.Prefix{}, 0
+	}
+	now := time.Since(g.from)
+	g.forgetLocked(now)
+	if n := g.networks.get(shorten(network)); n.levelAt(now) > 0 {
+		by, wait = network, n.waitAt(now, longest)
+	}
+	if wide := wider(network); wide.IsValid() {
+		if w := g.networks.get(shorten(wide)); w.badAt(now) == manyBad {
+			by, wait = wide, max(wait, w.waitAt(now, longest))
+		}
+	}
+	g.mu.Unlock()
+	if by.IsValid() && g.knows(network, user, now) {
+		return netip.Prefix{}, 0
+	}
+	return by, wait
+}
+
+// Interval returns the time between two checks of a network by which some have to wait.
+func (g *Guesses) Interval(by netip.Prefix, longest time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	level := g.networks.get(shorten(by)).levelAt(time.Since(g.from))
+	if level == 0 {
+		return 0
+	}
+	return min(firstDelay<<(level-1), longest)
+}
+
+// knows tells whether the user has logged in from the network lately.
+func (g *Guesses) knows(network netip.Prefix, user string, now time.Duration) bool {
+	if user == "" {
+		return false
+	}
+	key := g.userKey(network, user)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last := g.users.get(key)
+	return last != nil && now-*last < knownFor
+}
+
+// forgetLocked forgets some of the networks and users that are of no interest any more.
+func (g *Guesses) forgetLocked(now time.Duration) {
+	for range forgetAtOnce {
+		key, n, ok := g.networks.oldest()
+		if !ok || !n.forgiven(now) {
+			break
+		}
+		g.networks.delete(key)
+	}
+	for range forgetAtOnce {
+		key, last, ok := g.users.oldest()
+		if !ok || now-*last < knownFor {
+			break
+		}
+		g.users.delete(key)
+	}
+}
+
+// Networks returns how many networks something is remembered of.
+func (g *Guesses) Networks() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.networks.len()
+}
+
+// forgiven tells whether there is nothing left for which the network has to wait.
+func (n *guesser) forgiven(now time.Duration) bool { return n.levelAt(now) == 0 && n.badAt(now) == 0 }
+
+func (n *guesser) levelAt(now time.Duration) uint8 {
+	if n == nil {
+		return 0
+	}
+	return n.lessSince(now, n.level)
+}
+
+func (n *guesser) badAt(now time.Duration) uint8 {
+	if n == nil {
+		return 0
+	}
+	return n.lessSince(now, n.bad)
+}
+
+// lessSince returns what is left of a count when the time since the last wrong guess is forgiven.
+func (n *guesser) lessSince(now time.Duration, count uint8) uint8 {
+	return count - uint8(min((now-n.last)/forgiveAfter, time.Duration(count)))
+}
+
+// waitAt returns how long the network's next check has to wait still.
+func (n *guesser) waitAt(now, longest time.Duration) time.Duration {
+	level := n.levelAt(now)
+	if level == 0 {
+		return 0
+	}
+	return max(n.last+min(firstDelay<<(level-1), longest)-now, 0)
+}
+
+// levels returns how many wrong guesses lead to the longest delay.
+func levels(longest time.Duration) uint8 {
+	level := uint8(1)
+	for firstDelay<<(level-1) < longest && level < 30 {
+		level++
+	}
+	return level
+}
+
+// wider returns the /48 that the /64 is in, the zero Prefix for an IPv4 address.
+func wider(network netip.Prefix) netip.Prefix {
+	if network.Bits() != 64 || !network.Addr().Is6() {
+		return netip.Prefix{}
+	}
+	wide, _ := network.Addr().Prefix(48)
+	return wide
+}

@@ -1,0 +1,42 @@
+package wire
+
+import "sync"
+
+const bufferSize = 8 << 10
+
+// scratch holds buffers that are in use only while something is read or written, or waits to be, so
+// that a connection that does nothing holds none.
+var scratch = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// rest is what of the input was not used. The zero rest is empty.
+type rest struct {
+	data   []byte
+	buffer *[bufferSize]byte // what data is in; nil if it is in one of its own
+}
+
+func (r *rest) empty() bool { return len(r.data) == 0 }
+
+// next returns the first n bytes, or all of it.
+func (r *rest) next(n int) []byte { return r.data[:min(n, len(r.data))] }
+
+// keep remembers what of in, which is from next or new, was not used.
+func (r *rest) keep(in []byte, used int) {
+	switch {
+	case len(r.data) > used:
+		r.data = r.data[used:]
+	case len(r.data) > 0:
+		r.clear()
+	case len(in)-used > bufferSize:
+		r.data = append([]byte(nil), in[used:]...)
+	case len(in) > used:
+		r.buffer = scratch.Get().(*[bufferSize]byte)
+		r.data = r.buffer[:copy(r.buffer[:], in[used:])]
+	}
+}
+
+func (r *rest) clear() {
+	if r.buffer != nil {
+		scratch.Put(r.buffer)
+	}
+	*r = rest{}
+}

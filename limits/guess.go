@@ -1,0 +1,178 @@
+package limits
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/imapgate/imapgate/internal/admission"
+)
+
+// guessNetwork returns the network whose wrong passwords count for the client, the zero Prefix if
+// nobody's do. Strangers whom IPKey puts together with a user must not delay the user.
+func (c *client) guessNetwork() netip.Prefix {
+	if c.limits.Load().exempt || !c.ip.IsValid() {
+		return netip.Prefix{}
+	}
+	return network(c.addr)
+}
+
+// noteWrong notes a wrong password, for which the next checks of the client's network have to wait.
+func (c *client) noteWrong(guess admission.Guess) {
+	settings, network := c.limiter.settings.Load(), c.guessNetwork()
+	counts := c.limiter.guesses.Wrong(network, guess, settings.MaxGuessDelay)
+	if counts && settings.guesses != nil {
+		settings.guesses.Guessed(network, uint64(guess))
+	}
+}
+
+// hearGuesses has the limiter told of wrong passwords on other machines, if there is a cluster for
+// them.
+func (l *Limiter) hearGuesses(cluster GuessCluster) {
+	if cluster == nil {
+		return
+	}
+	if key := cluster.GuessKey(); key != nil {
+		l.guesses.UseKey(key)
+	}
+	cluster.Hear(l.hearGuess)
+}
+
+// askGuesses has the limiter told of earlier ones from the client's network, before the check.
+func (s *session) askGuesses() {
+	settings, network := s.limiter.settings.Load(), s.guessNetwork()
+	if settings.guesses != nil && settings.MaxGuessDelay > 0 && network.IsValid() {
+		s.guessesKnown = settings.guesses.Connected(network)
+	}
+}
+
+// hearGuess notes a wrong password on another machine.
+func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duration) {
+	longest := l.settings.Load().MaxGuessDelay
+	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
+}
+
+// noteRight notes that the user has logged in from the client's network, so that the wrong passwords
+// of others there do not delay the user. It must be known for sure whose password was right: whoever
+// could choose the name could have that user's password guessed without a delay.
+func (c *client) noteRight(user string) {
+	if c.limiter.settings.Load().MaxGuessDelay > 0 {
+		c.limiter.guesses.Right(c.guessNetwork(), user)
+	}
+}
+
+// guessDelay returns by which network the check of the user's password waits its turn, and how long
+// it is until then; the zero Prefix if it has not to wait.
+func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
+	longest := c.limiter.settings.Load().MaxGuessDelay
+	return c.limiter.guesses.Delay(c.guessNetwork(), user, longest)
+}
+
+// awaitGuesses waits as long as a login has to because of wrong passwords from its network, and until
+// it is the only one there that does not wait. It holds no slot for a check meanwhile.
+func (s *session) awaitGuesses(a *attempt, command, user string) error {
+	if s.guessesKnown != nil {
+		<-s.guessesKnown
+		s.guessesKnown = nil
+	}
+	by, wait := s.guessDelay(user)
+	if !by.IsValid() {
+		return nil
+	}
+	if s.dryRun() {
+		s.tellDelay(command, user, wait)
+		return nil
+	}
+	a.delayed = true
+	s.limiter.delayed.Add(1)
+	defer s.limiter.delayed.Add(-1)
+	start := time.Now()
+	a.guess = turn{command: command, user: user}
+	if err := s.take(&a.guess, &s.limiter.guessing, by.String()); err != nil {
+		return err
+	}
+	if ended := s.sleepForAll(user, by, start); ended.limit != nil {
+		event := Event{Command: command, User: user, Waited: time.Since(start)}
+		s.refuse(event, ended)
+		return ended.answer()
+	}
+	s.tellDelay(command, user, time.Since(start))
+	return nil
+}
+
+// tellDelay reports that a login has waited because of wrong passwords, or would have under DryRun.
+func (s *session) tellDelay(command, user string, waited time.Duration) {
+	if waited <= 0 {
+		return
+	}
+	longest := s.reached(maxGuessDelay)
+	s.report(Event{
+		Kind: EventDelayed, Command: command, User: user, Waited: waited,
+		Limit: longest.limit.option, Max: longest.limit.text(longest.value), DryRun: s.dryRun(),
+	})
+}
+
+// sleep waits until the network's next check may begin, which wrong passwords that come meanwhile can
+// put off, but to no more than the longest delay. It returns what has ended the wait before, nil if
+// nothing has.
+func (s *session) sleep(user string) (ended *limit) {
+	start := time.Now()
+	for {
+		settings := s.limiter.settings.Load()
+		_, wait := s.guessDelay(user)
+		wait = min(wait, settings.MaxGuessDelay-time.Since(start))
+		if wait <= 0 || settings.DryRun {
+			return nil
+		}
+		if ended = s.pause(wait, settings.replaced); ended != nil {
+			return ended
+		}
+		s.refreshLimits() // SetOptions may not have come to this session yet
+	}
+}
+
+// sleepForAll is sleep over all machines of a cluster: on one of them at a time a check goes on.
+func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (ended refusal) {
+	for {
+		if ended := s.sleep(user); ended != nil {
+			return refusal{limit: ended}
+		}
+		settings := s.limiter.settings.Load()
+		every := s.limiter.guesses.Interval(by, settings.MaxGuessDelay)
+		if settings.guesses == nil || every == 0 || settings.DryRun {
+			return refusal{}
+		}
+		wait := settings.guesses.Turn(by, every)
+		if wait <= 0 {
+			return refusal{}
+		}
+		left := loginWait - time.Since(start)
+		if ended := s.pause(min(wait, left), settings.replaced); ended != nil {
+			return refusal{limit: ended}
+		}
+		if wait >= left {
+			ended = s.reached(maxGuessDelay)
+			ended.timedOut = true
+			return ended
+		}
+	}
+}
+
+// pause waits for that time, or until the channel is closed, and returns what else has ended the wait.
+func (s *session) pause(wait time.Duration, changed <-chan struct{}) (ended *limit) {
+	w := s.wait()
+	defer s.endWait(w)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-changed:
+	case <-s.limiter.open.Done():
+		return limiterClosed
+	case <-w.gone:
+		return clientGone
+	}
+	if s.socket.HungUp() {
+		return clientGone
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package redislimits
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// maxAsking is how many scripts of logins may be under way. It is less than what fits into the
+// queue of a connection, where a login that waits for room could not give up.
+const maxAsking = 512
+
+var (
+	errDown    = errors.New("redislimits: Redis does not answer")
+	errTimeout = errors.New("no answer in time")
+)
+
+// Acquire takes a lease, as [limits.Cluster] has it. It waits for Options.Timeout at most, and not
+// at all while Redis is known not to answer, or when there is no limit.
+func (c *Cluster) Acquire(login limits.ClusterLogin) (limits.ClusterLease, error) {
+	in := c.newLease(login)
+	in.page = c.held.choose(c.birth, time.Now().Add(c.interval()))
+	replaced := c.takeBack(login.Replaces)
+	if !in.limited() {
+		c.hold(in)
+		c.held.join(in)
+		c.poke()
+		return in, nil
+	}
+	refusal, err := c.ask(in, replaced)
+	if err != nil && c.options.FailClosed {
+		refusal = limits.ErrClusterUnavailable
+	}
+	if refusal != nil && !login.DryRun {
+		if err != nil { // it may be counted, for all that is known
+			in.Release()
+		}
+		return nil, refusal
+	}
+	c.hold(in)
+	if err != nil { // to be counted when Redis answers again
+		c.held.join(in)
+	}
+	if refusal != nil {
+		return in, refusal
+	}
+	return in, err
+}
+
+func (c *Cluster) newLease(login limits.ClusterLogin) *lease {
+	in := &lease{
+		cluster: c, login: login, at: -1,
+		name: c.held.nextName(c.birth), session: login.Info().ID,
+	}
+	if login.Network.IsValid() {
+		in.sets = append(in.sets, c.names.network(login.Network))
+	}
+	if login.User != "" {
+		in.sets = append(in.sets, c.names.user(login.User))
+	}
+	return in
+}
+
+// setLimits returns the limit of each of the sets that the lease counts in.
+func (in *lease) setLimits() []int {
+	var all []int
+	if in.login.Network.IsValid() {
+		all = append(all, in.login.MaxLoginsPerIP)
+	}
+	if in.login.User != "" {
+		all = append(all, in.login.MaxLoginsPerUser)
+	}
+	return all
+}
+
+// limited tells whether the login could be refused.
+func (in *lease) limited() bool {
+	most := 0
+	for _, limit := range in.setLimits() {
+		most = max(most, limit)
+	}
+	return most > 0 && !in.login.Exempt
+}
+
+// refusal returns the answer when the set with this number, counted from 1, is full.
+func (in *lease) refusal(set int) error {
+	switch {
+	case set == 0:
+		return nil
+	case set == 1 && in.login.Network.IsValid():
+		return limits.ErrTooManyIPLogins
+	default:
+		return limits.ErrTooManyUserLogins
+	}
+}
+
+// takeBack releases leases of this node, and returns their names.
+func (c *Cluster) takeBack(all []limits.ClusterLease) []string {
+	var taken []string
+	for _, older := range all {
+		if older, ok := older.(*lease); ok && older.cluster == c {
+			taken = append(taken, older.name)
+		}
+		older.Release()
+	}
+	return taken
+}
+
+func (c *Cluster) hold(in *lease) { c.held.hold(in, time.Now().Add(c.interval())) }
+
+// interval is the time between two renewals.
+func (c *Cluster) interval() time.Duration { return c.options.Lease / 3 }
+
+// ask asks Redis for the lease. It returns the refusal, or an error if Redis did not answer.
+func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
+	full, err := c.call(func(ctx context.Context) rueidis.RedisResult {
+		return c.sendAcquire(ctx, in, replaced)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return in.refusal(int(full)), nil
+}
+
+// call has a login send something, and returns the answer, or an error if there is none in time.
+func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, error) {
+	if c.down.Load() {
+		return 0, errDown
+	}
+	began := c.now()
+	timer := time.NewTimer(c.options.Timeout)
+	defer timer.Stop()
+	select {
+	case <-c.ready:
+	case <-c.absent:
+		if c.down.Load() {
+			return 0, errDown
+		}
+	case <-timer.C:
+		return 0, c.late(began)
+	}
+	select {
+	case c.asking <- struct{}{}:
+	case <-timer.C:
+		return 0, c.late(began)
+	}
+	if c.down.Load() { // since it has waited
+		<-c.asking
+		return 0, errDown
+	}
+	answered := make(chan answer, 1)
+	go c.send(send, answered)
+	var a answer
+	select {
+	case a = <-answered:
+	case <-timer.C:
+		select {
+		case a = <-answered: // this goroutine has been late, not Redis
+		default:
+			return 0, c.late(began)
+		}
+	}
+	if a.err != nil {
+		return 0, c.failed(a.err)
+	}
+	c.timely.Store(c.now())
+	return a.number, nil
+}
+
+// late counts a login that had no answer in time. If no other had one since it began, Redis is
+// down.
+func (c *Cluster) late(began int64) error {
+	if c.timely.Load() >= began {
+		c.errors.Add(1)
+		return errTimeout
+	}
+	return c.failed(errTimeout)
+}
+
+// now returns the time since the node began, in nanoseconds.
+func (c *Cluster) now() int64 { return int64(time.Since(c.began)) }
+
+// answer is what Redis says to a script.
+type answer struct {
+	number int64
+	err    error
+}
+
+// send has a goroutine of its own, as a client that has to connect anew may come back late.
+func (c *Cluster) send(send func(context.Context) rueidis.RedisResult, answered chan<- answer) {
+	defer func() { <-c.asking }()
+	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
+	defer cancel()
+	number, err := send(ctx).AsInt64()
+	answered <- answer{number, err}
+}
+
+func (c *Cluster) sendAcquire(
+	ctx context.Context, in *lease, replaced []string,
+) rueidis.RedisResult {
+	keys := append([]string{c.names.pages(), c.names.page(in.page.name)}, in.sets...)
+	forced := "0"
+	if in.login.DryRun {
+		forced = "1"
+	}
+	args := []string{c.leaseLength(), c.entry(in.page), in.name, c.published(in), forced}
+	for _, limit := range in.setLimits() {
+		args = append(args, strconv.Itoa(limit))
+	}
+	args = append(args, replaced...)
+	return acquireScript.Exec(ctx, c.client, keys, args)
+}
+
+// leaseLength is the length of a lease as the scripts take it.
+func (c *Cluster) leaseLength() string {
+	return strconv.FormatInt(c.options.Lease.Milliseconds(), 10)
+}

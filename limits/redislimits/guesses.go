@@ -1,0 +1,200 @@
+package redislimits
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	// guessLists is how many lists of wrong passwords there are, maxGuesses how many each keeps. A few
+	// of a network make its delay the longest.
+	guessLists = 4096
+	maxGuesses = 32
+	// guessesLast is how long they are, which is longer than they delay anybody.
+	guessesLast = 2 * time.Hour
+	// maxUntold is how many wrong passwords wait to be told, and how many networks to be asked for.
+	// What is too much is left out: it is a storm, in which one more makes no difference.
+	maxUntold = 1024
+)
+
+// guesses are what a node has to tell of wrong passwords, and to ask.
+type guesses struct {
+	mu   sync.Mutex
+	tell func(network netip.Prefix, guess uint64, ago time.Duration) // nil if nobody wants to know
+	told []guess
+	ask  []*question
+}
+
+// question is a network that somebody has connected from.
+type question struct {
+	network netip.Prefix
+	known   chan struct{} // closed by done
+	done    func()        // once
+}
+
+// guess is a wrong password, as nodes tell one another.
+type guess struct {
+	Network netip.Prefix `json:"n"`
+	Guess   uint64       `json:"g"`
+	At      int64        `json:"t,omitempty"` // in Unix milliseconds, by the clock of Redis
+}
+
+// GuessKey returns the key for hashes of guesses, nil without a secret: whoever reads Redis must not
+// be able to find out passwords by them.
+func (c *Cluster) GuessKey() []byte { return c.names.guess }
+
+// Hear has tell called for wrong passwords on other nodes, and on this one.
+func (c *Cluster) Hear(tell func(network netip.Prefix, guess uint64, ago time.Duration)) {
+	c.guesses.mu.Lock()
+	defer c.guesses.mu.Unlock()
+	c.guesses.tell = tell
+}
+
+// Guessed tells all nodes of a wrong password.
+func (c *Cluster) Guessed(network netip.Prefix, hash uint64) {
+	c.guesses.mu.Lock()
+	if len(c.guesses.told) < maxUntold {
+		c.guesses.told = append(c.guesses.told, guess{Network: network, Guess: hash})
+	}
+	c.guesses.mu.Unlock()
+	c.poke()
+}
+
+// Connected asks for what is known of a network, unless the node has been there for so long that it
+// has heard of all that matters. Nobody has to wait for longer than Options.Timeout.
+func (c *Cluster) Connected(network netip.Prefix) (known <-chan struct{}) {
+	if time.Since(c.began) > guessesLast || c.down.Load() {
+		return nil
+	}
+	q := &question{network: network, known: make(chan struct{})}
+	q.done = sync.OnceFunc(func() { close(q.known) })
+	c.guesses.mu.Lock()
+	defer c.guesses.mu.Unlock()
+	if len(c.guesses.ask) == maxUntold {
+		return nil
+	}
+	c.guesses.ask = append(c.guesses.ask, q)
+	time.AfterFunc(c.options.Timeout, q.done)
+	c.poke()
+	return q.known
+}
+
+// Turn takes the turn of a network for so long, or returns how long another node has it.
+func (c *Cluster) Turn(network netip.Prefix, every time.Duration) (wait time.Duration) {
+	milliseconds := strconv.FormatInt(max(every.Milliseconds(), 1), 10)
+	left, err := c.call(func(ctx context.Context) rueidis.RedisResult {
+		keys := []string{c.names.turn(network)}
+		return turnScript.Exec(ctx, c.client, keys, []string{milliseconds})
+	})
+	if err != nil {
+		return 0 // this node decides alone
+	}
+	return time.Duration(left) * time.Millisecond
+}
+
+// shareGuesses tells and asks.
+func (w *worker) shareGuesses() bool {
+	w.guesses.mu.Lock()
+	told, ask := w.guesses.told, w.guesses.ask
+	w.guesses.told, w.guesses.ask = nil, nil
+	w.guesses.mu.Unlock()
+	if len(told) == 0 && len(ask) == 0 {
+		return true
+	}
+	defer func() {
+		for _, q := range ask {
+			q.done()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+	defer cancel()
+	now, err := w.client.Do(ctx, w.client.B().Time().Build()).AsStrSlice()
+	if err != nil || len(now) != 2 {
+		w.failed(err)
+		return false
+	}
+	seconds, _ := strconv.ParseInt(now[0], 10, 64)
+	return w.tellGuesses(ctx, told, seconds*1000) && w.askGuesses(ctx, ask, seconds*1000)
+}
+
+func (w *worker) tellGuesses(ctx context.Context, told []guess, now int64) bool {
+	var commands rueidis.Commands
+	for _, g := range told {
+		g.At = now
+		key := w.names.guessesOf(g.Network)
+		commands = append(commands,
+			w.client.B().Publish().Channel(w.names.guesses()).
+				Message(w.sealGuess(w.names.guesses(), g)).Build(),
+			w.client.B().Lpush().Key(key).Element(w.sealGuess(key, g)).Build(),
+			w.client.B().Ltrim().Key(key).Start(0).Stop(maxGuesses-1).Build(),
+			w.client.B().Pexpire().Key(key).Milliseconds(guessesLast.Milliseconds()).Build(),
+		)
+	}
+	for _, result := range w.client.DoMulti(ctx, commands...) {
+		if err := result.Error(); err != nil {
+			w.failed(err)
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Cluster) sealGuess(name string, g guess) string {
+	text, err := json.Marshal(g)
+	if err != nil {
+		panic(err) // nothing in it can fail
+	}
+	return c.names.seal(name, text)
+}
+
+// askGuesses asks for the wrong passwords of networks, and tells them, the oldest first.
+func (w *worker) askGuesses(ctx context.Context, ask []*question, now int64) bool {
+	var commands rueidis.Commands
+	for _, q := range ask {
+		key := w.names.guessesOf(q.network)
+		commands = append(commands, w.client.B().Lrange().Key(key).Start(0).Stop(-1).Build())
+	}
+	for i, result := range w.client.DoMulti(ctx, commands...) {
+		list, err := result.AsStrSlice()
+		if err != nil {
+			w.failed(err)
+			return false
+		}
+		for at := len(list) - 1; at >= 0; at-- {
+			g, ok := w.openGuess(w.names.guessesOf(ask[i].network), list[at])
+			if ok && g.Network == ask[i].network {
+				w.tellLocal(g, time.Duration(max(now-g.At, 0))*time.Millisecond)
+			}
+		}
+	}
+	return true
+}
+
+// hear is told of a wrong password just now.
+func (c *Cluster) hear(message string) {
+	if g, ok := c.openGuess(c.names.guesses(), message); ok {
+		c.tellLocal(g, 0)
+	}
+}
+
+func (c *Cluster) openGuess(name, sealed string) (g guess, ok bool) {
+	text, err := c.names.open(name, sealed)
+	ok = err == nil && json.Unmarshal(text, &g) == nil && g.Network.IsValid()
+	return g, ok
+}
+
+// tellLocal tells the limiter of this node.
+func (c *Cluster) tellLocal(g guess, ago time.Duration) {
+	c.guesses.mu.Lock()
+	tell := c.guesses.tell
+	c.guesses.mu.Unlock()
+	if tell != nil {
+		tell(g.Network, g.Guess, ago)
+	}
+}

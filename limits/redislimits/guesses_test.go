@@ -1,0 +1,145 @@
+package redislimits_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/limits/redislimits"
+)
+
+type heard struct {
+	network netip.Prefix
+	guess   uint64
+	ago     time.Duration
+}
+
+// hear returns what the node hears of wrong passwords.
+func hear(c *redislimits.Cluster) <-chan heard {
+	all := make(chan heard, 10_000)
+	c.Hear(func(network netip.Prefix, guess uint64, ago time.Duration) {
+		all <- heard{network, guess, ago}
+	})
+	return all
+}
+
+// next returns what is heard next.
+func next(t *testing.T, all <-chan heard) heard {
+	select {
+	case h := <-all:
+		return h
+	case <-time.After(patience):
+		require.FailNow(t, "nothing is heard")
+		return heard{}
+	}
+}
+
+// listening waits until the node hears what it tells itself.
+func listening(t *testing.T, c *redislimits.Cluster, all <-chan heard) {
+	other := netip.MustParsePrefix("203.0.113.1/32")
+	eventually(t, "the node listens", func() bool {
+		c.Guessed(other, 1)
+		select {
+		case <-all:
+			return true
+		case <-time.After(20 * time.Millisecond):
+			return false
+		}
+	})
+	time.Sleep(50 * time.Millisecond)
+	for len(all) > 0 {
+		<-all
+	}
+}
+
+func TestAllNodesHearOfAGuess(t *testing.T) {
+	for _, secret := range []string{"", "0123456789abcdef"} {
+		r := startRedis(t)
+		o := options(r.address())
+		o.Secret = []byte(secret)
+		one, two := newNode(t, o), newNode(t, o)
+		hearOne, hearTwo := hear(one), hear(two)
+		listening(t, one, hearOne)
+		listening(t, two, hearTwo)
+		for len(hearOne) > 0 {
+			<-hearOne
+		}
+		network := netip.MustParsePrefix("2001:db8::/64")
+		one.Guessed(network, 1<<63+5)
+		assert.Equal(t, heard{network, 1<<63 + 5, 0}, next(t, hearOne))
+		assert.Equal(t, heard{network, 1<<63 + 5, 0}, next(t, hearTwo))
+
+		assert.Equal(t, one.GuessKey(), two.GuessKey())
+		assert.Equal(t, secret != "", one.GuessKey() != nil)
+		assertKeys(t, r.client(), "2001:db8")
+	}
+}
+
+// A node that has just begun, as a process for one connection has, hears what there was before.
+func TestANewNodeHearsOfEarlierGuesses(t *testing.T) {
+	r := startRedis(t)
+	one := newNode(t, options(r.address()))
+	all := hear(one)
+	listening(t, one, all)
+	network := netip.MustParsePrefix("192.0.2.1/32")
+	for guess := range uint64(5) {
+		one.Guessed(network, guess)
+		next(t, all)
+	}
+	two := newNode(t, options(r.address()))
+	all = hear(two)
+	<-two.Connected(network)
+	assert.Len(t, all, 5, "when it is known")
+	for guess := range uint64(5) {
+		h := next(t, all)
+		assert.Equal(t, network, h.network)
+		assert.Equal(t, guess, h.guess, "the oldest first")
+		assert.Less(t, h.ago, patience)
+	}
+	two.Connected(netip.MustParsePrefix("192.0.2.2/32"))
+	two.Connected(network)
+	assert.Equal(t, network, next(t, all).network, "of others nothing")
+}
+
+func TestOneNodeHasTheTurn(t *testing.T) {
+	r := startRedis(t)
+	one, two := newNode(t, options(r.address())), newNode(t, options(r.address()))
+	network := netip.MustParsePrefix("192.0.2.1/32")
+	assert.Zero(t, one.Turn(network, time.Second))
+	wait := two.Turn(network, time.Second)
+	assert.Greater(t, wait, time.Duration(0))
+	assert.LessOrEqual(t, wait, time.Second)
+	assert.NotZero(t, one.Turn(network, time.Second))
+	assert.Zero(t, two.Turn(netip.MustParsePrefix("192.0.2.2/32"), time.Second))
+	time.Sleep(wait)
+	eventually(t, "it is the other's turn", func() bool { return two.Turn(network, time.Second) == 0 })
+	r.kill()
+	down(t, one)
+	assert.Zero(t, one.Turn(network, time.Second), "the node decides alone")
+}
+
+// Strangers with any number of networks make a bounded number of keys.
+func TestGuessersDoNotFillRedis(t *testing.T) {
+	r := startRedis(t)
+	c := newNode(t, options(r.address()))
+	all := hear(c)
+	listening(t, c, all)
+	for i := range 20 {
+		for j := range 500 {
+			c.Guessed(netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x:%x::/64", i, j)), 1)
+		}
+		next(t, all)
+		eventually(t, "they are told", func() bool { return len(all) >= 499 })
+		for len(all) > 0 {
+			<-all
+		}
+	}
+	client := r.client()
+	n, err := client.Do(t.Context(), client.B().Dbsize().Build()).AsInt64()
+	require.NoError(t, err)
+	assert.LessOrEqual(t, n, int64(4096))
+}

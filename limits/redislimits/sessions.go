@@ -1,0 +1,223 @@
+package redislimits
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// A Session is one that is logged in on a node.
+type Session struct {
+	Node string // see Options.Node
+	limits.SessionInfo
+}
+
+// record is what is published of a session.
+type record struct {
+	ID        uint64         `json:"i"`
+	User      string         `json:"u"`
+	Addr      netip.AddrPort `json:"a,omitzero"`
+	TLS       bool           `json:"t,omitempty"`
+	Connected int64          `json:"c"` // in Unix milliseconds
+	Command   string         `json:"m,omitempty"`
+	Waiting   bool           `json:"w,omitempty"`
+	Since     int64          `json:"s"`
+}
+
+// published returns what is stored of a session on its page.
+func (c *Cluster) published(in *lease) string {
+	info := in.login.Info()
+	text, err := json.Marshal(record{
+		ID: info.ID, User: info.User, Addr: info.Addr, TLS: info.TLS,
+		Connected: info.Connected.UnixMilli(), Command: info.Command, Waiting: info.Waiting,
+		Since: info.Since.UnixMilli(),
+	})
+	if err != nil {
+		panic(err) // nothing in it can fail
+	}
+	return c.names.seal(in.name, text)
+}
+
+// entry returns the page's entry in the set of all pages.
+func (c *Cluster) entry(p *page) string { return p.name + " " + c.options.Node }
+
+// Sessions returns the sessions that are logged in on all nodes, those of a node together. What
+// they do is what they did when their leases were renewed last. After an error the list is not
+// complete.
+func (c *Cluster) Sessions(ctx context.Context) ([]Session, error) {
+	client, err := c.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := client.B().Zrange().Key(c.names.pages()).Min("0").Max("-1").Build()
+	pages, err := client.Do(ctx, list).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("redislimits: %w", err)
+	}
+	var all []Session
+	const atOnce = 16
+	for some := range slices.Chunk(pages, atOnce) {
+		if all, err = c.read(ctx, client, some, all); err != nil {
+			break
+		}
+	}
+	slices.SortFunc(all, func(a, b Session) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), cmp.Compare(a.ID, b.ID))
+	})
+	return all, err
+}
+
+// read appends the sessions of some pages. Pages that have ended are empty.
+func (c *Cluster) read(
+	ctx context.Context, client rueidis.Client, pages []string, all []Session,
+) ([]Session, error) {
+	var commands rueidis.Commands
+	for _, entry := range pages {
+		name, _, _ := strings.Cut(entry, " ")
+		commands = append(commands, client.B().Hgetall().Key(c.names.page(name)).Build())
+	}
+	for i, result := range client.DoMulti(ctx, commands...) {
+		fields, err := result.AsStrMap()
+		if err != nil {
+			return all, fmt.Errorf("redislimits: %w", err)
+		}
+		_, node, _ := strings.Cut(pages[i], " ")
+		for name, value := range fields {
+			session, err := c.parse(name, value)
+			if err != nil {
+				return all, err
+			}
+			session.Node = node
+			all = append(all, session)
+		}
+	}
+	return all, nil
+}
+
+func (c *Cluster) parse(name, value string) (Session, error) {
+	text, err := c.names.open(name, value)
+	if err != nil {
+		return Session{}, err
+	}
+	var r record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Session{}, fmt.Errorf("redislimits: a session that cannot be read: %w", err)
+	}
+	return Session{SessionInfo: limits.SessionInfo{
+		ID: r.ID, User: r.User, Addr: r.Addr, TLS: r.TLS, LoggedIn: true,
+		Connected: time.UnixMilli(r.Connected), Command: r.Command, Waiting: r.Waiting,
+		Since: time.UnixMilli(r.Since),
+	}}, nil
+}
+
+// connected returns the client when there is one.
+func (c *Cluster) connected(ctx context.Context) (rueidis.Client, error) {
+	select {
+	case <-c.ready:
+		return c.client, nil
+	case <-c.ctx.Done():
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, fmt.Errorf("redislimits: %w", ctx.Err())
+	}
+}
+
+var errClosed = errors.New("redislimits: the cluster is closed")
+
+// order is what a node is told on its channel.
+type order struct {
+	Session uint64 `json:"session"`
+	Text    string `json:"text"`
+	Answer  string `json:"answer"` // where the answer is expected
+}
+
+// Disconnect ends a session of [Cluster.Sessions] on whatever node it is, as
+// [limits.Limiter.Disconnect] does, and tells whether it is there. It waits for the node until ctx
+// is done; then the session may be ended or not.
+func (c *Cluster) Disconnect(
+	ctx context.Context, node string, id uint64, text string,
+) (bool, error) {
+	client, err := c.connected(ctx)
+	if err != nil {
+		return false, err
+	}
+	o := order{Session: id, Text: text, Answer: c.names.answer(rand.Text())}
+	channel := c.names.node(node)
+	message, err := json.Marshal(o)
+	if err != nil {
+		return false, err
+	}
+	publish := client.B().Publish().Channel(channel).Message(c.names.seal(channel, message)).Build()
+	if err := client.Do(ctx, publish).Error(); err != nil {
+		return false, fmt.Errorf("redislimits: %w", err)
+	}
+	// A blocking command may wait for longer than ctx only in Redis.
+	wait := client.B().Blpop().Key(o.Answer).Timeout(answerTimeout.Seconds()).Build()
+	got, err := client.Do(ctx, wait).AsStrSlice()
+	if rueidis.IsRedisNil(err) || errors.Is(err, context.DeadlineExceeded) {
+		return false, fmt.Errorf("redislimits: node %q does not answer", node)
+	}
+	if err != nil {
+		return false, fmt.Errorf("redislimits: %w", err)
+	}
+	return len(got) == 2 && got[1] == answerEnded, nil
+}
+
+const (
+	answerTimeout = 5 * time.Second
+	answerEnded   = "ended"
+	answerNone    = "none"
+)
+
+// listen carries out what this node is told, until the cluster is closed. What is sent while the
+// connection is lost gets no answer.
+func (c *Cluster) listen() {
+	node, guesses := c.names.node(c.options.Node), c.names.guesses()
+	for c.ctx.Err() == nil {
+		subscribe := c.client.B().Subscribe().Channel(node, guesses).Build()
+		c.client.Receive(c.ctx, subscribe, func(m rueidis.PubSubMessage) {
+			if m.Channel == guesses {
+				c.hear(m.Message)
+			} else {
+				go c.obey(m.Channel, m.Message)
+			}
+		})
+		select {
+		case <-c.ctx.Done():
+		case <-time.After(firstProbe):
+		}
+	}
+}
+
+func (c *Cluster) obey(channel, message string) {
+	text, err := c.names.open(channel, message)
+	if err != nil {
+		return
+	}
+	var o order
+	if json.Unmarshal(text, &o) != nil || !strings.HasPrefix(o.Answer, c.names.answer("")) {
+		return
+	}
+	answer := answerNone
+	if in := c.held.find(o.Session); in != nil {
+		in.login.Disconnect(o.Text)
+		answer = answerEnded
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, workTimeout)
+	defer cancel()
+	c.client.DoMulti(ctx,
+		c.client.B().Rpush().Key(o.Answer).Element(answer).Build(),
+		c.client.B().Pexpire().Key(o.Answer).Milliseconds(answerTimeout.Milliseconds()).Build(),
+	)
+}

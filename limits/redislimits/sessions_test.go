@@ -1,0 +1,209 @@
+package redislimits_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
+	"github.com/imapgate/imapgate/limits/redislimits"
+)
+
+const noUserLogins = "NO [LIMIT] Too many logins for this user"
+
+// server is an IMAP server that counts its logins in Redis.
+type server struct {
+	*imaptest.Server
+	t       testing.TB
+	cluster *redislimits.Cluster
+	limiter *limits.Limiter
+}
+
+func serve(t testing.TB, o *redislimits.Options, limit limits.Options) *server {
+	s := &server{t: t, cluster: newNode(t, o)}
+	limit.Cluster = s.cluster
+	s.limiter = limits.New(&limit)
+	s.Server = serveLimiter(t, s.limiter)
+	return s
+}
+
+func serveLimiter(t testing.TB, l *limits.Limiter) *imaptest.Server {
+	backend := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return stub{}, nil, nil
+	}
+	return imaptest.NewServer(t, &imapserver.Options{
+		NewSession: l.Wrap(backend), InsecureAuth: true, Caps: imap.CapSet{imap.CapIMAP4rev1: {}},
+	})
+}
+
+// stub is a session of a backend that knows one password.
+type stub struct{ imaptest.Stub }
+
+func (stub) Login(_, password string) error {
+	if password != "pass" {
+		return imapserver.ErrAuthFailed
+	}
+	return nil
+}
+
+// login connects and logs in, and returns the connection with the answer.
+func (s *server) login(user string) (*imaptest.Conn, string) {
+	c := imaptest.NewConn(s.t, s.DialFrom("192.0.2.1"))
+	c.Line()
+	return c, imaptest.Last(c.Cmd("a LOGIN " + user + " pass"))
+}
+
+func TestClientsReadTheLimitOfAllNodes(t *testing.T) {
+	r := startRedis(t)
+	limit := limits.Options{MaxLoginsPerUser: 2}
+	one, two := serve(t, options(r.address()), limit), serve(t, options(r.address()), limit)
+	first, answer := one.login("karen")
+	assert.Contains(t, answer, "OK")
+	_, answer = two.login("Karen")
+	assert.Contains(t, answer, "OK")
+	third, answer := two.login("karen")
+	assert.Equal(t, noUserLogins, answer)
+	assert.Equal(t, []string{"* BYE [LIMIT] Too many logins for this user"}, third.Rest())
+	assert.Equal(t, 1, two.limiter.Stats().Cluster.Leases)
+
+	first.Cmd("b LOGOUT")
+	client := r.client()
+	eventually(t, "the place is free", func() bool { return count(t, client, "karen") == 1 })
+	_, answer = two.login("karen")
+	assert.Contains(t, answer, "OK")
+}
+
+// Without a right password there is not a key of the name, and nobody learns how Redis is.
+func TestAStrangerLeavesNothingInRedis(t *testing.T) {
+	r := startRedis(t)
+	s := serve(t, options(r.address()), limits.Options{MaxLoginsPerUser: 2})
+	s.login("bob")
+	c := imaptest.NewConn(t, s.DialFrom("192.0.2.1"))
+	c.Line()
+	for range 3 {
+		answer := imaptest.Last(c.Cmd("a LOGIN karen wrong"))
+		assert.Equal(t, "NO [AUTHENTICATIONFAILED] Authentication failed", answer)
+	}
+	assertKeys(t, r.client(), "karen")
+	assert.EqualValues(t, 1, s.cluster.Stats().Leases)
+}
+
+func TestSessionsOfAllNodes(t *testing.T) {
+	r := startRedis(t)
+	node := func(name string) *server {
+		o := short(r.address())
+		o.Node = name
+		return serve(t, o, limits.Options{MaxLoginsPerUser: 5})
+	}
+	mx1, mx2 := node("mx1"), node("mx2")
+	mx1.login("bob")
+	karen, _ := mx2.login("karen")
+	idle, _ := mx2.login("karen")
+	idle.Send("i IDLE")
+	var all []redislimits.Session
+	eventually(t, "what a session does is seen when its lease is renewed", func() bool {
+		var err error
+		all, err = mx1.cluster.Sessions(t.Context())
+		require.NoError(t, err)
+		return len(all) == 3 && all[2].Command == "IDLE"
+	})
+	for i, want := range []struct{ node, user string }{
+		{"mx1", "bob"}, {"mx2", "karen"}, {"mx2", "karen"},
+	} {
+		assert.Equal(t, want.node, all[i].Node)
+		assert.Equal(t, want.user, all[i].User)
+		assert.Equal(t, netip.MustParseAddr("192.0.2.1"), all[i].Addr.Addr())
+		assert.True(t, all[i].LoggedIn)
+		assert.WithinDuration(t, time.Now(), all[i].Connected, time.Minute)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var found bool
+	eventually(t, "mx2 listens", func() bool {
+		var err error
+		found, err = mx1.cluster.Disconnect(ctx, "mx2", all[1].ID, "See you\r\nlater")
+		return err == nil
+	})
+	assert.True(t, found)
+	assert.Equal(t, []string{"* BYE See you  later"}, karen.Rest())
+	found, err := mx1.cluster.Disconnect(ctx, "mx2", 12345, "nobody")
+	assert.NoError(t, err)
+	assert.False(t, found)
+	eventually(t, "it is gone from the list", func() bool {
+		all, err := mx2.cluster.Sessions(t.Context())
+		return err == nil && len(all) == 2
+	})
+
+	little, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = mx1.cluster.Disconnect(little, "mx3", 1, "nobody")
+	assert.EqualError(t, err, `redislimits: node "mx3" does not answer`)
+}
+
+// Whoever can write to Redis, but does not know the secret, cannot end sessions.
+func TestOrdersNeedTheSecret(t *testing.T) {
+	r := startRedis(t)
+	o := options(r.address())
+	o.Node, o.Secret = "mx1", []byte("0123456789abcdef")
+	s := serve(t, o, limits.Options{MaxLoginsPerUser: 5})
+	c, _ := s.login("karen")
+	id := s.limiter.Sessions()[0].ID
+	for _, secret := range []string{"", "another secret of one"} {
+		other := options(r.address())
+		other.Node, other.Secret = "mx2", []byte(secret)
+		little, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_, err := newNode(t, other).Disconnect(little, "mx1", id, "Bye")
+		cancel()
+		assert.Error(t, err)
+	}
+	assert.True(t, imaptest.IsOK(c.Cmd("n NOOP")))
+	o.Node = "mx2"
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	found, err := newNode(t, o).Disconnect(ctx, "mx1", id, "Bye")
+	assert.NoError(t, err)
+	assert.True(t, found)
+}
+
+func TestASilentSessionOfTheNodeMakesRoom(t *testing.T) {
+	r := startRedis(t)
+	limit := limits.Options{MaxLoginsPerUser: 2, EvictIdle: 50 * time.Millisecond}
+	one, two := serve(t, options(r.address()), limit), serve(t, options(r.address()), limit)
+	one.login("karen")
+	silent, _ := two.login("karen")
+	time.Sleep(60 * time.Millisecond)
+	_, answer := two.login("karen")
+	assert.Contains(t, answer, "OK")
+	assert.Equal(
+		t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+		silent.Rest(),
+	)
+	client := r.client()
+	eventually(t, "two are counted", func() bool { return count(t, client, "karen") == 2 })
+}
+
+func TestAGuesserGainsNothingByAnotherNode(t *testing.T) {
+	r := startRedis(t)
+	limit := limits.Options{MaxGuessDelay: 15 * time.Second}
+	one, two := serve(t, options(r.address()), limit), serve(t, options(r.address()), limit)
+	guess := func(s *server, password string) time.Duration {
+		return took(func() {
+			c := imaptest.NewConn(t, s.DialFrom("192.0.2.1"))
+			c.Line()
+			c.Cmd("a LOGIN karen " + password)
+			c.Close()
+			time.Sleep(100 * time.Millisecond) // until all have heard of it
+		})
+	}
+	assert.Less(t, guess(one, "a"), time.Second)
+	assert.GreaterOrEqual(t, guess(two, "b"), 1900*time.Millisecond)
+	assert.GreaterOrEqual(t, guess(one, "c"), 3900*time.Millisecond)
+}

@@ -1,0 +1,221 @@
+package redislimits
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	// workTimeout is how long the worker waits for an answer.
+	workTimeout = time.Second
+	// firstProbe is how soon after a failure Redis is tried again, lastProbe how often later on.
+	firstProbe = 50 * time.Millisecond
+	lastProbe  = 250 * time.Millisecond
+	// maxBatch is how many leases are given back at once.
+	maxBatch = 256
+)
+
+// work does all that no login and no logout waits for: it connects, renews leases and gives them
+// back, one thing after the other, so that a lease is never renewed after it was given back.
+func (c *Cluster) work() {
+	defer close(c.done)
+	if !c.connect() {
+		return
+	}
+	defer c.client.Close()
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		c.listen()
+	}()
+	w := worker{Cluster: c}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			w.leave()
+			<-listening
+			return
+		case <-c.wake:
+		case <-timer.C:
+		}
+		timer.Reset(w.turn())
+	}
+}
+
+// connect makes the client, and tells whether there is one: there is none when the cluster was
+// closed first.
+func (c *Cluster) connect() bool {
+	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
+		client, err := rueidis.NewClient(c.options.Client)
+		if err == nil {
+			c.client = client
+			close(c.ready)
+			return true
+		}
+		c.failed(err)
+		if pause == firstProbe {
+			close(c.absent)
+		}
+		select {
+		case <-c.ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+// worker is what only the worker knows.
+type worker struct {
+	*Cluster
+	probe     time.Duration // the time between two probes; 0 while Redis answers
+	nextProbe time.Time
+	hurry     int       // pages that are renewed without a pause, as Redis seems to have lost them
+	paused    time.Time // until when no page is renewed, so that logins come in between
+}
+
+// turn does what is to be done now, and returns how long there is nothing else to do.
+func (w *worker) turn() time.Duration {
+	if w.down.Load() && !w.recover() {
+		return time.Until(w.nextProbe)
+	}
+	if !w.joinNew() || !w.giveBack() || !w.shareGuesses() {
+		return firstProbe
+	}
+	return w.renewNext()
+}
+
+// recover closes the breaker if Redis answers as fast as a login wants it to. It asks now and then.
+func (w *worker) recover() bool {
+	if time.Now().Before(w.nextProbe) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, w.options.Timeout)
+	defer cancel()
+	if err := probeScript.Exec(ctx, w.client, []string{w.names.pages()}, nil).Error(); err != nil {
+		w.probe = min(max(2*w.probe, firstProbe), lastProbe)
+		w.nextProbe = time.Now().Add(w.probe)
+		return false
+	}
+	w.probe, w.nextProbe = 0, time.Time{}
+	w.down.Store(false)
+	if w.toldDown.Swap(false) {
+		w.printf("redislimits: Redis answers again")
+	}
+	return true
+}
+
+// joinNew counts the sessions whose logins did not wait for it.
+func (w *worker) joinNew() bool {
+	for {
+		p, joined := w.held.takeJoined(maxPage)
+		if len(joined) == 0 {
+			return true
+		}
+		if _, err := w.renew(p, joined); err != nil {
+			return false // they are on a page, which is renewed
+		}
+	}
+}
+
+// giveBack gives leases back, and keeps those that Redis did not take. They do not matter any more
+// when they have ended.
+func (w *worker) giveBack() bool {
+	for {
+		released := w.held.takeReleased(maxBatch)
+		if len(released) == 0 {
+			return true
+		}
+		if err := w.remove(released); err != nil {
+			w.held.keepReleased(released, time.Now().Add(-w.options.Lease))
+			return false
+		}
+	}
+}
+
+func (w *worker) remove(released []*lease) error {
+	ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+	defer cancel()
+	var commands rueidis.Commands
+	for _, in := range released {
+		for _, set := range in.sets {
+			commands = append(commands, w.client.B().Zrem().Key(set).Member(in.name).Build())
+		}
+		page := w.names.page(in.page.name)
+		commands = append(commands, w.client.B().Hdel().Key(page).Field(in.name).Build())
+	}
+	for _, result := range w.client.DoMulti(ctx, commands...) {
+		if err := result.Error(); err != nil {
+			return w.failed(err)
+		}
+	}
+	return nil
+}
+
+// renewNext renews the page that is due next, if it is, and returns the time until the next one is.
+func (w *worker) renewNext() time.Duration {
+	now := time.Now()
+	if wait := w.paused.Sub(now); wait > 0 && w.hurry == 0 {
+		return wait
+	}
+	p, all, wait := w.held.next(now, w.interval(), w.hurry > 0)
+	if p == nil {
+		w.hurry = 0
+		return wait
+	}
+	added, err := w.renew(p, all)
+	switch {
+	case err != nil:
+		return firstProbe
+	case w.hurry > 0:
+		w.hurry--
+	case added > 0:
+		w.hurry = w.held.countPages()
+	}
+	// Spread over half the time there is: what is renewed together comes from logins that came
+	// together.
+	w.paused = now.Add(w.interval() / time.Duration(2*max(w.held.countPages(), 1)))
+	if w.hurry > 0 {
+		return 0
+	}
+	return time.Until(w.paused)
+}
+
+// renew renews leases of a page, and returns how many were not there any more.
+func (w *worker) renew(p *page, all []*lease) (added int64, err error) {
+	if len(all) == 0 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+	defer cancel()
+	keys := []string{w.names.pages(), w.names.page(p.name)}
+	args := []string{w.leaseLength(), w.entry(p)}
+	for _, in := range all {
+		for _, set := range in.sets {
+			keys, args = append(keys, set), append(args, in.name)
+		}
+	}
+	for _, in := range all {
+		args = append(args, in.name, w.published(in))
+	}
+	added, err = renewScript.Exec(ctx, w.client, keys, args).AsInt64()
+	if err != nil {
+		return 0, w.failed(err)
+	}
+	return added, nil
+}
+
+// leave gives everything back that is held.
+func (w *worker) leave() {
+	w.held.releaseAll()
+	deadline := time.Now().Add(workTimeout)
+	for !w.down.Load() && time.Now().Before(deadline) {
+		released := w.held.takeReleased(maxBatch)
+		if len(released) == 0 || w.remove(released) != nil {
+			return
+		}
+	}
+}
