@@ -17,7 +17,8 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// costs are what n sessions do, each once. setUp returns it, and what ends it, which is not measured.
+// costs are what n sessions do, each once. setUp returns it, and what ends it, which is not
+// measured.
 var costs = []struct {
 	name  string
 	setUp func(b *testing.B, n int) (all func(), end func())
@@ -194,7 +195,8 @@ func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessi
 	return held, all, sessions[:n]
 }
 
-// joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang up.
+// joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang
+// up.
 func joinedSearches(b *testing.B, n int, over func(first *part, hangUp func())) (all, end func()) {
 	limiter := New(&Options{ShareSearches: true, JoinRunning: true})
 	sessions := fakeSessions(b, limiter, n)
@@ -229,8 +231,9 @@ func fakeSessions(b *testing.B, limiter *Limiter, n int) []*session {
 	return sessions
 }
 
-// What an operation costs in CPU time where there are 100, 1,000 and 10,000 sessions, and the exponent
-// with which the cost of all together grows: 1 if one costs the same whatever their number.
+// What an operation costs in CPU time where there are 100, 1,000 and 10,000 sessions, and the
+// exponent with which the cost of all together grows: 1 if one costs the same whatever their
+// number.
 //
 //	go test -run '^$' -bench CostTable -benchtime 1x ./limits
 func BenchmarkCostTable(b *testing.B) {
@@ -253,8 +256,8 @@ func BenchmarkCostTable(b *testing.B) {
 	}
 }
 
-// costOf returns the CPU time of one operation among n, in nanoseconds, the collection of its garbage
-// included: the mean of as many operations for each n.
+// costOf returns the CPU time of one operation among n, in nanoseconds, the collection of its
+// garbage included: the mean of as many operations for each n.
 func costOf(b *testing.B, setUp func(*testing.B, int) (all, end func()), n int) float64 {
 	const operations = 20_000
 	var used int64
