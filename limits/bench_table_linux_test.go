@@ -26,41 +26,61 @@ var costs = []struct {
 	{"a Go map with as many entries, for comparison", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		entries := make(map[string]*session)
+		for _, s := range sessions {
+			entries[s.turn] = s
+		}
 		return func() {
-			entries := make(map[string]*session)
-			for _, s := range sessions {
-				entries[s.turn] = s
-			}
 			for _, s := range sessions {
 				delete(entries, s.turn)
+				entries[s.turn] = s
 			}
 		}, nil
 	}},
-	{"connection counted, and closed", func(b *testing.B, n int) (all, end func()) {
+	{"a look at each session, for comparison", func(b *testing.B, n int) (all, end func()) {
+		limiter := New(DefaultOptions())
+		for _, s := range fakeSessions(b, limiter, n) {
+			limiter.sessions.add(s)
+		}
+		return func() {
+			for s := limiter.sessions.first; s != nil; s = s.next {
+				s.activity.waits()
+			}
+		}, nil
+	}},
+	{"connection that goes and comes", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		come := func(s *session) {
+			s.releaseConnection, _ = s.count()
+			limiter.sessions.add(s)
+		}
+		for _, s := range sessions {
+			come(s)
+		}
 		return func() {
-			for _, s := range sessions {
-				s.releaseConnection, _ = s.count()
-				limiter.sessions.add(s)
-			}
 			for _, s := range sessions {
 				s.releaseConnection()
 				limiter.sessions.remove(s)
+				come(s)
 			}
 		}, nil
 	}},
-	{"login, and logout", func(b *testing.B, n int) (all, end func()) {
+	{"logout and login", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		login := func(s *session) {
+			attempt := limiter.logins.Ask(s.loginCaller(s.user))
+			s.login, _, _ = attempt.Admit(s.user, s)
+			attempt.End()
+		}
+		for _, s := range sessions {
+			login(s)
+		}
 		return func() {
 			for _, s := range sessions {
-				attempt := limiter.logins.Ask(s.loginCaller(s.user))
-				s.login, _, _ = attempt.Admit(s.user, s)
-				attempt.End()
-			}
-			for _, s := range sessions {
 				limiter.logins.Leave(s.login)
+				login(s)
 			}
 		}, nil
 	}},
@@ -102,12 +122,13 @@ var costs = []struct {
 	{"FETCH that need not wait", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(&Options{MaxFetches: n, MaxFetchesPerUser: 1})
 		sessions, turns := fakeSessions(b, limiter, n), make([]turn, n)
+		for i, s := range sessions {
+			s.enter(&turns[i], &limiter.fetches)
+		}
 		return func() {
 			for i, s := range sessions {
-				s.enter(&turns[i], &limiter.fetches)
-			}
-			for i, s := range sessions {
 				s.exit(&turns[i])
+				s.enter(&turns[i], &limiter.fetches)
 			}
 		}, nil
 	}},
