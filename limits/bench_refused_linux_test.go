@@ -19,8 +19,8 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// What a login costs that is refused, where its user has so many sessions, and how long the logins of
-// other users take meanwhile. 50 clients log in again and again, over TCP.
+// What a login costs that is refused, where its user has so many sessions, and how long the logins
+// of other users take meanwhile. 50 clients log in again and again, over TCP.
 //
 //	go test -run '^$' -bench RefusedLogins -benchtime 1x ./limits
 func BenchmarkRefusedLogins(b *testing.B) {
@@ -95,8 +95,9 @@ func benchmarkRefusedLogins(b *testing.B, sessions int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// loggedIn logs so many sessions of the user in, from the address of the benchmark, and returns what
-// takes them off again. They share one socket, which can be asked as often as there are sessions.
+// loggedIn logs so many sessions of the user in, from the address of the benchmark, and returns
+// what takes them off again. They share one socket, which can be asked as often as there are
+// sessions.
 func loggedIn(b *testing.B, limiter *Limiter, user string, sessions int) (leave func()) {
 	shared := connectedSocket(b)
 	all := make([]*session, sessions)

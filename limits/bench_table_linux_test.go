@@ -17,7 +17,8 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// costs are what n sessions do, each once. setUp returns it, and what ends it, which is not measured.
+// costs are what n sessions do, each once. setUp returns it, and what ends it, which is not
+// measured.
 var costs = []struct {
 	name  string
 	setUp func(b *testing.B, n int) (all func(), end func())
@@ -25,41 +26,61 @@ var costs = []struct {
 	{"a Go map with as many entries, for comparison", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		entries := make(map[string]*session)
+		for _, s := range sessions {
+			entries[s.turn] = s
+		}
 		return func() {
-			entries := make(map[string]*session)
-			for _, s := range sessions {
-				entries[s.turn] = s
-			}
 			for _, s := range sessions {
 				delete(entries, s.turn)
+				entries[s.turn] = s
 			}
 		}, nil
 	}},
-	{"connection counted, and closed", func(b *testing.B, n int) (all, end func()) {
+	{"a look at each session, for comparison", func(b *testing.B, n int) (all, end func()) {
+		limiter := New(DefaultOptions())
+		for _, s := range fakeSessions(b, limiter, n) {
+			limiter.sessions.add(s)
+		}
+		return func() {
+			for s := limiter.sessions.first; s != nil; s = s.next {
+				s.activity.waits()
+			}
+		}, nil
+	}},
+	{"connection that goes and comes", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		come := func(s *session) {
+			s.releaseConnection, _ = s.count()
+			limiter.sessions.add(s)
+		}
+		for _, s := range sessions {
+			come(s)
+		}
 		return func() {
-			for _, s := range sessions {
-				s.releaseConnection, _ = s.count()
-				limiter.sessions.add(s)
-			}
 			for _, s := range sessions {
 				s.releaseConnection()
 				limiter.sessions.remove(s)
+				come(s)
 			}
 		}, nil
 	}},
-	{"login, and logout", func(b *testing.B, n int) (all, end func()) {
+	{"logout and login", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
+		login := func(s *session) {
+			attempt := limiter.logins.Ask(s.loginCaller(s.user))
+			s.login, _, _ = attempt.Admit(s.user, s)
+			attempt.End()
+		}
+		for _, s := range sessions {
+			login(s)
+		}
 		return func() {
 			for _, s := range sessions {
-				attempt := limiter.logins.Ask(s.loginCaller(s.user))
-				s.login, _, _ = attempt.Admit(s.user, s)
-				attempt.End()
-			}
-			for _, s := range sessions {
 				limiter.logins.Leave(s.login)
+				login(s)
 			}
 		}, nil
 	}},
@@ -101,12 +122,13 @@ var costs = []struct {
 	{"FETCH that need not wait", func(b *testing.B, n int) (all, end func()) {
 		limiter := New(&Options{MaxFetches: n, MaxFetchesPerUser: 1})
 		sessions, turns := fakeSessions(b, limiter, n), make([]turn, n)
+		for i, s := range sessions {
+			s.enter(&turns[i], &limiter.fetches)
+		}
 		return func() {
 			for i, s := range sessions {
-				s.enter(&turns[i], &limiter.fetches)
-			}
-			for i, s := range sessions {
 				s.exit(&turns[i])
+				s.enter(&turns[i], &limiter.fetches)
 			}
 		}, nil
 	}},
@@ -194,7 +216,8 @@ func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessi
 	return held, all, sessions[:n]
 }
 
-// joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang up.
+// joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang
+// up.
 func joinedSearches(b *testing.B, n int, over func(first *part, hangUp func())) (all, end func()) {
 	limiter := New(&Options{ShareSearches: true, JoinRunning: true})
 	sessions := fakeSessions(b, limiter, n)
@@ -229,8 +252,9 @@ func fakeSessions(b *testing.B, limiter *Limiter, n int) []*session {
 	return sessions
 }
 
-// What an operation costs in CPU time where there are 100, 1,000 and 10,000 sessions, and the exponent
-// with which the cost of all together grows: 1 if one costs the same whatever their number.
+// What an operation costs in CPU time where there are 100, 1,000 and 10,000 sessions, and the
+// exponent with which the cost of all together grows: 1 if one costs the same whatever their
+// number.
 //
 //	go test -run '^$' -bench CostTable -benchtime 1x ./limits
 func BenchmarkCostTable(b *testing.B) {
@@ -253,8 +277,8 @@ func BenchmarkCostTable(b *testing.B) {
 	}
 }
 
-// costOf returns the CPU time of one operation among n, in nanoseconds, the collection of its garbage
-// included: the mean of as many operations for each n.
+// costOf returns the CPU time of one operation among n, in nanoseconds, the collection of its
+// garbage included: the mean of as many operations for each n.
 func costOf(b *testing.B, setUp func(*testing.B, int) (all, end func()), n int) float64 {
 	const operations = 20_000
 	var used int64

@@ -75,8 +75,12 @@ func (s *session) startWaitNotice(q *queue) {
 // startNotice tells the client the text at each ProgressInterval, if it has one, before until if that
 // is not zero. A client that cannot be told is gone.
 func (s *session) startNotice(text string, until time.Time) {
+	interval := s.limits.Load().ProgressInterval
+	if interval <= 0 {
+		return
+	}
 	s.notice.Start(progress.Command{
-		Conn: s.conn.NetConn(), Interval: s.limits.Load().ProgressInterval,
+		Conn: s.conn.NetConn(), Interval: interval,
 		Text: text, Until: until, Lost: s.whenLost,
 	})
 }

@@ -35,12 +35,12 @@ type Login[S any] struct {
 	candidateAt int            // its place among them
 }
 
-// Admit counts the session as logged in. The user is the one whom the backend has logged in, who may
-// be another one than the attempt's. It must be called before End.
+// Admit counts the session as logged in. The user is the one whom the backend has logged in, who
+// may be another one than the attempt's. It must be called before End.
 //
 // Sessions of the user that have to make room are returned as evicted, and do not count any more:
-// several after the limit has gone down. A caller that forces its login in evicts nobody. The refusal
-// is Closed, NetworkFull or UserFull, and then nothing is counted.
+// several after the limit has gone down. A caller that forces its login in evicts nobody. The
+// refusal is Closed, NetworkFull or UserFull, and then nothing is counted.
 func (a *Attempt[S]) Admit(
 	user string, session S,
 ) (in *Login[S], evicted []*Login[S], refusal Refusal) {
@@ -59,8 +59,8 @@ func (a *Attempt[S]) Admit(
 }
 
 // AdmitInstead is Admit for a session that takes the place of another one of the user, the first of
-// those that make room, whether or not there is room without that. If nobody makes room, or there is
-// a refusal, it returns no session, and nothing is counted.
+// those that make room, whether or not there is room without that. If nobody makes room, or there
+// is a refusal, it returns no session, and nothing is counted.
 func (a *Attempt[S]) AdmitInstead(user string, session S) (in, evicted *Login[S]) {
 	l := a.logins
 	l.lock(&a.asker)

@@ -20,11 +20,10 @@ type CounterLimits struct {
 // there is a refusal, KeyFull or AllFull, nothing is counted and release is nil, unless it is
 // forced.
 func (c *Counter[K]) Acquire(key K, limits CounterLimits) (release func(), refusal Refusal) {
-	var none K
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case limits.Key > 0 && key != none && c.keys.Get(key) >= limits.Key:
+	case limits.Key > 0 && c.keys.Get(key) >= limits.Key:
 		refusal = Refusal{Reason: KeyFull, Limit: limits.Key}
 	case limits.All > 0 && c.total >= limits.All:
 		refusal = Refusal{Reason: AllFull, Limit: limits.All}

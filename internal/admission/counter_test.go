@@ -42,7 +42,7 @@ func TestCounter(t *testing.T) {
 	assert.Zero(t, c.Count())
 	assert.Zero(t, c.Entries())
 	assert.Zero(t, acquire("", admission.CounterLimits{Key: 1}))
-	assert.Zero(t, acquire("", admission.CounterLimits{Key: 1}), "the zero key has no limit of its own")
+	assert.Zero(t, acquire("", admission.CounterLimits{Key: 1}), "the zero key has no limit")
 }
 
 func TestACounterUnderLoad(t *testing.T) {

@@ -183,11 +183,12 @@ func TestWhatFlightsRefuseWith(t *testing.T) {
 		after  time.Duration
 	}{
 		"the gate's limit": {
-			limits: second, want: refused{Reason: admission.AllFull, Limit: 1, TimedOut: true}, after: time.Minute,
+			limits: second, after: time.Minute,
+			want: refused{Reason: admission.AllFull, Limit: 1, TimedOut: true},
 		},
 		"equal work": {
-			limits: second, runs: true,
-			want: refused{Reason: admission.EqualRuns, Timeout: time.Minute, TimedOut: true}, after: time.Minute,
+			limits: second, runs: true, after: time.Minute,
+			want: refused{Reason: admission.EqualRuns, Timeout: time.Minute, TimedOut: true},
 		},
 		"a shorter timeout": {
 			limits: second, runs: true, then: func(f *flights) { f.SetTimeout(10 * time.Second) },
@@ -272,7 +273,7 @@ func TestFlightsThatCloseBeforeACallerWaits(t *testing.T) {
 
 // After Close nobody waits for work that still runs.
 func TestWhoComesAfterCloseIsRefused(t *testing.T) {
-	for _, sharing := range []admission.Sharing{admission.Alone, admission.JoinWaiting, admission.JoinRunning} {
+	for sharing := admission.Alone; sharing <= admission.JoinRunning; sharing++ {
 		f := newFlights(admission.GateLimits{Timeout: time.Minute})
 		running := runs(t, f, "a", sharing)
 		f.Gate.Close()
@@ -369,7 +370,8 @@ func TestWhoeverBeganAGroupMayLeaveIt(t *testing.T) {
 		first := joins(t, f, "a", admission.JoinWaiting)
 		time.Sleep(30 * time.Second)
 		second, third := joins(t, f, "a", admission.JoinWaiting), joins(t, f, "a", admission.JoinWaiting)
-		assert.Equal(t, refused{Reason: admission.AllFull, Limit: 1, TimedOut: true}, first.Wait(nil, nil))
+		late := refused{Reason: admission.AllFull, Limit: 1, TimedOut: true}
+		assert.Equal(t, late, first.Wait(nil, nil))
 		assertCounts(t, f, 1, 0)
 		assert.Equal(t, admission.Gone, third.Wait(closed(), nil).Reason)
 		assertCounts(t, f, 0, 0)
@@ -481,7 +483,9 @@ func TestWorkThatPanics(t *testing.T) {
 	f := newFlights(admission.GateLimits{Max: 1})
 	first := runs(t, f, "a", admission.JoinRunning)
 	second, third := joins(t, f, "a", admission.JoinRunning), joins(t, f, "a", admission.JoinWaiting)
-	assert.PanicsWithValue(t, "work", func() { first.Run(func() (int, bool, error) { panic("work") }) })
+	assert.PanicsWithValue(t, "work", func() {
+		first.Run(func() (int, bool, error) { panic("work") })
+	})
 	require.Zero(t, second.Wait(nil, nil))
 	_, orphaned, err := second.Answer()
 	assert.Equal(t, errBroken, err)
@@ -538,9 +542,9 @@ func TestACallerThatHasWaitedBefore(t *testing.T) {
 	})
 }
 
-// Several callers ask for equal work, in all ways, while limits change, clients leave, and work fails
-// or panics. No more than one runs of a key, nobody gets an answer older than its question, everybody
-// gets one, and in the end there is nothing left.
+// Several callers ask for equal work, in all ways, while limits change, clients leave, and work
+// fails or panics. No more than one runs of a key, nobody gets an answer older than its question,
+// everybody gets one, and in the end there is nothing left.
 func FuzzFlights(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)

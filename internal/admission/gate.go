@@ -180,8 +180,8 @@ func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
 	return t.Refusal
 }
 
-// waitOnce waits until the ticket has a slot or is refused, or until the limits have changed: then it
-// is to look at them, and to wait again.
+// waitOnce waits until the ticket has a slot or is refused, or until the limits have changed: then
+// it is to look at them, and to wait again.
 func (t *Ticket) waitOnce(gone <-chan struct{}) (again bool) {
 	w := t.waiter
 	var timeout <-chan time.Time

@@ -69,9 +69,11 @@ func (m *gateModel) enter(k int) {
 		key.running++
 		m.running++
 	case m.all.MaxWaiting > 0 && m.waits() >= m.all.MaxWaiting:
-		require.Equal(m.t, admission.Refusal{Reason: admission.AllQueue, Limit: m.all.MaxWaiting}, ticket.Refusal)
+		full := admission.Refusal{Reason: admission.AllQueue, Limit: m.all.MaxWaiting}
+		require.Equal(m.t, full, ticket.Refusal)
 	case limits.MaxWaiting > 0 && len(key.waiting) >= limits.MaxWaiting:
-		require.Equal(m.t, admission.Refusal{Reason: admission.KeyQueue, Limit: limits.MaxWaiting}, ticket.Refusal)
+		full := admission.Refusal{Reason: admission.KeyQueue, Limit: limits.MaxWaiting}
+		require.Equal(m.t, full, ticket.Refusal)
 	default:
 		require.True(m.t, ticket.Waiting(), "there is no room")
 		key.waiting = append(key.waiting, &ticket)

@@ -539,9 +539,14 @@ func TestOverdue(t *testing.T) {
 		then func(g *admission.Gate)
 		want refusal
 	}{
-		"in time":               {all: admission.GateLimits{Max: 1, Timeout: time.Minute}, runs: time.Second},
-		"no timeout":            {all: admission.GateLimits{Max: 1}, runs: time.Hour},
-		"the key's limit, late": {all: admission.GateLimits{Max: 9, Timeout: time.Second}, key: admission.KeyLimits{Max: 1}, runs: time.Minute, want: refusal{Reason: admission.KeyFull, Limit: 1, TimedOut: true}},
+		"in time": {
+			all: admission.GateLimits{Max: 1, Timeout: time.Minute}, runs: time.Second,
+		},
+		"no timeout": {all: admission.GateLimits{Max: 1}, runs: time.Hour},
+		"the key's limit, late": {
+			all: admission.GateLimits{Max: 9, Timeout: time.Second}, key: admission.KeyLimits{Max: 1},
+			runs: time.Minute, want: refusal{Reason: admission.KeyFull, Limit: 1, TimedOut: true},
+		},
 		"the key's limit, never": {
 			all: admission.GateLimits{Max: 9, Timeout: time.Second}, key: admission.KeyLimits{Max: 1},
 			runs: time.Hour, want: refusal{Reason: admission.KeyFull, Limit: 1, TimedOut: true},

@@ -105,8 +105,8 @@ type Attempt[S any] struct {
 	ended  bool
 }
 
-// Ask returns an attempt. It does not block: if the attempt is waiting, Wait does. Without a refusal
-// End must be called.
+// Ask returns an attempt. It does not block: if the attempt is waiting, Wait does. Without a
+// refusal End must be called.
 //
 // Of callers without a network nobody can say who is a stranger to whom: there each is checked.
 func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
@@ -141,8 +141,8 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	return a
 }
 
-// decideLocked tells what becomes of the next login of the pair: it is refused, it waits or, if neither
-// is true, it is checked.
+// decideLocked tells what becomes of the next login of the pair: it is refused, it waits or, if
+// neither is true, it is checked.
 func (l *Logins[S]) decideLocked(c *asker, p *pair) (refusal Refusal, waits bool) {
 	if c.limits.Force {
 		return Refusal{}, false
@@ -179,8 +179,8 @@ func (a *Attempt[S]) key() pairKey { return pairKey{a.asker.User, a.asker.Pair} 
 func (a *Attempt[S]) Waiting() bool { return a.waiter != nil }
 
 // Wait blocks until the login may be checked, or returns the refusal: UserFull or NetworkFull, also
-// when the time is up; EqualRuns if it is up, and the client has no limit; Closed; or Gone when gone
-// is closed, be it at the last moment.
+// when the time is up; EqualRuns if it is up, and the client has no limit; Closed; or Gone when
+// gone is closed, be it at the last moment.
 func (a *Attempt[S]) Wait(gone <-chan struct{}) Refusal {
 	if a.waiter == nil {
 		return a.Refusal
@@ -343,8 +343,8 @@ func (l *Logins[S]) mayCheckLocked(c *asker, p *pair) bool {
 	return p.checking < room
 }
 
-// Review asks all who wait for their limits, which must have changed before. When it returns, all who
-// may go on do. Of two calls at the same time the later one counts.
+// Review asks all who wait for their limits, which must have changed before. When it returns, all
+// who may go on do. Of two calls at the same time the later one counts.
 func (l *Logins[S]) Review() {
 	review := l.reviews.Add(1)
 	l.mu.Lock()

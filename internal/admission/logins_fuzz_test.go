@@ -223,8 +223,8 @@ func (m *loginModel) end() {
 	require.Zero(m.t, m.logins.Entries())
 }
 
-// Whatever comes, no limit is exceeded, strangers are checked one at a time, nobody waits for nobody,
-// no more evicted sessions linger than the limit, and nothing is left in the end.
+// Whatever comes, no limit is exceeded, strangers are checked one at a time, nobody waits for
+// nobody, no more evicted sessions linger than the limit, and nothing is left in the end.
 func FuzzLogins(f *testing.F) {
 	for seed := range uint64(60) {
 		f.Add(seed)

@@ -113,8 +113,9 @@ func TestStrangersAreCheckedOneAtATime(t *testing.T) {
 			l := &logins{Timeout: time.Minute}
 			first := check(t, l, karen(most))
 			second, third := wait(t, l, karen(most)), wait(t, l, karen(most))
-			elsewhere := check(t, l, &client{"karen", office, admission.LoginLimits{User: most, OneByOne: true}, nil})
-			other := check(t, l, &client{"bob", home, admission.LoginLimits{User: most, OneByOne: true}, nil})
+			limits := admission.LoginLimits{User: most, OneByOne: true}
+			elsewhere := check(t, l, &client{"karen", office, limits, nil})
+			other := check(t, l, &client{"bob", home, limits, nil})
 			_, checking, waiting := l.Counts()
 			assert.Equal(t, []int{3, 2}, []int{checking, waiting})
 			time.AfterFunc(time.Second, first.End)
@@ -173,7 +174,8 @@ func TestWhatALoginIsRefusedWith(t *testing.T) {
 		},
 		"one at a time, without any limit": {
 			client: at(admission.LoginLimits{OneByOne: true}),
-			want:   refused{Reason: admission.EqualRuns, Timeout: time.Minute, TimedOut: true}, after: time.Minute,
+			want:   refused{Reason: admission.EqualRuns, Timeout: time.Minute, TimedOut: true},
+			after:  time.Minute,
 		},
 		"the network's last place": {
 			client: at(admission.LoginLimits{Network: 1}),

@@ -7,9 +7,9 @@ import (
 )
 
 // Sweeps of a user with many sessions must not cost more CPU than those of one with few. So what a
-// sweep of n sessions has found is good for n times sweepCost, and for minSweep at least, and a user
-// with more than cheapSweep sessions is not swept again meanwhile. One socket is asked in a fiftieth
-// of sweepCost.
+// sweep of n sessions has found is good for n times sweepCost, and for minSweep at least, and a
+// user with more than cheapSweep sessions is not swept again meanwhile. One socket is asked in a
+// fiftieth of sweepCost.
 const (
 	sweepCost  = 25 * time.Microsecond
 	minSweep   = 10 * time.Millisecond
@@ -20,9 +20,9 @@ const (
 // up, whose commands may still run, and those that are silent, the first to go first.
 type Sweep[S any] func(logins []*Login[S]) (hungUp, silent []*Login[S])
 
-// MakeRoom sweeps the sessions of a user at the limit, without a lock, or waits for a sweep that goes
-// on. It tells whether anybody may have been found, so that what was refused with UserFull is worth
-// trying once more.
+// MakeRoom sweeps the sessions of a user at the limit, without a lock, or waits for a sweep that
+// goes on. It tells whether anybody may have been found, so that what was refused with UserFull is
+// worth trying once more.
 func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 	l.mu.Lock()
 	u := l.users.Get(user)
@@ -64,8 +64,8 @@ func (u *loginUser[S]) fresh() bool {
 	return !u.swept.IsZero() && time.Since(u.swept) < good
 }
 
-// mayGo returns how many sessions of clients that have hung up may have to leave, by the limit of the
-// caller. Their commands may still run, so that no more than the limit may be left at a time.
+// mayGo returns how many sessions of clients that have hung up may have to leave, by the limit of
+// the caller. Their commands may still run, so that no more than the limit may be left at a time.
 func (u *loginUser[S]) mayGo(c *asker) int {
 	return min(u.hungUp.count, c.limits.User-u.evicted)
 }

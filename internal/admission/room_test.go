@@ -84,7 +84,8 @@ func TestSeveralGoWhenTheLimitHasGoneDown(t *testing.T) {
 	})
 }
 
-// The commands of clients that have hung up may still run: no more than the limit are left at a time.
+// The commands of clients that have hung up may still run: no more than the limit are left at a
+// time.
 func TestNoMoreThanTheLimitLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 2)

@@ -14,3 +14,6 @@ func (w *Watcher) Look() {
 	w.mu.Unlock()
 	w.look()
 }
+
+// LookAgain is what the timer does if it goes off during a look.
+func (w *Watcher) LookAgain() { w.look() }

@@ -9,14 +9,15 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// A Socket is the operating system's end of a connection. A nil Socket knows nothing. It may be used
-// from several goroutines at once.
+// A Socket is the operating system's end of a connection. A nil Socket knows nothing. It may be
+// used from several goroutines at once.
 type Socket struct {
 	raw syscall.RawConn
 }
 
 // Of returns the socket of the connection, or nil if it has none or hides it. It finds it through
-// NetConn methods, and must be called while the connection is new: after STARTTLS the way may be cut.
+// NetConn methods, and must be called while the connection is new: after STARTTLS the way may be
+// cut.
 func Of(conn net.Conn) *Socket {
 	c, ok := layers.Find[syscall.Conn](conn)
 	if !ok {

@@ -57,7 +57,9 @@ type opaque struct{ net.Conn }
 func TestAnythingButASocketTellsNothing(t *testing.T) {
 	pipe, _ := net.Pipe()
 	server, _ := pair(t)
-	for _, s := range []*socket.Socket{nil, socket.Of(pipe), socket.Of(opaque{server}), socket.Of(layer{pipe})} {
+	for _, s := range []*socket.Socket{
+		nil, socket.Of(pipe), socket.Of(opaque{server}), socket.Of(layer{pipe}),
+	} {
 		assert.False(t, s.CanTell())
 		assert.False(t, s.HungUp())
 		_, _, ok := s.Sent()

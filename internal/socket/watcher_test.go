@@ -114,6 +114,52 @@ func TestAWatchThatIsStoppedDuringALookDoesNotCall(t *testing.T) {
 	assert.EqualValues(t, 1, calls.Load())
 }
 
+func TestAConnectionThatIsClosedOnThisSideIsNoticed(t *testing.T) {
+	needsLinux(t)
+	t.Parallel()
+	var w socket.Watcher
+	gone := make(chan int, 2)
+	for i := range 2 { // with others before and after it
+		server, _ := pair(t)
+		w.Watch(socket.Of(server), func() { gone <- -1 })
+		server, _ = pair(t)
+		w.Watch(socket.Of(server), func() { gone <- i })
+		server.Close()
+	}
+	for range 2 {
+		select {
+		case i := <-gone:
+			assert.NotEqual(t, -1, i)
+		case <-time.After(patience):
+			assert.FailNow(t, "nobody notices")
+		}
+	}
+}
+
+// The timer can go off during a look, when nothing was watched for a moment.
+func TestThereIsOneLookAtATime(t *testing.T) {
+	needsLinux(t)
+	t.Parallel()
+	var w socket.Watcher
+	var calls atomic.Int32
+	gone := make(chan struct{}, 2)
+	for range 2 {
+		server, client := pair(t)
+		client.Close()
+		s := socket.Of(server)
+		soon(t, s.HungUp, "it has hung up")
+		w.Watch(s, func() {
+			if calls.Add(1) == 1 {
+				w.LookAgain()
+				assert.EqualValues(t, 1, calls.Load())
+			}
+			gone <- struct{}{}
+		})
+	}
+	receive(t, gone, "one has hung up")
+	receive(t, gone, "the other one has hung up")
+}
+
 // Watches come and go in several goroutines, also when the last one stops while a look begins.
 func TestAWatcherUnderLoad(t *testing.T) {
 	needsLinux(t)

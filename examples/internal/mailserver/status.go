@@ -168,8 +168,8 @@ func forThisMachine(next http.Handler, formAction string) http.Handler {
 	})
 }
 
-// serveJSON answers in the words of package limits, one session after the other: all of them together
-// can be megabytes.
+// serveJSON answers in the words of package limits, one session after the other: all of them
+// together can be megabytes.
 func (s *status) serveJSON(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	body := bufio.NewWriter(w)

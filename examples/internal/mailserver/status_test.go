@@ -289,14 +289,17 @@ func TestSessionsAreEndedOnThePage(t *testing.T) {
 	assert.Contains(t, response.Header.Get("Content-Security-Policy"), "form-action 'self'")
 	token := tokenOfPage.FindStringSubmatch(page)
 	require.NotNil(t, token)
+	fetchedFrom := func(site string) map[string]string {
+		return map[string]string{"Sec-Fetch-Site": site}
+	}
 	same := map[string]string{"Origin": origin, "Sec-Fetch-Site": "same-origin"}
 	for name, test := range map[string]struct {
 		id, token string
 		header    map[string]string
 		want      int
 	}{
-		"another site":         {id, token[1], map[string]string{"Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
-		"a site next to it":    {id, token[1], map[string]string{"Sec-Fetch-Site": "same-site"}, http.StatusForbidden},
+		"another site":         {id, token[1], fetchedFrom("cross-site"), http.StatusForbidden},
+		"a site next to it":    {id, token[1], fetchedFrom("same-site"), http.StatusForbidden},
 		"another origin":       {id, token[1], map[string]string{"Origin": "http://example.org"}, http.StatusForbidden},
 		"no origin":            {id, token[1], map[string]string{"Origin": "null"}, http.StatusForbidden},
 		"another host":         {id, token[1], map[string]string{"Host": "example.org"}, http.StatusForbidden},

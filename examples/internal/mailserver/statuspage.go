@@ -84,8 +84,8 @@ func newStatusPage(
 	}
 }
 
-// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches, and
-// FetchesWaiting stands beside Fetches.
+// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches,
+// and FetchesWaiting stands beside Fetches.
 func gauges(o *limits.Options, s limits.Stats) []gauge {
 	most := make(map[string]int)
 	for _, limit := range limits.Declared() {
