@@ -23,6 +23,7 @@ if ($what === 'fetch') {
     $got['found'] = imap_search($imap, 'SUBJECT odd');
     $got['list'] = array_map(fn($box) => ['path' => substr($box->name, strlen($server)), 'noselect' => (bool) ($box->attributes & LATT_NOSELECT)],
         imap_getmailboxes($imap, $server, '*'));
+    imap_errors(); // c-client complains of AUTH=PLAIN without TLS
     $got['parent'] = imap_reopen($imap, $server . 'Lists', OP_READONLY) && !($errors = imap_errors()) ? 'opened' : $errors;
     imap_reopen($imap, $server . $shared, OP_READONLY);
     $got['shared'] = read($imap);
