@@ -200,3 +200,27 @@ func TestSendingMegabytesAhead(t *testing.T) {
 		assert.True(t, imaptest.IsOK(first.Answer("b")))
 	})
 }
+
+// Append takes a message, and pauses for longer than the guard lets a command run unwatched.
+func (h holding) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
+	io.CopyN(io.Discard, r, 1)
+	<-time.After(500 * time.Millisecond)
+	_, err := io.Copy(io.Discard, r)
+	return nil, err
+}
+
+// The rest of a large message is nothing that was sent ahead, however slowly the backend takes it.
+func TestALargeMessageForASlowBackendIsTaken(t *testing.T) {
+	overEach(t, func(t *testing.T, transport string) {
+		address := serveHolding(t, transport == "TLS", nil, nil, nil)
+		c := dialTCP(t, address, transport)
+		assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
+		c.Send("b APPEND INBOX {8000000}")
+		assert.Contains(t, c.Line(), "+ ")
+		_, err := io.WriteString(c.Conn, strings.Repeat("x", 8_000_000)+"\r\n")
+		assert.NoError(t, err)
+		assert.True(t, imaptest.IsOK(c.Answer("b")))
+	})
+}
