@@ -67,14 +67,11 @@ func TestHangingUpBehindPipelinedCommands(t *testing.T) {
 			case <-sent:
 			case <-time.After(300 * time.Millisecond): // the server takes no more
 			}
-			begin := time.Now()
 			second.Close()
 			select {
 			case e := <-left:
 				assert.Equal(t, limits.EventLeft, e.Kind)
-				// It takes 0.7 s at most, and longer on a machine that is busy with something else.
-				assert.Less(t, time.Since(begin), 3*time.Second, "%d bytes", size)
-			case <-time.After(20 * time.Second):
+			case <-time.After(10 * time.Second): // within a second, if the machine has time
 				t.Errorf("nobody sees that the client has left, %d bytes", size)
 			}
 			close(finish)
