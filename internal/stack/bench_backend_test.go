@@ -114,8 +114,12 @@ func (s *store) Copy(imap.NumSet, string) (*imap.CopyData, error) {
 func whole(next stack.NewSessionFunc) stack.NewSessionFunc {
 	options := limits.DefaultOptions()
 	for _, limit := range []*int{
-		&options.MaxConnections, &options.MaxConnectionsPerIP, &options.MaxLoginsPerUser, &options.MaxLoginsPerIP,
-		&options.MaxFetches, &options.MaxFetchesPerUser, &options.MaxSearches, &options.MaxSearchesPerUser,
+		&options.MaxConnections, &options.MaxConnectionsPerIP,
+		&options.MaxLoginsPerUser, &options.MaxLoginsPerIP,
+		&options.MaxLoginChecks, &options.MaxLoginChecksPerIP,
+		&options.MaxFetches, &options.MaxFetchesPerUser,
+		&options.MaxSearches, &options.MaxSearchesPerUser,
+		&options.MaxCommands, &options.MaxCommandsPerUser,
 	} {
 		*limit = 100_000
 	}
