@@ -89,13 +89,6 @@ type listing struct {
 	roots      map[string]rune
 }
 
-// entry is a virtual folder.
-type entry struct {
-	delim   rune
-	checked bool // whether it matches
-	matches bool
-}
-
 // isRestricted tells whether not all names are asked for.
 func (l *listing) isRestricted() bool {
 	return l.options.SelectSubscribed || l.options.SelectSpecialUse
@@ -113,19 +106,45 @@ func (l *listing) list(
 	err = l.session.backendList(ref, patterns, &options, func(data *imap.ListData) error {
 		size := sizeOf(data)
 		if withFolders {
-			size += sizeOfFolders(data, before)
+			size += l.sizeOfFolders(data, before)
 			before = data.Mailbox
 		}
-		ok, err := l.share.take(size)
+		ok, err := l.take(size)
 		if ok {
 			list = append(list, data)
-			return nil
+		} else {
+			list = nil
 		}
-		list, l.shown, l.virtual = nil, nil, nil
-		l.selected, l.above, l.subscribed = nil, nil, nil
 		return err
 	})
 	return list, err
+}
+
+// listNames returns the names of all mailboxes in the scope, or nothing if the share of memory is
+// too short. It takes memory for the virtual folders too that are to be made of them.
+func (l *listing) listNames() (names []mailbox, err error) {
+	before := ""
+	err = l.session.backendList("", l.scope, &imap.ListOptions{}, func(data *imap.ListData) error {
+		ok, err := l.take(
+			sizeOfName + int64(len(data.Mailbox)) + l.sizeOfFolders(data, before),
+		)
+		before = data.Mailbox
+		if ok {
+			names = append(names, nameOf(data))
+		} else {
+			names = nil
+		}
+		return err
+	})
+	return names, err
+}
+
+// take takes memory, or forgets what there is if there is too little.
+func (l *listing) take(size int64) (ok bool, err error) {
+	if ok, err = l.share.take(size); !ok {
+		l.shown, l.virtual, l.selected, l.above, l.subscribed = nil, nil, nil, nil, nil
+	}
+	return ok, err
 }
 
 // ask asks the backend for all that the answer depends on. If the client has asked for the whole
@@ -147,11 +166,13 @@ func (l *listing) ask() (err error) {
 			return nil // no virtual folder can be in the answer
 		}
 	}
-	all := l.shown
+	all := namesIn(l.shown)
 	if !isAll {
-		if all, err = l.list("", l.scope, imap.ListOptions{}, true); err != nil {
+		names, err := l.listNames()
+		if err != nil {
 			return err
 		}
+		all = slices.Values(names)
 	}
 	l.findVirtual(all)
 	if len(l.virtual) == 0 {
@@ -197,48 +218,4 @@ func namesOf(list []*imap.ListData) map[string]bool {
 		names[data.Mailbox] = true
 	}
 	return names
-}
-
-// findVirtual finds the virtual folders that a list of the backend's mailboxes implies, and matches
-// them. Of a list within a scope the folders above it are no more than a guess, which do not match.
-func (l *listing) findVirtual(all []*imap.ListData) {
-	l.virtual = make(map[string]*entry)
-	for _, data := range all {
-		for parent := range ancestors(data.Mailbox, data.Delim) {
-			if l.virtual[parent] == nil {
-				l.virtual[parent] = &entry{delim: data.Delim}
-			}
-		}
-	}
-	for _, data := range all {
-		if !isNotSelectable(data) {
-			delete(l.virtual, data.Mailbox)
-		}
-	}
-	for name, e := range l.virtual {
-		if !l.session.options.covers(name, e.delim) {
-			delete(l.virtual, name)
-		}
-	}
-	matchers := make(map[rune]*matcher) // by delimiter
-	var ends []int
-	var entries []*entry
-	for _, data := range all {
-		ends, entries = ends[:0], entries[:0]
-		for parent := range ancestors(data.Mailbox, data.Delim) {
-			if e := l.virtual[parent]; e != nil && !e.checked {
-				e.checked = true
-				ends, entries = append(ends, len(parent)), append(entries, e)
-			}
-		}
-		if len(ends) == 0 {
-			continue
-		}
-		m := matchers[data.Delim]
-		if m == nil {
-			m = newMatcher(l.ref, l.patterns, data.Delim)
-			matchers[data.Delim] = m
-		}
-		m.match(data.Mailbox, ends, func(i int) { entries[i].matches = true })
-	}
 }

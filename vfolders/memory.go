@@ -134,6 +134,7 @@ const (
 	sizeOfData   = 200 // with its attributes, and its places in the answer and in maps
 	sizeOfStatus = 200
 	sizeOfFolder = 120 // a virtual one, besides its entry in the answer
+	sizeOfName   = 64  // of which nothing else is kept
 )
 
 // sizeOf returns how much memory it takes to keep a mailbox.
@@ -147,13 +148,13 @@ func sizeOf(data *imap.ListData) int64 {
 
 // sizeOfFolders returns how much memory it takes to keep those virtual folders that a mailbox adds
 // to the ones of the mailbox that was listed before.
-func sizeOfFolders(data *imap.ListData, before string) int64 {
+func (l *listing) sizeOfFolders(data *imap.ListData, before string) int64 {
 	if data.Delim == 0 {
 		return 0
 	}
 	added := strings.Count(data.Mailbox[commonLen(data.Mailbox, before):], string(data.Delim))
 	size := sizeOfFolder + sizeOfData
-	if data.Status != nil {
+	if l.options.ReturnStatus != nil {
 		size += sizeOfStatus
 	}
 	return int64(min(added, maxLevels) * size)

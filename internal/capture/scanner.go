@@ -71,7 +71,7 @@ func (s *scanner) astring() string {
 	if !s.accept(`"`) {
 		return string(s.atom())
 	}
-	if end := bytes.IndexAny(s.rest, `"\`); end >= 0 && s.rest[end] == '"' {
+	if end := bytes.IndexByte(s.rest, '"'); end >= 0 && bytes.IndexByte(s.rest[:end], '\\') < 0 {
 		text := string(s.rest[:end])
 		s.rest = s.rest[end+1:]
 		return text
