@@ -16,21 +16,41 @@ type folder struct {
 	hasChildren bool
 }
 
+// enough is how many mailboxes find looks at after it has found something below a folder. Behind
+// them it asks whether there is a mailbox of the folder's name instead of reading on.
+const enough = 100
+
+var errEnough = errors.New("vfolders: no more of the list is needed")
+
 // find looks for a virtual folder of that name, and returns nil if there is none.
 func (s *session) find(name string) (*folder, error) {
 	if !canBeVirtual(name) || !s.options.mayCover(name) {
 		return nil, nil
 	}
-	found, isReal := &folder{}, false
-	err := s.backendList("", startingWith(name), &imap.ListOptions{}, func(data *imap.ListData) error {
+	found, isReal, more := &folder{}, false, 0
+	look := func(data *imap.ListData) error {
 		switch {
 		case data.Mailbox == name && !isNotSelectable(data):
 			isReal = true
 		case !found.hasChildren && isAncestor(name, data.Mailbox, data.Delim):
 			found.delim, found.hasChildren = data.Delim, true
 		}
+		if found.hasChildren {
+			more++
+		}
+		if more > enough && cut(name) == name {
+			return errEnough
+		}
 		return nil
-	})
+	}
+	err := s.backendList("", startingWith(name), &imap.ListOptions{}, look)
+	if errors.Is(err, errEnough) && !isReal {
+		more = 0
+		err = s.backendList("", exactly(name), &imap.ListOptions{}, look)
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	if err != nil || isReal {
 		return nil, err
 	}

@@ -1,0 +1,75 @@
+package vfolders_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/vfolders"
+)
+
+// Of a folder that holds many others not all are read: the backend is asked for its name instead.
+func TestAFolderThatHoldsMany(t *testing.T) {
+	const many = 500
+	folders := make([]string, many)
+	for i := range folders {
+		folders[i] = fmt.Sprintf("top/%03d", i)
+	}
+	tests := map[string]struct {
+		before, after []string
+		command       string
+		want          string
+		asked         []string
+		written       int
+	}{
+		"virtual": {
+			command: "STATUS top (MESSAGES)",
+			want:    "OK STATUS completed",
+			asked:   []string{"STATUS top", "LIST  top* ttop*", "LIST  top ttop"},
+			written: 101,
+		},
+		"there, but not to be had": {
+			after:   []string{"top"},
+			command: "DELETE top",
+			want:    "NO [CANNOT] Not this one",
+			asked:   []string{"DELETE top", "LIST  top* ttop*", "LIST  top ttop"},
+			written: 102,
+		},
+		"there, and listed first": {
+			before:  []string{"top"},
+			command: "DELETE top",
+			want:    "NO [CANNOT] Not this one",
+			asked:   []string{"DELETE top", "LIST  top* ttop*"},
+			written: 102,
+		},
+		"with a wildcard in its name": {
+			after:   []string{"t%p/x"},
+			command: `STATUS "t%p" (MESSAGES)`,
+			want:    "OK STATUS completed",
+			asked:   []string{"STATUS t%p", "LIST  t* tt*"},
+			written: many + 1,
+		},
+		"not there": {
+			command: "STATUS to (MESSAGES)",
+			want:    "NO [NONEXISTENT] No such mailbox",
+			asked:   []string{"STATUS to", "LIST  to* tto*"},
+			written: many,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := names('/', append(append(test.before, folders...), test.after...)...)
+			b.refusal = &imap.Error{
+				Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeCannot, Text: "Not this one",
+			}
+			c := connect(t, b.session, &vfolders.Options{})
+			b.took()
+			assert.Equal(t, test.want, imaptest.Last(c.Cmd("a "+test.command)))
+			assert.Equal(t, test.asked, b.took())
+			assert.Equal(t, test.written, b.written)
+		})
+	}
+}
