@@ -47,7 +47,7 @@ func TestACopyHasEveryByte(t *testing.T) {
 }
 
 // imapmemserver cannot be asked for the bytes of each message. A copy is made when it can, and then
-// has what the source has.
+// has what FETCH says of the source.
 func TestACopyHasEveryByteOrIsNotMade(t *testing.T) {
 	source := rand.New(rand.NewPCG(1, 2))
 	user := imaptest.User("karen", "Archive")
@@ -58,8 +58,8 @@ func TestACopyHasEveryByteOrIsNotMade(t *testing.T) {
 	c := login(t, user, reset)
 	items := func(n int, mailbox string) string {
 		c.Cmd("s SELECT " + mailbox)
-		lines := c.Cmd(fmt.Sprintf("f FETCH %d (RFC822.SIZE BODY.PEEK[])", n))
-		_, items, _ := strings.Cut(lines[0], "RFC822.SIZE ")
+		lines := c.Cmd(fmt.Sprintf("f FETCH %d BODY.PEEK[]", n))
+		_, items, _ := strings.Cut(lines[0], "BODY[]")
 		return items
 	}
 	copies := 0

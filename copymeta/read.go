@@ -189,6 +189,11 @@ func (r *reading) section(m *capture.Message, name string, size int64) (io.Write
 		if wanted == nil {
 			return nil, nil
 		}
+		if mayHaveMoreCRs(wanted, size) {
+			var err error
+			r.body, err = r.spool.longerBody(size)
+			return r.body, err
+		}
 		if size != wanted.size && !mayBeEmpty(wanted, size) {
 			return nil, wrongSize(wanted, size)
 		}
@@ -226,11 +231,20 @@ func (r *reading) check(m *message, body *body) error {
 		r.spool.drop(body)
 		body.size = 0
 	}
-	if body.size != m.size || body.keep != m.size {
+	more := body.size - m.size
+	isComplete := more == 0 ||
+		body.lines != nil && (more == body.lines.all || more == body.lines.header)
+	if !isComplete || body.keep != body.size {
 		return wrongSize(m, body.size)
 	}
 	return nil
 }
+
+// mayHaveMoreCRs tells whether the message may be one whose RFC822.SIZE counts some line ends as
+// one byte. Those are the ones of the header, if the message is stored with bare LFs and go-imap's
+// ExtractBodySection delivers it, or all of them, if the backend stores no CRs at all. If the
+// number of the CRLFs says so too, what is delivered is complete, and that is what is copied.
+func mayHaveMoreCRs(m *message, size int64) bool { return m.size < size && size <= 2*m.size }
 
 // emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: it ends the header
 // that is not there.
@@ -252,7 +266,8 @@ func (r *reading) take(p *part) error {
 	if err := r.check(m, body); err != nil {
 		return err
 	}
-	m.read, m.inFile, m.offset, m.flags = true, body.inFile, body.offset, -1
+	m.read, m.size, m.flags = true, body.size, -1
+	m.inFile, m.offset = body.inFile, body.offset
 	m.setDate(p.InternalDate) // none if it was not asked for
 	if r.policies.flags == Reset {
 		return nil

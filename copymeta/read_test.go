@@ -238,7 +238,7 @@ func TestAnEmptyMessageIsCopied(t *testing.T) {
 
 func TestAMessageWhoseSizeIsStatedWronglyIsNamed(t *testing.T) {
 	for content, size := range map[string]int64{
-		"ab": -1, "\r\n\r\n": -1, "\n\n": -1, "\r": -1, "\r\n": 1,
+		"ab": -1, "\r\n\r\n": -1, "\n\n": -1, "\r": -1, "\r\n": 3,
 	} {
 		for _, order := range []string{
 			"uid size flags date body", "body flags date size uid", "body/uid flags date size",

@@ -33,68 +33,16 @@ type spool struct {
 	inFile bool  // the bodies that come now go to the file
 	room   int64 // what is left of what was reserved for them
 
-	flagSets           []flagSet
-	flagNumbers        map[[sha256.Size]byte]int32 // by the text of the flags
-	heldFlags, spilled int64                       // bytes of flags in memory and in the file
+	flagSets    []flagSet
+	flagNumbers map[[sha256.Size]byte]int32 // by the text of the flags
+	heldFlags   int64                       // bytes of flags in memory
+	spilled     int64                       // bytes in the file that were not reserved
 }
 
 // flagSet is a list of flags, in the file if it has a size and no text.
 type flagSet struct {
 	text         string
 	offset, size int64
-}
-
-// body is the content of a message, which is written to a spool.
-type body struct {
-	spool  *spool
-	inFile bool
-	offset int64
-	size   int64                // bytes written so far
-	start  [len(emptyLine)]byte // the first of them
-	keep   int64                // how many of them are kept
-}
-
-// body returns one of the given size. One is to be written after the other. What was not reserved
-// is not kept.
-func (s *spool) body(size int64) *body {
-	b := &body{spool: s, inFile: s.inFile, offset: int64(len(s.memory)), keep: min(size, s.room)}
-	if s.inFile {
-		b.offset = s.length
-	}
-	s.room -= b.keep
-	return b
-}
-
-// drop gives back the room of a body that is not wanted after all.
-func (s *spool) drop(b *body) {
-	switch end := b.offset + min(b.size, b.keep); {
-	case b.inFile:
-		s.room += b.keep
-	case end == int64(len(s.memory)):
-		s.room += b.keep
-		s.memory = s.memory[:b.offset]
-	}
-	b.keep = 0
-}
-
-func (b *body) Write(p []byte) (int, error) {
-	written := len(p)
-	if b.size < int64(len(b.start)) {
-		copy(b.start[b.size:], p)
-	}
-	p = p[:max(0, min(int64(written), b.keep-b.size))]
-	b.size += int64(written)
-	if len(p) == 0 {
-		return written, nil
-	}
-	if !b.inFile {
-		b.spool.memory = append(b.spool.memory, p...)
-		return written, nil
-	}
-	if err := b.spool.write(p); err != nil {
-		return 0, err
-	}
-	return written, nil
 }
 
 // useMemory lets the bodies that come now go to memory.
@@ -158,16 +106,23 @@ func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
 
 // spill writes the text to the file, without waiting for room there.
 func (s *spool) spill(text string) (offset int64, err error) {
-	size := int64(len(text))
-	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
-		return 0, ErrTooLarge
+	if err := s.takeRoom(int64(len(text))); err != nil {
+		return 0, err
 	}
-	if !try(s.budget.files, size) {
-		return 0, ErrBusy
-	}
-	s.spilled += size
 	offset = s.length
 	return offset, s.write([]byte(text))
+}
+
+// takeRoom takes room in the file for what nobody could know of when the rest was reserved.
+func (s *spool) takeRoom(size int64) error {
+	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
+		return ErrTooLarge
+	}
+	if !try(s.budget.files, size) {
+		return ErrBusy
+	}
+	s.spilled += size
+	return nil
 }
 
 // flags returns those with the number, after flush.
