@@ -57,6 +57,20 @@ type Options struct {
 	Logger imapserver.Logger `toml:"-"`
 }
 
+// DefaultOptions returns bounds that suit a public server: 256 MiB for one COPY, for all together 64
+// MiB of memory and 1 GiB of files, for which a COPY waits up to 40 s, and a notice to the client
+// every 10 s. They leave everything to the backend until a policy is set.
+func DefaultOptions() *Options {
+	return &Options{
+		MaxMemory:        DefaultMaxMemory,
+		MaxBytes:         256 << 20,
+		MaxTotalMemory:   64 << 20,
+		MaxTotalBytes:    1 << 30,
+		QueueTimeout:     40 * time.Second,
+		ProgressInterval: 10 * time.Second,
+	}
+}
+
 // Validate returns an error that names the first field whose value is a mistake, and the value.
 func (o *Options) Validate() error {
 	if err := (policies{o.InternalDate, o.Flags}).validate("InternalDate", "Flags"); err != nil {
