@@ -32,6 +32,11 @@
 // The answer has COPYUID (RFC 4315) if something was copied and the backend's APPEND reports UIDs.
 // A mailbox can be copied to itself, whatever the backend's own COPY says to that.
 //
+// Some backends store equal messages once, and say OK to an APPEND of one that they have. That is no
+// copy, and after it a MOVE would lose the message. So an APPEND has failed if its UID is older than
+// the destination's UIDNEXT was; without UIDs that is found out by UIDNEXT at the end, for a MOVE
+// and for a backend that reports a UIDVALIDITY alone.
+//
 // The backend may answer as RFC 9051 allows it: the items of a message in several responses, and
 // responses in between that nobody asked for.
 //

@@ -61,7 +61,7 @@ func (s *session) move(
 	ctx context.Context, numSet imap.NumSet, dest string, p policies,
 ) (moved, error) {
 	now := time.Now()
-	doubt := s.checkDest(dest)
+	d := s.lookAt(dest)
 	messages, err := s.look(ctx, numSet, true)
 	if err != nil {
 		return moved{}, err
@@ -77,15 +77,18 @@ func (s *session) move(
 		}
 	}
 	if len(messages) == 0 {
-		_, err := s.copyNothing(numSet, dest, doubt)
+		_, err := s.copyNothing(numSet, d)
 		return moved{}, err
 	}
 	if err := s.checkDelete(messages); err != nil {
 		return moved{}, err
 	}
-	c, copyErr := s.copyForMove(ctx, messages, dest, p, now, doubt)
-	if c.done == 0 {
+	c, copyErr := s.copyForMove(ctx, messages, d, p, now)
+	switch {
+	case c.done == 0:
 		return moved{}, copyErr
+	case c.unsure: // so none is expunged
+		return moved{}, s.partly(copyErr, "%d messages were copied, but none was moved", c.done)
 	}
 	result, err := s.remove(&c, dest)
 	if err == nil && copyErr != nil {
@@ -106,13 +109,17 @@ func (s *session) checkDelete(messages []message) error {
 }
 
 func (s *session) copyForMove(
-	ctx context.Context, messages []message, dest string, p policies, now time.Time, doubt error,
+	ctx context.Context, messages []message, d destination, p policies, now time.Time,
 ) (copied, error) {
 	copier, ok := s.Session.(Copier)
 	if !ok {
-		return s.copyMessages(ctx, messages, dest, p, now, doubt)
+		c, err := s.copyMessages(ctx, messages, d, p, now)
+		if err == nil && !c.known {
+			err = s.checkStored(&c, d)
+		}
+		return c, err
 	}
-	data, err := copier.CopyMeta(uidsOf(messages), dest, p.date, p.flags)
+	data, err := copier.CopyMeta(uidsOf(messages), d.name, p.date, p.flags)
 	if err != nil {
 		return copied{}, err
 	}
