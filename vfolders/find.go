@@ -72,12 +72,27 @@ func (s *session) backendList(
 	}, each)
 }
 
+// toOpen looks for a virtual folder that a client wants to open, which the backend has refused with
+// err. Some backends refuse one that does not exist with an error that is no answer, such as that of
+// a missing file. If LIST shows that there is no such mailbox, that error was none of the backend's
+// troubles.
+func (s *session) toOpen(mailbox string, err error) (*folder, error) {
+	if err != nil && !errors.As(err, new(*imap.Error)) {
+		return s.orError(mailbox, err)
+	}
+	return s.instead(mailbox, err)
+}
+
 // instead looks for a virtual folder of a name about which the backend has said err. If there is
 // none, the error is what to answer.
 func (s *session) instead(mailbox string, err error) (*folder, error) {
 	if !isMissing(err) {
 		return nil, err
 	}
+	return s.orError(mailbox, err)
+}
+
+func (s *session) orError(mailbox string, err error) (*folder, error) {
 	found, findErr := s.find(mailbox)
 	if found == nil && findErr == nil {
 		return nil, err

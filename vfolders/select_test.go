@@ -104,10 +104,19 @@ func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	}
 	f.err = &imap.Error{Type: imap.StatusResponseTypeBad, Text: "text"}
 	assert.Equal(t, "BAD text", imaptest.Last(c.Cmd("a SELECT a")))
-	f.err = errBackend
-	assert.Equal(
-		t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")),
-	)
+}
+
+// A backend may say that a file does not exist, and mean a mailbox. Its LIST shows what is true.
+func TestAnErrorThatIsNoAnswerMakesUsLook(t *testing.T) {
+	const internal = "NO [SERVERBUG] Internal server error"
+	f := &failing{backend: names('/', "a/b", "real", "real/x"), err: errBackend}
+	c := connect(t, f.session, nil)
+	assert.Equal(t, "OK STATUS completed", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")))
+	assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("a SELECT a")))
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a STATUS real (MESSAGES)")))
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a SELECT a/b")))
+	f.fail = errBackend
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a SELECT a")))
 }
 
 func TestNoSelectLeavesSelectAndStatusToTheBackend(t *testing.T) {

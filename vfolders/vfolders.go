@@ -53,8 +53,9 @@
 //
 // # What it costs
 //
-// The backend is asked first, and for its LIST only when it says that it has no such mailbox.
-// Commands about a mailbox of the backend cost nothing more.
+// The backend is asked first, and for its LIST only when it may have said that it has no such
+// mailbox: by a NO, or, to SELECT, EXAMINE and STATUS, by an error of Go, such as that of a file
+// that does not exist. Commands about a mailbox of the backend cost nothing more.
 //
 // A LIST whose own answer does not tell about all that is below it is followed by one for that. LIST
 // "" % is the dearest: a folder may be missing above any mailbox, so that the backend has to list
