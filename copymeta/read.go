@@ -143,7 +143,30 @@ func (s *session) read(
 	if err := spool.flush(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(messages, func(m message) bool { return !m.read }), nil
+	return s.withoutGone(ctx, messages)
+}
+
+// withoutGone leaves out the messages that were not read because they are gone. One that is still
+// there cannot be read.
+func (s *session) withoutGone(ctx context.Context, messages []message) ([]message, error) {
+	isUnread := func(m message) bool { return !m.read }
+	if !slices.ContainsFunc(messages, isUnread) {
+		return messages, nil
+	}
+	var unread []message
+	for _, m := range messages {
+		if isUnread(m) {
+			unread = append(unread, m)
+		}
+	}
+	there, err := s.lookAgain(ctx, unread)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 {
+		return nil, incomplete(there[0].uid, "its content is not delivered")
+	}
+	return slices.DeleteFunc(messages, isUnread), nil
 }
 
 func (s *session) readInto(

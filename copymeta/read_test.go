@@ -349,3 +349,26 @@ func TestManyFlags(t *testing.T) {
 		assertEmpty(t, options.TempDir)
 	}
 }
+
+// A backend that cannot read a message may leave it out of the answer. It has not gone for that.
+func TestAMessageThatFetchLeavesOutIsNamed(t *testing.T) {
+	for command, want := range map[string]string{
+		"COPY 1:3 Archive": "NO [SERVERBUG] Message with UID 2 cannot be read completely " +
+			"(its content is not delivered), nothing was copied",
+		"MOVE 1:3 Archive": "NO [SERVERBUG] Message with UID 2 cannot be read completely " +
+			"(its content is not delivered), nothing was copied",
+		"COPY 1,3 Archive": "OK [COPYUID 7 1,3 41:42] COPY completed",
+	} {
+		b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+		b.answer = func(r *responder) {
+			for _, m := range r.all {
+				if len(r.options.BodySection) == 0 || m.uid != 2 {
+					r.write(int(m.uid), m, "uid size flags date body")
+				}
+			}
+		}
+		c := open(t, b, resetMove)
+		assert.Equal(t, want, imaptest.Last(c.Cmd("a "+command)))
+		assert.Len(t, b.mailboxes["INBOX"].messages, 3)
+	}
+}
