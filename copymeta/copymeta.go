@@ -32,24 +32,25 @@
 // The answer has COPYUID (RFC 4315) if something was copied and the backend's APPEND reports UIDs.
 // A mailbox can be copied to itself, whatever the backend's own COPY says to that.
 //
-// Some backends store equal messages once, and say OK to an APPEND of one that they have. That is no
-// copy, and after it a MOVE would lose the message. So an APPEND has failed if its UID is older than
-// the destination's UIDNEXT was; without UIDs that is found out by UIDNEXT at the end, for a MOVE
-// and for a backend that reports a UIDVALIDITY alone.
+// Some backends store equal messages once, and say OK to an APPEND of one that they have. That is
+// no copy, and after it a MOVE would lose the message. So an APPEND has failed if its UID is older
+// than the destination's UIDNEXT was; without UIDs that is found out by UIDNEXT at the end, for a
+// MOVE and for a backend that reports a UIDVALIDITY alone.
 //
 // The backend may answer as RFC 9051 allows it: the items of a message in several responses, and
 // responses in between that nobody asked for.
 //
-// FETCH is the only way to read a message through a session. The copy has the bytes that it answers,
-// which are those that any client would copy. If it answers fewer than RFC822.SIZE says, the message
-// is not copied, and the answer names it: [imapserver.ExtractBodySection], which imapmemserver and
-// other backends use, delivers nothing of a message without a header, whatever it is asked for. A
-// client can copy the other messages then. A backend that has such messages should be a [Copier].
+// FETCH is the only way to read a message through a session. The copy has the bytes that it
+// answers, which are those that any client would copy. If it answers fewer than RFC822.SIZE says,
+// the message is not copied, and the answer names it: [imapserver.ExtractBodySection], which
+// imapmemserver and other backends use, delivers nothing of a message without a header, whatever it
+// is asked for. A client can copy the other messages then. A backend that has such messages should
+// be a [Copier].
 //
 // More bytes than RFC822.SIZE says are copied where it counts line ends as one byte: those of the
-// header, to which that function adds the missing CRs, or all of them, as a backend does that stores
-// none. The copy has these CRs, and a size that counts them. A message of no bytes, for which that
-// function delivers an empty line, has no bytes in the copy either.
+// header, to which that function adds the missing CRs, or all of them, as a backend does that
+// stores none. The copy has these CRs, and a size that counts them. A message of no bytes, for
+// which that function delivers an empty line, has no bytes in the copy either.
 //
 // # While it runs
 //

@@ -14,9 +14,9 @@ type destination struct {
 	uidNext     imap.UID
 }
 
-// lookAt asks for the destination in a way that changes nothing and notifies nobody. An error proves
-// nothing: who may append to a mailbox need not be allowed to ask. Only the backend's own answer to
-// APPEND or COPY counts, and whether that is TRYCREATE only the backend knows.
+// lookAt asks for the destination in a way that changes nothing and notifies nobody. An error
+// proves nothing: who may append to a mailbox need not be allowed to ask. Only the backend's own
+// answer to APPEND or COPY counts, and whether that is TRYCREATE only the backend knows.
 func (s *session) lookAt(dest string) destination {
 	d := destination{name: dest}
 	data, err := s.Session.Status(dest, &imap.StatusOptions{UIDValidity: true, UIDNext: true})

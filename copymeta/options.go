@@ -57,9 +57,9 @@ type Options struct {
 	Logger imapserver.Logger `toml:"-"`
 }
 
-// DefaultOptions returns bounds that suit a public server: 256 MiB for one COPY, for all together 64
-// MiB of memory and 1 GiB of files, for which a COPY waits up to 40 s, and a notice to the client
-// every 10 s. They leave everything to the backend until a policy is set.
+// DefaultOptions returns bounds that suit a public server: 256 MiB for one COPY, for all together
+// 64 MiB of memory and 1 GiB of files, for which a COPY waits up to 40 s, and a notice to the
+// client every 10 s. They leave everything to the backend until a policy is set.
 func DefaultOptions() *Options {
 	return &Options{
 		MaxMemory:        DefaultMaxMemory,

@@ -73,9 +73,9 @@ func (s *session) backendList(
 }
 
 // toOpen looks for a virtual folder that a client wants to open, which the backend has refused with
-// err. Some backends refuse one that does not exist with an error that is no answer, such as that of
-// a missing file. If LIST shows that there is no such mailbox, that error was none of the backend's
-// troubles.
+// err. Some backends refuse one that does not exist with an error that is no answer, such as that
+// of a missing file. If LIST shows that there is no such mailbox, that error was none of the
+// backend's troubles.
 func (s *session) toOpen(mailbox string, err error) (*folder, error) {
 	if err != nil && !errors.As(err, new(*imap.Error)) {
 		return s.orError(mailbox, err)

@@ -1,4 +1,5 @@
-// Package capture runs the LIST, FETCH, EXPUNGE or Poll of an IMAP session and hands back what it wrote.
+// Package capture runs the LIST, FETCH, EXPUNGE or Poll of an IMAP session and hands back what it
+// wrote.
 //
 // The writers that [imapserver] gives to a session are concrete, and write to a private connection:
 // a wrapper can pass the client's writer down, but cannot see what is written to it. So this

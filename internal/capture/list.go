@@ -16,9 +16,9 @@ import (
 //
 // What each gets is what a client would: attributes in the session's order and spelling, the
 // delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and of the status
-// what options.ReturnStatus asks for. It may keep it, but not change the attributes, which mailboxes
-// share. It runs in the middle of the session's call, with whatever locks the session holds, and
-// must not call the session.
+// what options.ReturnStatus asks for. It may keep it, but not change the attributes, which
+// mailboxes share. It runs in the middle of the session's call, with whatever locks the session
+// holds, and must not call the session.
 //
 // An error of each makes the session's writes fail, and is returned whatever the session then does.
 // Otherwise List returns the session's error unchanged, or one of its own if the session returned

@@ -2,8 +2,8 @@ package capture
 
 import "github.com/emersion/go-imap/v2/imapserver"
 
-// Update runs call, which is to run the Poll of a session with the given writer, and hands over each
-// response that the session writes, such as "* 3 EXISTS", without its CRLF. The bytes are the
+// Update runs call, which is to run the Poll of a session with the given writer, and hands over
+// each response that the session writes, such as "* 3 EXISTS", without its CRLF. The bytes are the
 // caller's only until each returns.
 //
 // What each may do, which error is returned and from where it may be called are as with [Fetch].
