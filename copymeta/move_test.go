@@ -23,7 +23,9 @@ func TestMoveIsLeftToTheBackend(t *testing.T) {
 		}
 		return copymeta.Reset, 9
 	}
-	for _, options := range []*copymeta.Options{reset, {PolicyFor: keepArchive}, {PolicyFor: keepArchive, Move: true}} {
+	for _, options := range []*copymeta.Options{
+		reset, {PolicyFor: keepArchive}, {PolicyFor: keepArchive, Move: true},
+	} {
 		b := newBackend(stored{content: "x"})
 		c := open(t, b, options)
 		c.Cmd("a MOVE 1 Archive")
@@ -120,8 +122,12 @@ func TestAMoveThatFails(t *testing.T) {
 			[]string{"three"}, []string{"one", "two"}, "",
 		},
 		{
-			"append without UIDs", func(b *backend) { b.appends, b.appendError, b.noUIDs = 2, errQuota, true }, false,
-			[]string{"* 1 EXPUNGE", "* 1 EXPUNGE", "a NO [OVERQUOTA] 2 of 3 messages were moved: Backend is full"},
+			"append without UIDs",
+			func(b *backend) { b.appends, b.appendError, b.noUIDs = 2, errQuota, true }, false,
+			[]string{
+				"* 1 EXPUNGE", "* 1 EXPUNGE",
+				"a NO [OVERQUOTA] 2 of 3 messages were moved: Backend is full",
+			},
 			[]string{"three"}, []string{"one", "two"}, "",
 		},
 		{
@@ -147,7 +153,8 @@ func TestAMoveThatFails(t *testing.T) {
 			[]string{"one", "two", "three"}, []string{"one", "two", "three"}, "",
 		},
 		{
-			"expunge and restore", func(b *backend) { b.expunge, b.store = errQuota, storeFails(imap.StoreFlagsDel) }, true,
+			"expunge and restore",
+			func(b *backend) { b.expunge, b.store = errQuota, storeFails(imap.StoreFlagsDel) }, true,
 			[]string{
 				"* OK [COPYUID 7 1:3 41:43] COPY completed",
 				"a NO [OVERQUOTA] 3 messages were copied, but perhaps not all were moved: Backend is full",

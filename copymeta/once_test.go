@@ -12,7 +12,8 @@ import (
 // A backend that stores equal messages once says OK to an APPEND that it drops. A COPY that makes
 // no copy is no success, and a MOVE would lose the message.
 func TestABackendThatStoresEqualMessagesOnce(t *testing.T) {
-	const again = "NO [SERVERBUG] The server does not store a message a second time, nothing was copied"
+	const again = "NO [SERVERBUG] The server does not store a message a second time, " +
+		"nothing was copied"
 	for name, test := range map[string]struct {
 		command string
 		there   []string // in Archive

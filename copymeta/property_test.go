@@ -18,7 +18,8 @@ import (
 // themselves, no header, nothing at all.
 func randomMessage(source *rand.Rand) string {
 	pieces := []string{
-		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00", "\xff\xfe", "ü", "body",
+		"Subject: x", "A: b", ":", " ", "\t", "\r\n", "\r\n", "\r\n\r\n", "\r", "\n", "\n\n", "\x00",
+		"\xff\xfe", "ü", "body",
 		")\r\n* 1 FETCH (", "{3}\r\n", "* OK",
 		"\"", "\\", "From x\n", ".\r\n", strings.Repeat("long ", 300),
 	}

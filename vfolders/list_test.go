@@ -92,9 +92,11 @@ func TestList(t *testing.T) {
 		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {
 			`LIST (\HasChildren) "/" "#users/Karen"`,
 		},
-		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT))`: {
+		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT ` +
+			`DELETED-STORAGE RECENT))`: {
 			`LIST (\HasChildren) "/" "#users"`,
-			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 ` +
+				`APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 		},
 		`LIST "" "S*" RETURN (STATUS (MESSAGES))`: {
 			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`,
@@ -145,7 +147,10 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 	backend := func() *backend {
 		return names('/').
 			add('/', "a/b/c", imap.MailboxAttrHasNoChildren).
-			add('/', "a", `\nonexistent`, imap.MailboxAttrHasNoChildren, imap.MailboxAttrNoInferiors, imap.MailboxAttrMarked, `\Own`, imap.MailboxAttrSubscribed).
+			add(
+				'/', "a", `\nonexistent`, imap.MailboxAttrHasNoChildren, imap.MailboxAttrNoInferiors,
+				imap.MailboxAttrMarked, `\Own`, imap.MailboxAttrSubscribed,
+			).
 			add('/', "a", imap.MailboxAttrNoSelect).
 			add('/', "a/b", imap.MailboxAttrNoSelect).
 			add('/', "leaf", imap.MailboxAttrNoSelect).

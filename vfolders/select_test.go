@@ -44,8 +44,12 @@ func TestSelect(t *testing.T) {
 func TestStatus(t *testing.T) {
 	c := connect(t, names('/', "#users/Karen/Inbox").session, nil)
 	assert.Equal(t, []string{
-		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
-	}, answer(t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT)"))
+		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 ` +
+			`APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+	}, answer(
+		t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT "+
+			"DELETED-STORAGE RECENT)",
+	))
 	assert.Equal(t, []string{`STATUS "#users" (UNSEEN 0)`}, answer(t, c, "STATUS #users (UNSEEN)"))
 	assert.Equal(
 		t, []string{`STATUS "#users/Karen/Inbox" (UIDNEXT 8)`},

@@ -41,7 +41,8 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 	)
 	listFlag(
 		flags, &o.Exempt, "exempt",
-		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; may be given again",
+		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; "+
+			"may be given again",
 		parseNetwork,
 	)
 	listFlag(flags, &s.unlimitedUsers, "unlimited-user",

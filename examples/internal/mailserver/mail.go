@@ -11,7 +11,8 @@ import (
 
 var (
 	errNotMail = errors.New(
-		"it takes a folder of .eml files, a Maildir with cur and new, or an mbox file that begins with a From_ line",
+		"it takes a folder of .eml files, a Maildir with cur and new, or an mbox file " +
+			"that begins with a From_ line",
 	)
 	errNoMail = errors.New("there is no message in it that can be read")
 )

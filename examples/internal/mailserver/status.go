@@ -34,7 +34,8 @@ var errNotLoopback = errors.New(
 func statusFlags(flags *flag.FlagSet, s *settings) {
 	flags.StringVar(
 		&s.status, "status", "",
-		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; empty switches it off",
+		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; "+
+			"empty switches it off",
 	)
 	flags.BoolVar(
 		&s.statusAdmin, "status-admin", false,
