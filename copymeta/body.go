@@ -31,10 +31,9 @@ func (s *spool) longerBody(size int64) (*body, error) {
 	return &body{spool: s, inFile: true, offset: s.length, keep: size, lines: &lineEnds{}}, nil
 }
 
-// drop gives back the room of a body that is not wanted after all.
+// drop gives back the room of a body that is not wanted after all, which none is that is longer.
 func (s *spool) drop(b *body) {
 	switch end := b.offset + min(b.size, b.keep); {
-	case b.lines != nil: // nobody else gets what it has
 	case b.inFile:
 		s.room += b.keep
 	case end == int64(len(s.memory)):
@@ -83,10 +82,9 @@ func (l *lineEnds) count(p []byte) {
 			if l.last == '\r' {
 				l.all++
 			}
-			isEmpty := l.line == 1 || l.line == 2 && l.last == '\r'
 			if !l.afterHeader {
 				l.header = l.all
-				l.afterHeader = isEmpty
+				l.afterHeader = l.line == 2 && l.last == '\r'
 			}
 			l.line = 0
 		}

@@ -91,3 +91,19 @@ func TestABackendThatCountsLineEndsAsOneByte(t *testing.T) {
 		})
 	}
 }
+
+// Nothing is shorter than lines of nothing.
+func TestAMessageOfLineEndsAlone(t *testing.T) {
+	for content, want := range map[string]string{
+		"\r\n": "OK [COPYUID 7 1 41]", "\r\n\r\n\r\n": "OK [COPYUID 7 1 41]", "\r\n\r": "NO [SERVERBUG]",
+	} {
+		b := newBackend(stored{content: content})
+		b.answer = func(r *responder) {
+			stated := *r.all[0]
+			stated.size = int64(strings.Count(content, "\n"))
+			r.write(1, &stated, "uid size flags date body")
+		}
+		c := open(t, b, reset)
+		assert.Contains(t, imaptest.Last(c.Cmd("a COPY 1 Archive")), want, "%q", content)
+	}
+}

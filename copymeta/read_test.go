@@ -372,3 +372,43 @@ func TestAMessageThatFetchLeavesOutIsNamed(t *testing.T) {
 		assert.Len(t, b.mailboxes["INBOX"].messages, 3)
 	}
 }
+
+// What nobody has asked for may take the room of what was asked for, as long as it is not known
+// whose it is. Then nothing is stored that is cut off.
+func TestWhatNobodyAskedForCutsNothingOff(t *testing.T) {
+	for _, maxMemory := range []int64{1, 1000} {
+		b := newBackend(stored{content: "one"}, stored{content: "two"})
+		b.answer = func(r *responder) {
+			r.write(9, &stored{content: "nobody's"}, "body")
+			for i, m := range r.all {
+				r.write(i+1, m, "uid flags date size body")
+			}
+		}
+		c := open(
+			t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: maxMemory, TempDir: t.TempDir()},
+		)
+		last := imaptest.Last(c.Cmd("a COPY 1:2 Archive"))
+		assert.Contains(t, last, "NO [SERVERBUG] Message with UID 1")
+		assert.Empty(t, b.mailboxes["Archive"].messages)
+	}
+}
+
+// Nor does it take memory when it is known that nobody has asked for it.
+func TestWhatNobodyAskedForIsNotKept(t *testing.T) {
+	const size, others = 1 << 20, 60
+	content := strings.Repeat("x", size)
+	b := newBackend(stored{content: content})
+	b.answer = func(r *responder) {
+		for i := range others {
+			if len(r.options.BodySection) > 0 {
+				r.write(i+2, &stored{uid: imap.UID(i + 100), content: content}, "body uid")
+			}
+		}
+		r.write(1, r.all[0], "uid flags date size body")
+	}
+	before, during := heap(), int64(0)
+	b.onAppend = func() { during = heap() }
+	c := open(t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: size})
+	assert.True(t, imaptest.IsOK(c.Cmd("a COPY 1 Archive")))
+	assert.Less(t, during-before, int64(others*size/4))
+}

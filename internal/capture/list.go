@@ -10,19 +10,19 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// List runs call, which is to run the LIST of a session with the options and the given writer, and
-// hands each mailbox that the session writes to each, in order, before the session's own WriteList
-// returns.
+// List runs call, which must run the LIST of a session with the options and the given writer. It
+// calls each with every mailbox that the session writes, in order, before the session's own
+// WriteList returns.
 //
-// What each gets is what a client would: attributes in the session's order and spelling, the
-// delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and of the status
-// what options.ReturnStatus asks for. It may keep it, but not change the attributes, which
-// mailboxes share. It runs in the middle of the session's call, with whatever locks the session
+// Each gets what a client would read: the attributes in the session's order and spelling, the
+// delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and the items of
+// the status that options.ReturnStatus asks for. It may keep the mailbox, but must not change its
+// attributes, which mailboxes share. It runs while the session runs, under whatever locks that
 // holds, and must not call the session.
 //
-// An error of each makes the session's writes fail, and is returned whatever the session then does.
-// Otherwise List returns the session's error unchanged, or one of its own if the session returned
-// none but left a response unfinished. It may be called from several goroutines at once.
+// An error of each makes the session's writes fail, and is returned whatever the session returns.
+// Otherwise List returns the session's error unchanged, or one of its own if the session returns
+// none but has left a response unfinished. List may be called from several goroutines at once.
 func List(
 	options *imap.ListOptions, call func(w *imapserver.ListWriter) error,
 	each func(*imap.ListData) error,
@@ -42,7 +42,7 @@ func List(
 	)
 }
 
-// listReader puts the STATUS of a mailbox to the LIST response before it.
+// listReader joins the STATUS of a mailbox to the LIST response before it.
 type listReader struct {
 	each func(*imap.ListData) error
 	last *imap.ListData
@@ -65,7 +65,7 @@ func (l *listReader) read(text []byte) error {
 	return s.err
 }
 
-// flush hands over a mailbox when it is known that no STATUS follows.
+// flush hands over the last mailbox, once no STATUS of it can follow.
 func (l *listReader) flush() error {
 	data := l.last
 	if data == nil {
@@ -123,8 +123,8 @@ func (l *listReader) readAttrs(s *scanner) []imap.MailboxAttr {
 	return l.attrs
 }
 
-// mailbox reads a mailbox name. With UTF-8 enabled "&-" stands for "&", and all else for itself
-// (RFC 9051, appendix A.1).
+// mailbox reads a mailbox name. UTF-8 is enabled, so that "&-" stands for "&" and everything else
+// for itself (RFC 9051, appendix A.1).
 func mailbox(s *scanner) string {
 	return strings.ReplaceAll(s.astring(), "&-", "&")
 }
