@@ -81,3 +81,45 @@ func (d *dropping) Append(
 	}
 	return &imap.AppendData{UIDValidity: d.mailboxes[name].validity}, nil
 }
+
+// Of two equal messages in one command the second one is the first one's copy.
+func TestEqualMessagesOfOneCommand(t *testing.T) {
+	b := newBackend(stored{content: "same"}, stored{content: "same"})
+	same := &sameAgain{backend: b}
+	c := open(t, same, resetMove)
+	assert.Equal(
+		t, "NO [SERVERBUG] 1 of 2 messages were moved: Message with UID 2 was not stored a second time",
+		imaptest.Last(c.Cmd("a MOVE 1:2 Archive")),
+	)
+	assert.Len(t, b.mailboxes["INBOX"].messages, 1)
+	assert.Len(t, b.mailboxes["Archive"].messages, 1)
+}
+
+// sameAgain is a backend that answers each APPEND as the first one.
+type sameAgain struct {
+	*backend
+	data *imap.AppendData
+}
+
+func (s *sameAgain) Append(
+	name string, r imap.LiteralReader, options *imap.AppendOptions,
+) (data *imap.AppendData, err error) {
+	if s.data == nil {
+		s.data, err = s.backend.Append(name, r, options)
+	}
+	return s.data, err
+}
+
+// A mailbox that is made anew meanwhile has a UIDNEXT that says nothing.
+func TestAMoveWithoutUIDsToAMailboxMadeAnew(t *testing.T) {
+	b := newBackend(stored{content: "one"})
+	b.noUIDs = true
+	b.onAppend = func() {
+		archive := b.mailboxes["Archive"]
+		archive.validity, archive.next = archive.validity+1, 0
+	}
+	c := open(t, b, resetMove)
+	assert.Equal(t, "OK MOVE completed", imaptest.Last(c.Cmd("a MOVE 1 Archive")))
+	assert.Equal(t, []string{"one"}, contents(b.mailboxes["Archive"]))
+	assert.Empty(t, b.mailboxes["INBOX"].messages)
+}
