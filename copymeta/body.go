@@ -11,8 +11,8 @@ type body struct {
 	lines  *lineEnds            // nil: not counted
 }
 
-// body returns one of the given size. One is to be written after the other. What was not reserved
-// is not kept.
+// body returns a body of the given size. Bodies are written one after the other. Bytes for which no
+// room is reserved are not kept.
 func (s *spool) body(size int64) *body {
 	b := &body{spool: s, inFile: s.inFile, offset: int64(len(s.memory)), keep: min(size, s.room)}
 	if s.inFile {
@@ -22,8 +22,8 @@ func (s *spool) body(size int64) *body {
 	return b
 }
 
-// longerBody returns one of another size than was reserved. It goes to the file, and does not wait
-// for room there.
+// longerBody returns a body that is larger than what is reserved. It goes to the file, and does not
+// wait for room there.
 func (s *spool) longerBody(size int64) (*body, error) {
 	if err := s.takeRoom(size); err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *spool) longerBody(size int64) (*body, error) {
 	return &body{spool: s, inFile: true, offset: s.length, keep: size, lines: &lineEnds{}}, nil
 }
 
-// drop gives back the room of a body that is not wanted after all, which none is that is longer.
+// drop gives back the room of a body that is not wanted after all. It is not for a longer body.
 func (s *spool) drop(b *body) {
 	switch end := b.offset + min(b.size, b.keep); {
 	case b.inFile:

@@ -58,8 +58,7 @@ func (c *copied) data() *imap.CopyData {
 	return data
 }
 
-// withoutEmpty returns nil for empty sets, of which the server would write a COPYUID that cannot be
-// read.
+// withoutEmpty returns nil if a set is empty: the server would write a malformed COPYUID.
 func withoutEmpty(data *imap.CopyData) *imap.CopyData {
 	if data == nil || len(data.SourceUIDs) == 0 || len(data.DestUIDs) == 0 {
 		return nil
@@ -100,8 +99,8 @@ func (s *session) copyNothing(numSet imap.NumSet, d destination) (copied, error)
 	return copied{answer: data}, err
 }
 
-// copyMessages reads and appends. After an error everything is as before if done is zero; otherwise
-// that many copies could not be taken out.
+// copyMessages reads the messages and appends them. After an error, done is how many copies there
+// are that could not be taken out.
 func (s *session) copyMessages(
 	ctx context.Context, messages []message, d destination, p policies, now time.Time,
 ) (c copied, err error) {

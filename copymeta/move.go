@@ -55,8 +55,7 @@ func (m *moved) write(w *imapserver.MoveWriter) error {
 	return nil
 }
 
-// move does it all but to tell the client: others may wait for the messages meanwhile, and the
-// client be slow.
+// move does all but tell the client, who may be slow to read while others wait for the messages.
 func (s *session) move(
 	ctx context.Context, numSet imap.NumSet, dest string, p policies,
 ) (moved, error) {
@@ -97,9 +96,10 @@ func (s *session) move(
 	return result, err
 }
 
-// checkDelete fails if messages cannot be deleted, without a change to any: it takes \Deleted off
-// one that does not have it. The backend may notify others of that, so it is for those only that
-// say nothing by PERMANENTFLAGS. Where all messages have \Deleted, they can be deleted.
+// checkDelete fails if messages cannot be deleted. It changes none: it takes \Deleted off one that
+// does not have it. Because the backend may notify others of that, it is only done if
+// PERMANENTFLAGS do not say that messages can be deleted. If all messages have \Deleted, there is
+// no need.
 func (s *session) checkDelete(messages []message) error {
 	i := slices.IndexFunc(messages, func(m message) bool { return !m.deleted })
 	if s.deletes || i < 0 {
@@ -160,8 +160,8 @@ func (s *session) remove(c *copied, dest string) (moved, error) {
 	return result, nil
 }
 
-// undoOthers takes out the copies of messages that are not there any more: somebody else has
-// expunged them, and may have moved them. If that cannot be done, the copy stays.
+// undoOthers takes out the copies of messages that are no longer there: somebody else has expunged
+// them, and may have moved them. If that is not possible, the copies stay.
 func (s *session) undoOthers(c *copied, there []message, dest string) {
 	gone := copied{uidValidity: c.uidValidity, known: c.known}
 	isGone := func(m message) bool {
@@ -182,8 +182,8 @@ func (s *session) undoOthers(c *copied, there []message, dest string) {
 	c.all -= gone.done
 }
 
-// giveUp is for messages that are copied, but cannot be deleted. There is nil if nobody knows which
-// of them are still there.
+// giveUp returns the answer when messages were copied, but cannot be deleted. The list there is nil
+// if nobody knows which of them are still there.
 func (s *session) giveUp(err error, c *copied, there []message, dest string) error {
 	// A source that had \Deleted for a moment may be gone by now, and then the copy is all there is.
 	if s.restore(there) {

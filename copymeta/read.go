@@ -14,8 +14,8 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// maxRanges is how many ranges the sets of UIDs have that the backend gets. It may be one that
-// sends them on to another server, whose lines are limited.
+// maxRanges is how many ranges a set of UIDs for the backend has. The backend may send the set on
+// to another server, whose lines are limited.
 const maxRanges = 500
 
 // fetch runs a FETCH of the backend, and stops it when the client is gone.
@@ -38,8 +38,8 @@ func (s *session) fetch(
 	return err
 }
 
-// look finds the messages of the set in the order of their UIDs. To move them, more is to be known
-// than to copy them: the flags and the internal date.
+// look finds the messages of the set, in the order of their UIDs. For a MOVE it asks for the flags
+// and the internal date too.
 func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]message, error) {
 	var messages []message
 	j := join{
@@ -75,9 +75,9 @@ func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]me
 	})
 }
 
-// mayContain tells whether the message is in the set. If that is not certain, it is when no others
-// were found: a backend does not leave out of some messages what it says of others. What "*" and
-// "$" stand for only the backend knows.
+// mayContain tells whether the message may be in the set. Only the backend knows what "*" and "$"
+// stand for. Where that leaves a doubt, the message is in the set if no other was found: a backend
+// that tells something of some messages does not leave it out for others.
 func mayContain(numSet imap.NumSet, p *part, others bool) bool {
 	uncertain := numSet.Dynamic()
 	contains := false
@@ -228,14 +228,14 @@ func (r *reading) check(m *message, body *body) error {
 	return nil
 }
 
-// mayHaveMoreCRs tells whether the message may be one whose RFC822.SIZE counts some line ends as
-// one byte. Those are the ones of the header, if the message is stored with bare LFs and go-imap's
-// ExtractBodySection delivers it, or all of them, if the backend stores no CRs at all. If the
-// number of the CRLFs says so too, what is delivered is complete, and that is what is copied.
+// mayHaveMoreCRs tells whether the RFC822.SIZE of a message may count line ends as one byte that
+// are delivered as two. Those are all line ends, if the backend stores no CRs, or those of the
+// header, if go-imap's ExtractBodySection delivers a message that is stored with bare LFs. The
+// number of CRLFs that are delivered shows whether it is so.
 func mayHaveMoreCRs(m *message, size int64) bool { return m.size < size && size <= 2*m.size }
 
-// emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: it ends the header
-// that is not there.
+// emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: the end of a
+// header.
 const emptyLine = "\r\n"
 
 func mayBeEmpty(m *message, size int64) bool { return m.size == 0 && size == int64(len(emptyLine)) }
@@ -244,7 +244,7 @@ func wrongSize(m *message, size int64) error {
 	return incomplete(m.uid, fmt.Sprintf("%d bytes instead of %d", size, m.size))
 }
 
-// take notes where the spool has what was read.
+// take notes where in the spool the message is.
 func (r *reading) take(p *part) error {
 	m, body := r.wanted(p.UID), p.body
 	if m == nil {
@@ -265,7 +265,7 @@ func (r *reading) take(p *part) error {
 	return err
 }
 
-// incomplete decides about a message that lacks something.
+// incomplete decides what becomes of a message of which something is missing.
 func (r *reading) incomplete(p *part) error {
 	switch {
 	case p.UID == 0 && p.body == nil || p.UID != 0 && r.wanted(p.UID) == nil:

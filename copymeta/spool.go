@@ -13,8 +13,8 @@ import (
 
 const (
 	fileBuffer = 4 << 10 // bytes
-	// maxHeldFlags is how many bytes of flags a spool holds in memory, each list of them once. That
-	// is enough for all flags that people use; a client can make up more.
+	// maxHeldFlags is how many bytes of flags a spool holds in memory; equal lists count once. That is
+	// enough for the flags that people use, but a client can make up more.
 	maxHeldFlags = 16 << 10
 )
 
@@ -77,8 +77,8 @@ func (s *spool) create() error {
 	return nil
 }
 
-// addFlags keeps a list of flags and returns its number. One for which there is no room in memory
-// goes to the file, and counts there.
+// addFlags keeps a list of flags, and returns its number. It goes to the file if there is no room
+// for it in memory.
 func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
 	text := joinFlags(flags)
 	sum := sha256.Sum256([]byte(text))
@@ -113,7 +113,7 @@ func (s *spool) spill(text string) (offset int64, err error) {
 	return offset, s.write([]byte(text))
 }
 
-// takeRoom takes room in the file for what nobody could know of when the rest was reserved.
+// takeRoom takes room in the file for what was not known when the rest was reserved.
 func (s *spool) takeRoom(size int64) error {
 	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
 		return ErrTooLarge
@@ -125,7 +125,7 @@ func (s *spool) takeRoom(size int64) error {
 	return nil
 }
 
-// flags returns those with the number, after flush.
+// flags returns the list of flags with the number. It is called after flush.
 func (s *spool) flags(number int32) ([]imap.Flag, error) {
 	set := s.flagSets[number]
 	if set.text != "" || set.size == 0 {
@@ -167,7 +167,7 @@ func (s *spool) flush() error {
 	return s.out.Flush()
 }
 
-// literal returns a reader for the body of the message, after flush.
+// literal returns a reader for the body of the message. It is called after flush.
 func (s *spool) literal(m *message) imap.LiteralReader {
 	if m.inFile {
 		return io.NewSectionReader(s.file, m.offset, m.size)

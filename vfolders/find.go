@@ -16,8 +16,8 @@ type folder struct {
 	hasChildren bool
 }
 
-// enough is how many mailboxes find looks at after it has found something below a folder. Behind
-// them it asks whether there is a mailbox of the folder's name instead of reading on.
+// enough is how many more mailboxes find looks at when it has found one below the folder. Then it
+// leaves the list, and asks for a mailbox of the folder's own name.
 const enough = 100
 
 var errEnough = errors.New("vfolders: no more of the list is needed")
@@ -28,6 +28,7 @@ func (s *session) find(name string) (*folder, error) {
 		return nil, nil
 	}
 	found, isReal, more := &folder{}, false, 0
+	mayStop := cut(name) == name // or else its wildcards would reach the backend
 	look := func(data *imap.ListData) error {
 		switch {
 		case data.Mailbox == name && !isNotSelectable(data):
@@ -38,14 +39,14 @@ func (s *session) find(name string) (*folder, error) {
 		if found.hasChildren {
 			more++
 		}
-		if more > enough && cut(name) == name {
+		if more > enough && mayStop {
 			return errEnough
 		}
 		return nil
 	}
 	err := s.backendList("", startingWith(name), &imap.ListOptions{}, look)
 	if errors.Is(err, errEnough) && !isReal {
-		more = 0
+		mayStop = false
 		err = s.backendList("", exactly(name), &imap.ListOptions{}, look)
 	}
 	if errors.Is(err, errEnough) {
@@ -63,7 +64,7 @@ func (s *session) find(name string) (*folder, error) {
 	return nil, nil
 }
 
-// backendList hands over what the backend lists.
+// backendList calls each with every mailbox that the backend lists.
 func (s *session) backendList(
 	ref string, patterns []string, options *imap.ListOptions, each func(*imap.ListData) error,
 ) error {
@@ -72,10 +73,9 @@ func (s *session) backendList(
 	}, each)
 }
 
-// toOpen looks for a virtual folder that a client wants to open, which the backend has refused with
-// err. Some backends refuse one that does not exist with an error that is no answer, such as that
-// of a missing file. If LIST shows that there is no such mailbox, that error was none of the
-// backend's troubles.
+// toOpen is instead for a folder that a client wants to open. Some backends refuse what does not
+// exist with an error that is no answer, such as that of a missing file. Then LIST shows whether
+// there is such a mailbox.
 func (s *session) toOpen(mailbox string, err error) (*folder, error) {
 	if err != nil && !errors.As(err, new(*imap.Error)) {
 		return s.orError(mailbox, err)
@@ -83,8 +83,8 @@ func (s *session) toOpen(mailbox string, err error) (*folder, error) {
 	return s.instead(mailbox, err)
 }
 
-// instead looks for a virtual folder of a name about which the backend has said err. If there is
-// none, the error is what to answer.
+// instead looks for a virtual folder when the backend's answer about a mailbox is err. If there is
+// none, it returns the error for the client.
 func (s *session) instead(mailbox string, err error) (*folder, error) {
 	if !isMissing(err) {
 		return nil, err

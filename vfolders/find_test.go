@@ -75,3 +75,19 @@ func TestAFolderThatHoldsMany(t *testing.T) {
 		})
 	}
 }
+
+// A backend that takes no notice of the patterns is asked in vain for the folder alone, and then
+// all of its list is read.
+func TestAFolderThatHoldsManyOfABackendThatListsAll(t *testing.T) {
+	b := names('/')
+	for i := range 500 {
+		b.add('/', fmt.Sprintf("top/%03d", i))
+	}
+	b.add('/', "top")
+	b.refusal = errNone
+	next := everything{mover{b}, nil}
+	c := imaptest.Serve(t, vfolders.Wrap(next.session, nil)).Login("bob", "pass")
+	assert.Equal(t, "NO [NONEXISTENT] No such mailbox", imaptest.Last(c.Cmd("a DELETE top")))
+	b.mailboxes = b.mailboxes[:500]
+	assert.Equal(t, cannot, imaptest.Last(c.Cmd("a DELETE top")))
+}

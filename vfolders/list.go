@@ -9,7 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// List writes what the backend lists, with the virtual folders among it.
+// List writes what the backend lists, and the virtual folders.
 func (s *session) List(
 	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
 ) error {
@@ -36,8 +36,8 @@ func (s *session) List(
 	}
 }
 
-// write writes an answer, which is all that is left of the share. When the client takes too long
-// for it while others wait for memory, the connection ends.
+// write writes an answer, and keeps no more of the share than that takes. If the client takes too
+// long to read it while others wait for memory, the connection ends.
 func (s *session) write(
 	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
 ) error {
@@ -58,9 +58,9 @@ func (s *session) write(
 	return nil
 }
 
-// isLSUB tells LSUB from LIST (SUBSCRIBED): they come with the same options, but only the former
-// shows a parent of a subscription for one (RFC 3501 section 6.3.9). What the writer will write is
-// all that there is to tell by. Should it be made differently one day, LSUB is answered as LIST.
+// isLSUB tells LSUB from LIST (SUBSCRIBED). They come with the same options, but only LSUB shows
+// the parent of a subscription in its place (RFC 3501 section 6.3.9). Only a private field of the
+// writer makes the difference. If go-imap renames it, LSUB is answered as LIST.
 func isLSUB(w *imapserver.ListWriter) bool {
 	field := reflect.ValueOf(w).Elem().FieldByName("lsub")
 	return field.Kind() == reflect.Bool && field.Bool()
@@ -79,17 +79,17 @@ type listing struct {
 	shown []*imap.ListData // what the backend lists
 	// virtual has all virtual folders that the answer may have.
 	virtual map[string]*entry
-	// selected are the names that meet the selection options, matched by the client's patterns or
-	// not.
+	// selected are all names that meet the selection options, whether the patterns match them or not.
 	selected map[string]bool
-	// above are the parents of those of them that are not in the answer themselves.
+	// above are the parents of the selected names that are not in the answer themselves.
 	above map[string]rune
-	// subscribed are the names that the client is subscribed to, if it asks for that alone.
+	// subscribed are the names that the user is subscribed to, if the client only wants to be told of
+	// that.
 	subscribed map[string]bool
 	roots      map[string]rune
 }
 
-// isRestricted tells whether not all names are asked for.
+// isRestricted tells whether the client wants some names only, whatever their patterns.
 func (l *listing) isRestricted() bool {
 	return l.options.SelectSubscribed || l.options.SelectSpecialUse
 }
@@ -97,8 +97,8 @@ func (l *listing) isRestricted() bool {
 // isRecursive tells whether a name is in the answer because of what is below it.
 func (l *listing) isRecursive() bool { return l.isLSUB || l.options.SelectRecursiveMatch }
 
-// list returns what the backend lists, or nothing if the share of memory is too short. It takes
-// memory for virtual folders too, if some are to be made of that.
+// list returns what the backend lists, or nothing if there is too little memory. With withFolders
+// it takes memory for the virtual folders too that will be made of the list.
 func (l *listing) list(
 	ref string, patterns []string, options imap.ListOptions, withFolders bool,
 ) (list []*imap.ListData, err error) {
@@ -120,8 +120,8 @@ func (l *listing) list(
 	return list, err
 }
 
-// listNames returns the names of all mailboxes in the scope, or nothing if the share of memory is
-// too short. It takes memory for the virtual folders too that are to be made of them.
+// listNames returns the names of all mailboxes in the scope, or nothing if there is too little
+// memory. It takes memory for the virtual folders too that will be made of them.
 func (l *listing) listNames() (names []mailbox, err error) {
 	before := ""
 	err = l.session.backendList("", l.scope, &imap.ListOptions{}, func(data *imap.ListData) error {
@@ -139,7 +139,7 @@ func (l *listing) listNames() (names []mailbox, err error) {
 	return names, err
 }
 
-// take takes memory, or forgets what there is if there is too little.
+// take takes memory. If there is too little, it forgets what has been collected.
 func (l *listing) take(size int64) (ok bool, err error) {
 	if ok, err = l.share.take(size); !ok {
 		l.shown, l.virtual, l.selected, l.above, l.subscribed = nil, nil, nil, nil, nil
@@ -147,8 +147,8 @@ func (l *listing) take(size int64) (ok bool, err error) {
 	return ok, err
 }
 
-// ask asks the backend for all that the answer depends on. If the client has asked for the whole
-// scope, some of that is in what is shown already.
+// ask asks the backend for everything that the answer depends on. If the client has asked for the
+// whole scope, one LIST is enough.
 func (l *listing) ask() (err error) {
 	whole := l.ref == "" && (slices.Contains(l.patterns, "*") || slices.Equal(l.patterns, l.scope))
 	isAll := whole && !l.isRestricted() && !l.options.SelectRemote

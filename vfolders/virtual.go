@@ -29,15 +29,16 @@ func namesIn(list []*imap.ListData) iter.Seq[mailbox] {
 	}
 }
 
-// entry is a virtual folder.
+// entry is a folder that is virtual.
 type entry struct {
 	delim   rune
 	checked bool // whether it matches
 	matches bool
 }
 
-// findVirtual finds the virtual folders that a list of the backend's mailboxes implies, and matches
-// them. Of a list within a scope the folders above it are no more than a guess, which do not match.
+// findVirtual finds the virtual folders above the mailboxes of the backend, and which of them
+// match. Folders above the scope may be found by mistake, because all may not list them; they do
+// not match.
 func (l *listing) findVirtual(all iter.Seq[mailbox]) {
 	l.virtual = make(map[string]*entry)
 	for m := range differentParents(all) {
