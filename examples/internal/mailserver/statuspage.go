@@ -56,8 +56,8 @@ func newStatusPage(
 	}
 }
 
-// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches,
-// and FetchesWaiting stands beside Fetches.
+// gauges returns the numbers of the stats that are about now. A number such as Fetches has
+// MaxFetches for its limit, and FetchesWaiting beside it.
 func gauges(o *limits.Options, s limits.Stats) []gauge {
 	most := make(map[string]int)
 	for _, limit := range limits.Declared() {
@@ -135,8 +135,8 @@ func timeText(d time.Duration) string {
 	}
 }
 
-// visible returns the name without what would hide in a text or change its direction, and cut to a
-// size. It is up to the client, and may be 50 KB long.
+// visible returns the name without characters that hide in a text or change its direction, and cut
+// to a size. A client can send one of 50 KB.
 func visible(name string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) && (r == ' ' || !unicode.IsSpace(r)) {

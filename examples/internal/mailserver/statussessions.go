@@ -20,7 +20,7 @@ type sessionRow struct {
 	User, Connected, State, For string
 }
 
-// A state is what a connection can be in. They are in the order of the table.
+// A state is that of a connection. The table has them in this order.
 type state int
 
 const (
@@ -48,7 +48,7 @@ func stateOf(s *limits.SessionInfo) state {
 	}
 }
 
-// newSessionTable has those who wait first, then those who work, each the longest first.
+// newSessionTable puts those who wait first, then those who work, and of each the longest first.
 func newSessionTable(now time.Time, sessions []limits.SessionInfo) sessionTable {
 	var counts [len(stateNames)]int
 	first := best[*limits.SessionInfo]{compare: func(a, b *limits.SessionInfo) int {
