@@ -276,3 +276,31 @@ func (k *keepsAll) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error
 	}
 	return k.withUndo.Expunge(w, uids)
 }
+
+// Of three messages two are copied, of which one is expunged by somebody else meanwhile.
+func TestAMoveInPartCountsWhatIsLeft(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+	b.appends, b.appendError = 2, errQuota
+	b.afterAppends = func() { b.selected.messages = b.selected.messages[1:] }
+	c := open(t, &undoesLater{withUndo: withUndo{backend: b}}, resetMove)
+	assert.Equal(
+		t, "NO [OVERQUOTA] 1 of 2 messages were moved: Backend is full",
+		imaptest.Last(c.Cmd("a MOVE 1:3 Archive")),
+	)
+	assert.Equal(t, []string{"three"}, contents(b.mailboxes["INBOX"]))
+	assert.Equal(t, []string{"two"}, contents(b.mailboxes["Archive"]))
+}
+
+// undoesLater is a backend whose first Undo fails.
+type undoesLater struct {
+	withUndo
+	called bool
+}
+
+func (u *undoesLater) Undo(name string, uidValidity uint32, uids imap.UIDSet) error {
+	if !u.called {
+		u.called = true
+		return errInternal
+	}
+	return u.withUndo.Undo(name, uidValidity, uids)
+}

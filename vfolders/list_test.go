@@ -205,6 +205,15 @@ func TestListWithOtherDelimiters(t *testing.T) {
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "a¢b"`}, answer(t, c, `LIST "" "a%b"`))
 }
 
+// The same text is another parent where another delimiter cuts it.
+func TestAParentThatIsCutInTwoWays(t *testing.T) {
+	c := connect(t, names('.', "a/b.c").add('/', "a/b/c").session, nil)
+	assert.Equal(t, []string{
+		`LIST (\HasChildren) "." "a/b"`, `LIST () "." "a/b.c"`, `LIST (\HasChildren) "/" "a"`,
+		`LIST () "/" "a/b/c"`,
+	}, answer(t, c, `LIST "" *`))
+}
+
 func TestNamesOfAnyKind(t *testing.T) {
 	for _, name := range []string{
 		`q"uote`, `back\slash`, "&", "&AOk-", "per%cent", "s*tar", "é", "日本", "😀", "a b", "(", "]", "#",
