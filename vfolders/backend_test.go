@@ -114,7 +114,9 @@ func (b *backend) List(
 		if err := w.WriteList(&data); err != nil {
 			return err
 		}
+		b.mu.Lock()
 		b.written++
+		b.mu.Unlock()
 	}
 	if b.failAfter > 0 {
 		b.failAfter--

@@ -218,18 +218,21 @@ func TestAListWithTheStatusOfVirtualFolders(t *testing.T) {
 	}
 }
 
-// The names of what the client does not see count too.
+// The names of what the client does not see count too, and so do the folders above them.
 func TestAListOfNamesThatIsTooLarge(t *testing.T) {
-	b := names('/')
-	for i := range 1000 {
-		b.add('/', fmt.Sprintf("dir/%03d", i))
-	}
-	const inMemory = 1000*(64+7) + 320
-	for bytes, want := range map[int64]string{
-		inMemory - 1: tooLarge, inMemory: "OK LIST completed",
+	for format, inMemory := range map[string]int64{
+		"dir/%03d": 1000*(64+7) + 320, "%03d/x": 1000 * (64 + 5 + 320),
 	} {
-		c := budgeted(t, mover{b}.session, bytes).Login("bob", "pass")
-		assert.Equal(t, want, imaptest.Last(c.Cmd(`a LIST "" %`)))
+		b := names('/')
+		for i := range 1000 {
+			b.add('/', fmt.Sprintf(format, i))
+		}
+		for bytes, want := range map[int64]string{
+			inMemory - 1: tooLarge, inMemory: "OK LIST completed",
+		} {
+			c := budgeted(t, mover{b}.session, bytes).Login("bob", "pass")
+			assert.Equal(t, want, imaptest.Last(c.Cmd(`a LIST "" %`)), format)
+		}
 	}
 }
 
