@@ -26,9 +26,9 @@
 //     wanted. A message that is gone by now is not copied; nor is anything, if one message has
 //     another number of bytes than its RFC822.SIZE (but see below), or comes without what was asked
 //     for.
-//  4. They are appended in the order of their UIDs, all bytes as they were read, with their date and
-//     flags. \Recent is left out of the flags. A backend whose APPEND takes no notice of the date or
-//     the flags gives the copy its own.
+//  4. They are appended in the order of their UIDs, all bytes as they were read, with their date
+//     and flags. \Recent is left out of the flags. A backend whose APPEND takes no notice of the
+//     date or the flags gives the copy its own.
 //
 // The answer has COPYUID (RFC 4315) if something was copied and the backend's APPEND reports UIDs.
 // A mailbox can be copied to itself, whatever the backend's own COPY says to that.
