@@ -1,5 +1,5 @@
-// This file is copied beside go-imap's own client tests, with internal/stack, and makes their server
-// the one that IMAPGATE_STACK names.
+// This file is copied beside go-imap's own client tests, with internal/stack, and makes their
+// server the one that IMAPGATE_STACK names.
 package imapclient_test
 
 import (

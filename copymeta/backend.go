@@ -39,7 +39,7 @@ type Undoer interface {
 	Undo(mailbox string, uidValidity uint32, uids imap.UIDSet) error
 }
 
-// undo tells whether the copies are gone. Without data nobody knows which ones they are.
+// undo takes the copies out, and tells whether they are gone. Without data nobody knows their UIDs.
 func (s *session) undo(dest string, data *imap.CopyData) bool {
 	undoer, ok := s.Session.(Undoer)
 	if !ok || data == nil {
@@ -52,8 +52,8 @@ func (s *session) undo(dest string, data *imap.CopyData) bool {
 	return true
 }
 
-// takeOut takes the copies out for a client that is gone. Nobody sees any more which mailbox is
-// selected, and so that can be the destination; afterwards the connection must end.
+// takeOut takes the copies out for a client that is gone. It may select the destination to do so,
+// and so the connection must end afterwards.
 func (s *session) takeOut(dest string, c *copied) {
 	data := c.data()
 	if data == nil && c.done == 0 || s.undo(dest, data) {
@@ -89,8 +89,8 @@ func (s *session) expungeFrom(dest string, data *imap.CopyData) error {
 	return err
 }
 
-// expunge removes those of the messages that have \Deleted, and returns what the backend tells of
-// it. That is not written to the client yet: it may be slow to read, and others wait.
+// expunge removes those of the messages that have \Deleted, and returns the sequence numbers that
+// the backend tells. The client is told later: it may be slow to read, and others wait.
 func (s *session) expunge(all imap.UIDSet) (seqNums []uint32, err error) {
 	for uids := range slices.Chunk(all, maxRanges) {
 		err = capture.Expunge(

@@ -61,6 +61,7 @@ type backend struct {
 	appends           int
 	afterAppends      func()
 	noUIDs            bool
+	once              bool                                  // equal messages are stored once
 	recreated         bool                                  // the mailbox before each APPEND
 	fetch             func(w *imapserver.FetchWriter) error // instead of its own
 	onSelect          func()                                // before another SELECT than the first
@@ -116,7 +117,8 @@ func (b *backend) Status(name string, _ *imap.StatusOptions) (*imap.StatusData, 
 			Text: "Backend has no such mailbox",
 		}
 	}
-	return &imap.StatusData{Mailbox: name}, nil
+	m := b.mailboxes[name]
+	return &imap.StatusData{Mailbox: name, UIDValidity: m.validity, UIDNext: m.next + 1}, nil
 }
 
 func (b *backend) List(
@@ -268,6 +270,14 @@ func (b *backend) Append(
 	if n, err := content.ReadFrom(r); err != nil || n != r.Size() {
 		return nil, fmt.Errorf("literal of %d bytes has %d, %v", r.Size(), n, err)
 	}
+	if b.once {
+		if data := b.find(m, content.String()); data != nil {
+			if b.noUIDs {
+				return nil, nil
+			}
+			return data, nil
+		}
+	}
 	added := m.add(stored{content: content.String(), date: options.Time, flags: options.Flags})
 	if b.recreated {
 		m.validity++
@@ -276,6 +286,22 @@ func (b *backend) Append(
 		return nil, nil
 	}
 	return &imap.AppendData{UID: added.uid, UIDValidity: m.validity}, nil
+}
+
+// find returns what is there already: the UID of an equal message of the mailbox, or none if it is
+// in another one.
+func (b *backend) find(m *mailbox, content string) *imap.AppendData {
+	for _, other := range b.mailboxes {
+		for _, s := range other.messages {
+			if s.content == content && other == m {
+				return &imap.AppendData{UID: s.uid, UIDValidity: m.validity}
+			}
+		}
+	}
+	if b.selected != nil && slices.Contains(contents(b.selected), content) {
+		return &imap.AppendData{UIDValidity: m.validity}
+	}
+	return nil
 }
 
 func (b *backend) Copy(numSet imap.NumSet, name string) (*imap.CopyData, error) {

@@ -90,7 +90,8 @@ func TestAMessageThatFetchWritesTwiceIsCopiedOnce(t *testing.T) {
 		for _, i := range []int{1, 0, 1} {
 			r := w.CreateMessage(uint32(i + 1))
 			writeItems(r, b.selected.messages[i], &imap.FetchOptions{
-				RFC822Size: true, InternalDate: true, Flags: true, BodySection: []*imap.FetchItemBodySection{{}},
+				RFC822Size: true, InternalDate: true, Flags: true,
+				BodySection: []*imap.FetchItemBodySection{{}},
 			})
 			if err := r.Close(); err != nil {
 				return err
@@ -151,7 +152,9 @@ func TestAMoveThatCannotTakeDeletedOffKeepsTheCopies(t *testing.T) {
 
 func TestMoveWithACopierNeedsTheFlags(t *testing.T) {
 	b := &withCopier{backend: newBackend(stored{content: "one"})}
-	b.items = func(w *imapserver.FetchResponseWriter, m *stored, _ *imap.FetchOptions) { w.WriteUID(m.uid) }
+	b.items = func(w *imapserver.FetchResponseWriter, m *stored, _ *imap.FetchOptions) {
+		w.WriteUID(m.uid)
+	}
 	c := open(t, b, resetMove)
 	assert.Contains(
 		t, imaptest.Last(c.Cmd("a MOVE 1 Archive")),

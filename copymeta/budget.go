@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// budget is what the spools of all sessions may take together. A semaphore that is nil has no end.
+// budget is what the spools of all sessions may take together. A nil semaphore has no limit.
 type budget struct {
 	memory, files *semaphore.Weighted // bytes
 }
@@ -21,7 +21,7 @@ func newBudget(o *Options) (b budget) {
 	return b
 }
 
-// try does not wait, not even behind others when it wants nothing.
+// try takes n bytes if they can be had at once. Nobody has to wait for 0 bytes.
 func try(s *semaphore.Weighted, n int64) bool { return s == nil || n == 0 || s.TryAcquire(n) }
 
 func release(s *semaphore.Weighted, n int64) {
@@ -30,9 +30,9 @@ func release(s *semaphore.Weighted, n int64) {
 	}
 }
 
-// reserve takes room for the messages: for the first ones in memory, as far as there is some, and
-// for the others in the file. Only for the file it waits. The whole of it is taken at once, so that
-// no two wait for each other. If it fails, nothing is taken.
+// reserve takes room for the messages: in memory for the first ones, as far as there is some, and
+// in the file for the others. It waits for room in the file only, and takes all of that at once, so
+// that no two sessions wait for each other. After an error nothing is taken.
 func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, err error) {
 	sp := &spool{shared: s.shared}
 	defer func() {

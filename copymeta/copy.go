@@ -36,7 +36,10 @@ type copied struct {
 	messages    []message      // those that were read
 	all         int            // how many there are in all
 	done        int            // how many of messages have a copy now
+	unsure      bool           // which ones
+	noUID       bool           // APPEND reported a UIDVALIDITY without a UID
 	uidValidity uint32         // of the copies
+	newest      imap.UID       // in the destination, as far as is known
 	known       bool           // so are the UIDs of all copies
 	answer      *imap.CopyData // a Copier's
 }
@@ -55,8 +58,7 @@ func (c *copied) data() *imap.CopyData {
 	return data
 }
 
-// withoutEmpty returns nil for empty sets, of which the server would write a COPYUID that cannot be
-// read.
+// withoutEmpty returns nil if a set is empty: the server would write a malformed COPYUID.
 func withoutEmpty(data *imap.CopyData) *imap.CopyData {
 	if data == nil || len(data.SourceUIDs) == 0 || len(data.DestUIDs) == 0 {
 		return nil
@@ -72,51 +74,50 @@ func (s *session) copyAll(
 		return copied{answer: data}, err
 	}
 	now := time.Now()
-	doubt := s.checkDest(dest)
+	d := s.lookAt(dest)
 	messages, err := s.look(ctx, numSet, false)
 	if err != nil {
 		return copied{}, err
 	}
 	if len(messages) == 0 {
-		return s.copyNothing(numSet, dest, doubt)
+		return s.copyNothing(numSet, d)
 	}
-	return s.copyMessages(ctx, messages, dest, p, now, doubt)
-}
-
-// checkDest asks for the destination in a way that changes nothing and notifies nobody. An error
-// proves nothing: who may append to a mailbox need not be allowed to ask. Only the backend's own
-// answer to APPEND or COPY counts, and whether that is TRYCREATE only the backend knows.
-func (s *session) checkDest(dest string) (doubt error) {
-	_, err := s.Session.Status(dest, &imap.StatusOptions{UIDValidity: true})
-	return err
+	c, err := s.copyMessages(ctx, messages, d, p, now)
+	if err == nil && c.noUID {
+		err = s.checkStored(&c, d)
+	}
+	return c, err
 }
 
 // copyNothing returns what the backend says to a COPY that has nothing to copy. If there is no
 // doubt about the destination, it need not be asked.
-func (s *session) copyNothing(numSet imap.NumSet, dest string, doubt error) (copied, error) {
-	if doubt == nil {
+func (s *session) copyNothing(numSet imap.NumSet, d destination) (copied, error) {
+	if d.doubt == nil {
 		return copied{}, nil
 	}
-	data, err := s.Session.Copy(numSet, dest)
+	data, err := s.Session.Copy(numSet, d.name)
 	return copied{answer: data}, err
 }
 
-// copyMessages reads and appends. After an error everything is as before if done is zero; otherwise
-// that many copies could not be taken out.
+// copyMessages reads the messages and appends them. After an error, done is how many copies there
+// are that could not be taken out.
 func (s *session) copyMessages(
-	ctx context.Context, messages []message, dest string, p policies, now time.Time, doubt error,
+	ctx context.Context, messages []message, d destination, p policies, now time.Time,
 ) (c copied, err error) {
 	c = copied{all: len(messages), known: true}
-	if doubt != nil {
+	if d.uidNext > 0 {
+		c.uidValidity, c.newest = d.uidValidity, d.uidNext-1
+	}
+	if d.doubt != nil {
 		// The first message shows what the backend says, so that the others need not be read.
-		err = s.copyBatch(ctx, &c, messages[:1], dest, p, now)
+		err = s.copyBatch(ctx, &c, messages[:1], d.name, p, now)
 		messages = messages[1:]
 	}
 	if err == nil && len(messages) > 0 {
-		err = s.copyBatch(ctx, &c, messages, dest, p, now)
+		err = s.copyBatch(ctx, &c, messages, d.name, p, now)
 	}
-	if err != nil && s.undo(dest, c.data()) {
-		c = copied{}
+	if err != nil && s.undo(d.name, c.data()) {
+		return copied{}, err
 	}
 	return c, err
 }
@@ -145,7 +146,9 @@ func (s *session) copyBatch(
 		if err != nil {
 			return err
 		}
-		c.add(m, data)
+		if err := c.add(m, data); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -167,13 +170,20 @@ func (s *session) append(
 }
 
 // add notes that the message has been appended. A mailbox that was created anew meanwhile has other
-// UIDs.
-func (c *copied) add(m *message, data *imap.AppendData) {
-	if data == nil || data.UID == 0 || c.done > 0 && data.UIDValidity != c.uidValidity {
+// UIDs. A message with an older UID than the newest one was there before: the backend stores equal
+// messages once. Then there is no copy, and what is there must not be taken out as one.
+func (c *copied) add(m *message, data *imap.AppendData) error {
+	isKnown := data != nil && data.UID != 0
+	if isKnown && data.UIDValidity == c.uidValidity && data.UID <= c.newest {
+		return notStored(m.uid)
+	}
+	if !isKnown || c.done > 0 && data.UIDValidity != c.uidValidity {
 		c.known = false
 	}
 	c.done++
 	if data != nil {
-		m.copy, c.uidValidity = data.UID, data.UIDValidity
+		c.noUID = c.noUID || data.UID == 0 && data.UIDValidity != 0
+		m.copy, c.newest, c.uidValidity = data.UID, data.UID, data.UIDValidity
 	}
+	return nil
 }

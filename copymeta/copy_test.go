@@ -28,7 +28,8 @@ func karen(n int) *imapmemserver.User {
 	user := imaptest.User("karen", "Archive")
 	for i := range n {
 		options := &imap.AppendOptions{Time: past, Flags: []imap.Flag{imap.FlagSeen, "$forwarded"}}
-		if _, err := user.Append("INBOX", strings.NewReader(fmt.Sprintf("Subject: %d\r\n\r\nbody %[1]d", i+1)), options); err != nil {
+		message := strings.NewReader(fmt.Sprintf("Subject: %d\r\n\r\nbody %[1]d", i+1))
+		if _, err := user.Append("INBOX", message, options); err != nil {
 			panic(err)
 		}
 	}
@@ -58,8 +59,10 @@ func TestResetMakesANewMessage(t *testing.T) {
 			t, "OK [COPYUID 2 1:2 1:2] COPY completed", imaptest.Last(c.Cmd("a COPY 1:2 Archive")),
 		)
 		assert.Equal(t, []string{
-			"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\nSubject: 1\r\n\r\nbody 1)",
-			"* 2 FETCH (UID 2 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\nSubject: 2\r\n\r\nbody 2)",
+			"* 1 FETCH (UID 1 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\n" +
+				"Subject: 1\r\n\r\nbody 1)",
+			"* 2 FETCH (UID 2 FLAGS () INTERNALDATE \" 1-Jan-2000 00:20:00 +0000\" BODY[] {20}\r\n" +
+				"Subject: 2\r\n\r\nbody 2)",
 		}, utc(archive(c)))
 	})
 }
@@ -194,7 +197,8 @@ func TestCopyToTheSelectedMailbox(t *testing.T) {
 func TestCopyUIDPairsInOrder(t *testing.T) {
 	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
 	inbox := b.mailboxes["INBOX"].messages
-	b.mailboxes["INBOX"].messages[0], b.mailboxes["INBOX"].messages[2] = inbox[2], inbox[0] // FETCH answers in any order
+	// FETCH answers in any order.
+	b.mailboxes["INBOX"].messages[0], b.mailboxes["INBOX"].messages[2] = inbox[2], inbox[0]
 	c := open(t, b, reset)
 	assert.Equal(
 		t, "OK [COPYUID 7 1:3 41:43] COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")),
@@ -265,7 +269,8 @@ func TestACopierIsUsedInstead(t *testing.T) {
 		t, "NO [TRYCREATE] Backend has no such mailbox", imaptest.Last(c.Cmd("a COPY $ Nowhere")),
 	)
 	assert.Equal(t, []string{
-		"COPYMETA imap.UIDSet 1:* Archive keep reset", "COPYMETA imap.SeqSet 2 Archive keep reset", "COPYMETA imap.UIDSet $ Nowhere keep reset",
+		"COPYMETA imap.UIDSet 1:* Archive keep reset", "COPYMETA imap.SeqSet 2 Archive keep reset",
+		"COPYMETA imap.UIDSet $ Nowhere keep reset",
 	}, b.calls)
 }
 

@@ -24,23 +24,34 @@
 //     client sent it, so that "$", "*" and sequence numbers mean what they mean to its own COPY.
 //  3. They are read by their UIDs, with BODY.PEEK[], and INTERNALDATE and FLAGS where they are
 //     wanted. A message that is gone by now is not copied; nor is anything, if one message has
-//     another number of bytes than its RFC822.SIZE, or comes without what was asked for.
-//  4. They are appended in the order of their UIDs, all bytes as they were read. \Recent is left
-//     out of the flags.
+//     another number of bytes than its RFC822.SIZE (but see below), or comes without what was asked
+//     for.
+//  4. They are appended in the order of their UIDs, all bytes as they were read, with their date
+//     and flags. \Recent is left out of the flags. A backend whose APPEND takes no notice of the
+//     date or the flags gives the copy its own.
 //
 // The answer has COPYUID (RFC 4315) if something was copied and the backend's APPEND reports UIDs.
 // A mailbox can be copied to itself, whatever the backend's own COPY says to that.
 //
+// Some backends store equal messages once, and say OK to an APPEND of one that they have. That is
+// no copy, and after it a MOVE would lose the message. So an APPEND has failed if its UID is older
+// than the destination's UIDNEXT was; without UIDs that is found out by UIDNEXT at the end, for a
+// MOVE and for a backend that reports a UIDVALIDITY alone.
+//
 // The backend may answer as RFC 9051 allows it: the items of a message in several responses, and
 // responses in between that nobody asked for.
 //
-// FETCH is the only way to read a message through a session. If it answers other bytes than are
-// stored, but as many, the copy has them, as any client's would. And if it does not answer all of
-// them, nothing else does: with go-imap's own ExtractBodySection, which imapmemserver and other
-// backends use, a message without a header is empty in every section, and so cannot be copied. It
-// also adds a CR to each LF without one that ends a line of the header, so that such a message
-// cannot be copied either. A backend that has such messages should be a [Copier]. A message of no
-// bytes, for which it answers an empty line, can be copied: it has no bytes in the copy too.
+// FETCH is the only way to read a message through a session. The copy has the bytes that it
+// answers, which are those that any client would copy. If it answers fewer than RFC822.SIZE says,
+// the message is not copied, and the answer names it: [imapserver.ExtractBodySection], which
+// imapmemserver and other backends use, delivers nothing of a message without a header, whatever it
+// is asked for. A client can copy the other messages then. A backend that has such messages should
+// be a [Copier].
+//
+// More bytes than RFC822.SIZE says are copied where it counts line ends as one byte: those of the
+// header, to which that function adds the missing CRs, or all of them, as a backend does that
+// stores none. The copy has these CRs, and a size that counts them. A message of no bytes, for
+// which that function delivers an empty line, has no bytes in the copy either.
 //
 // # While it runs
 //

@@ -56,6 +56,13 @@ var errStillThere = &imap.Error{
 	Text: "another client has kept the rest",
 }
 
+// errNotStored is why a COPY failed whose APPENDs all succeeded.
+var errNotStored = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeServerBug,
+	Text: "The server does not store a message a second time" + nothingCopied,
+}
+
 const nothingCopied = ", nothing was copied"
 
 // incomplete is the answer to a COPY that would lose something.
@@ -65,6 +72,15 @@ func incomplete(uid imap.UID, reason string) error {
 		Code: imap.ResponseCodeServerBug,
 		Text: fmt.Sprintf("Message with UID %d cannot be read completely (%s)", uid, reason) +
 			nothingCopied,
+	}
+}
+
+// notStored is the answer to a COPY of a message that the backend has appended to nothing.
+func notStored(uid imap.UID) error {
+	return &imap.Error{
+		Type: imap.StatusResponseTypeNo,
+		Code: imap.ResponseCodeServerBug,
+		Text: fmt.Sprintf("Message with UID %d was not stored a second time", uid) + nothingCopied,
 	}
 }
 

@@ -62,7 +62,8 @@ func Example() {
 
 	for _, mailbox := range []string{"INBOX", "Archive"} {
 		client.Select(mailbox, nil).Wait()
-		messages, err := client.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{Flags: true, InternalDate: true}).
+		items := &imap.FetchOptions{Flags: true, InternalDate: true}
+		messages, err := client.Fetch(imap.SeqSetNum(1), items).
 			Collect()
 		if err != nil {
 			log.Fatal(err)

@@ -23,7 +23,8 @@ func TestACopyThatWouldLoseBytesIsRefused(t *testing.T) {
 	c := login(t, user, reset)
 	assert.Equal(
 		t,
-		"NO [SERVERBUG] Message with UID 3 cannot be read completely (0 bytes instead of 11), nothing was copied",
+		"NO [SERVERBUG] Message with UID 3 cannot be read completely (0 bytes instead of 11), "+
+			"nothing was copied",
 		imaptest.Last(c.Cmd("a COPY 1:* Archive")),
 	)
 	assert.Empty(t, archive(c))
@@ -37,7 +38,8 @@ func TestNoSectionSavesAMessageWithoutAHeader(t *testing.T) {
 	user.Append("INBOX", strings.NewReader("no header\r\n\r\nno body"), &imap.AppendOptions{})
 	c := login(t, user, nil)
 	for _, section := range []string{
-		"BODY[]", "BODY[]<0.20>", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[HEADER.FIELDS.NOT (X)]", "BINARY[]", "BINARY[1]",
+		"BODY[]", "BODY[]<0.20>", "BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[HEADER.FIELDS.NOT (X)]",
+		"BINARY[]", "BINARY[1]",
 	} {
 		item := strings.Replace(section, "[", ".PEEK[", 1)
 		assert.Contains(t, c.Cmd("a FETCH 1 (RFC822.SIZE " + item + ")")[0], "{0}\r\n", section)
@@ -45,7 +47,8 @@ func TestNoSectionSavesAMessageWithoutAHeader(t *testing.T) {
 }
 
 func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
-	without := func(uid, flags, date, body, size bool) func(*imapserver.FetchResponseWriter, *stored, *imap.FetchOptions) {
+	type items = func(*imapserver.FetchResponseWriter, *stored, *imap.FetchOptions)
+	without := func(uid, flags, date, body, size bool) items {
 		return func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
 			if !body && len(options.BodySection) > 0 {
 				writeSection(w, options.BodySection[0], m)
@@ -69,7 +72,7 @@ func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 		missingBody = "its content or UID is missing"
 	)
 	for name, test := range map[string]struct {
-		items func(*imapserver.FetchResponseWriter, *stored, *imap.FetchOptions)
+		items items
 		want  string
 	}{
 		"nothing": {without(false, false, false, false, false), ""},
@@ -78,7 +81,9 @@ func TestAMessageWithoutWhatWasAskedForIsRefused(t *testing.T) {
 		"date":    {without(false, false, true, false, false), "its internal date is missing"},
 		"body":    {without(false, false, false, true, false), missingBody},
 		"size":    {without(false, false, false, false, true), missing},
-		"another section": {func(w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions) {
+		"another section": {func(
+			w *imapserver.FetchResponseWriter, m *stored, options *imap.FetchOptions,
+		) {
 			without(false, false, false, true, false)(w, m, options)
 			if len(options.BodySection) > 0 {
 				writeSection(w, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierText}, m)
@@ -136,16 +141,22 @@ func TestAFailingAppend(t *testing.T) {
 		log     string
 	}{
 		{name: "first", err: errQuota, want: "NO [OVERQUOTA] Backend is full"},
-		{name: "third", appends: 2, err: errQuota, want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full", left: []string{"one", "two"}},
 		{
-			name: "internal", appends: 1, err: errInternal, want: "NO [SERVERBUG] 1 of 3 messages were copied", left: []string{"one"},
+			name: "third", appends: 2, err: errQuota,
+			want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full",
+			left: []string{"one", "two"},
+		},
+		{
+			name: "internal", appends: 1, err: errInternal,
+			want: "NO [SERVERBUG] 1 of 3 messages were copied", left: []string{"one"},
 			log: `copymeta: 1 of 3 messages were copied: "disk\r\non fire"` + "\n",
 		},
 		{name: "undo", appends: 2, err: errQuota, undo: true, want: "NO [OVERQUOTA] Backend is full"},
 		{
 			name: "undo fails", appends: 2, err: errQuota, undo: true, undoErr: errInternal,
-			want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full", left: []string{"one", "two"},
-			log: `copymeta: undo of a copy: "disk\r\non fire"` + "\n",
+			want: "NO [OVERQUOTA] 2 of 3 messages were copied: Backend is full",
+			left: []string{"one", "two"},
+			log:  `copymeta: undo of a copy: "disk\r\non fire"` + "\n",
 		},
 		{
 			name: "undo of unknown", appends: 1, err: errQuota, undo: true, noUIDs: true,

@@ -12,9 +12,9 @@ type part struct {
 	body *body // nil: not written
 }
 
-// join puts together what a backend writes about one message in several responses, with others in
-// between. They belong together by sequence number, or by UID if one has none: the client of a
-// backend may not have heard of a message yet.
+// join puts together what a backend writes about one message in several responses, with those of
+// other messages in between. They belong together by their UID, or else by their sequence number,
+// which may be missing: the backend's client may not have been told of the message yet.
 type join struct {
 	complete func(p *part) bool
 	done     func(p *part) error // gets those that are complete

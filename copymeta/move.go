@@ -55,13 +55,12 @@ func (m *moved) write(w *imapserver.MoveWriter) error {
 	return nil
 }
 
-// move does it all but to tell the client: others may wait for the messages meanwhile, and the
-// client be slow.
+// move does all but tell the client, who may be slow to read while others wait for the messages.
 func (s *session) move(
 	ctx context.Context, numSet imap.NumSet, dest string, p policies,
 ) (moved, error) {
 	now := time.Now()
-	doubt := s.checkDest(dest)
+	d := s.lookAt(dest)
 	messages, err := s.look(ctx, numSet, true)
 	if err != nil {
 		return moved{}, err
@@ -77,15 +76,18 @@ func (s *session) move(
 		}
 	}
 	if len(messages) == 0 {
-		_, err := s.copyNothing(numSet, dest, doubt)
+		_, err := s.copyNothing(numSet, d)
 		return moved{}, err
 	}
 	if err := s.checkDelete(messages); err != nil {
 		return moved{}, err
 	}
-	c, copyErr := s.copyForMove(ctx, messages, dest, p, now, doubt)
-	if c.done == 0 {
+	c, copyErr := s.copyForMove(ctx, messages, d, p, now)
+	switch {
+	case c.done == 0:
 		return moved{}, copyErr
+	case c.unsure: // so none is expunged
+		return moved{}, s.partly(copyErr, "%d messages were copied, but none was moved", c.done)
 	}
 	result, err := s.remove(&c, dest)
 	if err == nil && copyErr != nil {
@@ -94,9 +96,10 @@ func (s *session) move(
 	return result, err
 }
 
-// checkDelete fails if messages cannot be deleted, without a change to any: it takes \Deleted off
-// one that does not have it. The backend may notify others of that, so it is for those only that
-// say nothing by PERMANENTFLAGS. Where all messages have \Deleted, they can be deleted.
+// checkDelete fails if messages cannot be deleted. It changes none: it takes \Deleted off one that
+// does not have it. Because the backend may notify others of that, it is only done if
+// PERMANENTFLAGS do not say that messages can be deleted. If all messages have \Deleted, there is
+// no need.
 func (s *session) checkDelete(messages []message) error {
 	i := slices.IndexFunc(messages, func(m message) bool { return !m.deleted })
 	if s.deletes || i < 0 {
@@ -106,13 +109,17 @@ func (s *session) checkDelete(messages []message) error {
 }
 
 func (s *session) copyForMove(
-	ctx context.Context, messages []message, dest string, p policies, now time.Time, doubt error,
+	ctx context.Context, messages []message, d destination, p policies, now time.Time,
 ) (copied, error) {
 	copier, ok := s.Session.(Copier)
 	if !ok {
-		return s.copyMessages(ctx, messages, dest, p, now, doubt)
+		c, err := s.copyMessages(ctx, messages, d, p, now)
+		if err == nil && !c.known {
+			err = s.checkStored(&c, d)
+		}
+		return c, err
 	}
-	data, err := copier.CopyMeta(uidsOf(messages), dest, p.date, p.flags)
+	data, err := copier.CopyMeta(uidsOf(messages), d.name, p.date, p.flags)
 	if err != nil {
 		return copied{}, err
 	}
@@ -153,8 +160,8 @@ func (s *session) remove(c *copied, dest string) (moved, error) {
 	return result, nil
 }
 
-// undoOthers takes out the copies of messages that are not there any more: somebody else has
-// expunged them, and may have moved them. If that cannot be done, the copy stays.
+// undoOthers takes out the copies of messages that are no longer there: somebody else has expunged
+// them, and may have moved them. If that is not possible, the copies stay.
 func (s *session) undoOthers(c *copied, there []message, dest string) {
 	gone := copied{uidValidity: c.uidValidity, known: c.known}
 	isGone := func(m message) bool {
@@ -175,8 +182,8 @@ func (s *session) undoOthers(c *copied, there []message, dest string) {
 	c.all -= gone.done
 }
 
-// giveUp is for messages that are copied, but cannot be deleted. There is nil if nobody knows which
-// of them are still there.
+// giveUp returns the answer when messages were copied, but cannot be deleted. The list there is nil
+// if nobody knows which of them are still there.
 func (s *session) giveUp(err error, c *copied, there []message, dest string) error {
 	// A source that had \Deleted for a moment may be gone by now, and then the copy is all there is.
 	if s.restore(there) {

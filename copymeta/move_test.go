@@ -23,7 +23,9 @@ func TestMoveIsLeftToTheBackend(t *testing.T) {
 		}
 		return copymeta.Reset, 9
 	}
-	for _, options := range []*copymeta.Options{reset, {PolicyFor: keepArchive}, {PolicyFor: keepArchive, Move: true}} {
+	for _, options := range []*copymeta.Options{
+		reset, {PolicyFor: keepArchive}, {PolicyFor: keepArchive, Move: true},
+	} {
 		b := newBackend(stored{content: "x"})
 		c := open(t, b, options)
 		c.Cmd("a MOVE 1 Archive")
@@ -120,8 +122,12 @@ func TestAMoveThatFails(t *testing.T) {
 			[]string{"three"}, []string{"one", "two"}, "",
 		},
 		{
-			"append without UIDs", func(b *backend) { b.appends, b.appendError, b.noUIDs = 2, errQuota, true }, false,
-			[]string{"* 1 EXPUNGE", "* 1 EXPUNGE", "a NO [OVERQUOTA] 2 of 3 messages were moved: Backend is full"},
+			"append without UIDs",
+			func(b *backend) { b.appends, b.appendError, b.noUIDs = 2, errQuota, true }, false,
+			[]string{
+				"* 1 EXPUNGE", "* 1 EXPUNGE",
+				"a NO [OVERQUOTA] 2 of 3 messages were moved: Backend is full",
+			},
 			[]string{"three"}, []string{"one", "two"}, "",
 		},
 		{
@@ -147,7 +153,8 @@ func TestAMoveThatFails(t *testing.T) {
 			[]string{"one", "two", "three"}, []string{"one", "two", "three"}, "",
 		},
 		{
-			"expunge and restore", func(b *backend) { b.expunge, b.store = errQuota, storeFails(imap.StoreFlagsDel) }, true,
+			"expunge and restore",
+			func(b *backend) { b.expunge, b.store = errQuota, storeFails(imap.StoreFlagsDel) }, true,
 			[]string{
 				"* OK [COPYUID 7 1:3 41:43] COPY completed",
 				"a NO [OVERQUOTA] 3 messages were copied, but perhaps not all were moved: Backend is full",
@@ -268,4 +275,32 @@ func (k *keepsAll) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error
 		m.flags = nil
 	}
 	return k.withUndo.Expunge(w, uids)
+}
+
+// Of three messages two are copied, of which one is expunged by somebody else meanwhile.
+func TestAMoveInPartCountsWhatIsLeft(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+	b.appends, b.appendError = 2, errQuota
+	b.afterAppends = func() { b.selected.messages = b.selected.messages[1:] }
+	c := open(t, &undoesLater{withUndo: withUndo{backend: b}}, resetMove)
+	assert.Equal(
+		t, "NO [OVERQUOTA] 1 of 2 messages were moved: Backend is full",
+		imaptest.Last(c.Cmd("a MOVE 1:3 Archive")),
+	)
+	assert.Equal(t, []string{"three"}, contents(b.mailboxes["INBOX"]))
+	assert.Equal(t, []string{"two"}, contents(b.mailboxes["Archive"]))
+}
+
+// undoesLater is a backend whose first Undo fails.
+type undoesLater struct {
+	withUndo
+	called bool
+}
+
+func (u *undoesLater) Undo(name string, uidValidity uint32, uids imap.UIDSet) error {
+	if !u.called {
+		u.called = true
+		return errInternal
+	}
+	return u.withUndo.Undo(name, uidValidity, uids)
 }

@@ -35,19 +35,18 @@ type Options struct {
 	// [ErrTooLarge]. It also bounds the temporary file. Zero means no limit.
 	MaxBytes int64
 	// MaxTotalMemory is how many bytes of messages all sessions of one Wrap hold in memory together.
-	// A COPY does not wait for it: what has no room there goes to its temporary file sooner. Zero
-	// means no limit.
+	// No COPY waits for it: what has no room goes to the temporary file sooner. Zero means no limit.
 	MaxTotalMemory int64
 	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together. A
 	// COPY that would exceed it waits its turn for up to QueueTimeout. One that can never have as much
 	// gets [ErrTooLarge] at once. Zero means no limit.
 	MaxTotalBytes int64
-	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, and then gets [ErrBusy], and a
-	// MOVE for others of the same messages, and then gets [ErrInUse]. Zero means that it waits until
-	// its client has hung up.
+	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, before it gets [ErrBusy], and
+	// how long a MOVE waits for others of the same messages, before it gets [ErrInUse]. Zero means
+	// until its client hangs up.
 	QueueTimeout time.Duration
-	// ProgressInterval is how often the client of a COPY or MOVE that waits or runs gets an
-	// INPROGRESS response (RFC 9585), as long as it is not the backend's own. Zero means never.
+	// ProgressInterval is how often the client reads an INPROGRESS response (RFC 9585) while a COPY or
+	// MOVE that is not left to the backend waits or runs. Zero means never.
 	ProgressInterval time.Duration
 	// TempDir is the folder of the temporary files. Empty means [os.TempDir].
 	TempDir string
@@ -55,6 +54,20 @@ type Options struct {
 	// Logger gets what the client is not told: why a COPY stopped halfway when the answer only says
 	// how far it came, and what could not be put back. Nil means [log.Default].
 	Logger imapserver.Logger `toml:"-"`
+}
+
+// DefaultOptions returns bounds that suit a public server: 256 MiB for one COPY, for all together
+// 64 MiB of memory and 1 GiB of files, for which a COPY waits up to 40 s, and a notice to the
+// client every 10 s. They leave everything to the backend until a policy is set.
+func DefaultOptions() *Options {
+	return &Options{
+		MaxMemory:        DefaultMaxMemory,
+		MaxBytes:         256 << 20,
+		MaxTotalMemory:   64 << 20,
+		MaxTotalBytes:    1 << 30,
+		QueueTimeout:     40 * time.Second,
+		ProgressInterval: 10 * time.Second,
+	}
 }
 
 // Validate returns an error that names the first field whose value is a mistake, and the value.
@@ -86,8 +99,7 @@ func (o *Options) Validate() error {
 func (o *Options) maxMemory() int64 { return cmp.Or(o.MaxMemory, DefaultMaxMemory) }
 func (o *Options) maxBytes() int64  { return cmp.Or(o.MaxBytes, math.MaxInt64) }
 
-// logf takes errors of the backend, which may have been made from what the client sent: they are to
-// be quoted.
+// logf logs. Errors of the backend may contain what the client has sent: quote them.
 func (o *Options) logf(format string, args ...any) {
 	if o.Logger != nil {
 		o.Logger.Printf(format, args...)

@@ -86,10 +86,18 @@ func TestValidate(t *testing.T) {
 		"copymeta: MaxBytes is -1, which is negative":                             {MaxBytes: -1},
 		"copymeta: MaxTotalMemory is -1, which is negative":                       {MaxTotalMemory: -1},
 		"copymeta: MaxTotalBytes is -1, which is negative":                        {MaxTotalBytes: -1},
-		"copymeta: QueueTimeout is -1s, which is negative":                        {QueueTimeout: -time.Second},
-		"copymeta: ProgressInterval is -1s, which is negative":                    {ProgressInterval: -time.Second},
-		`copymeta: TempDir is "/no/such/folder", which is no folder`:              {TempDir: "/no/such/folder"},
-		`copymeta: TempDir is "options_test.go", which is no folder`:              {TempDir: "options_test.go"},
+		"copymeta: QueueTimeout is -1s, which is negative": {
+			QueueTimeout: -time.Second,
+		},
+		"copymeta: ProgressInterval is -1s, which is negative": {
+			ProgressInterval: -time.Second,
+		},
+		`copymeta: TempDir is "/no/such/folder", which is no folder`: {
+			TempDir: "/no/such/folder",
+		},
+		`copymeta: TempDir is "options_test.go", which is no folder`: {
+			TempDir: "options_test.go",
+		},
 	} {
 		assert.EqualError(t, options.Validate(), want)
 		assert.PanicsWithError(t, want, func() { copymeta.Wrap(of(nil), &options) })

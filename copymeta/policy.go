@@ -17,9 +17,9 @@ const (
 	// Reset makes the copy a new message: its internal date is the time of the COPY, its flags are
 	// none.
 	Reset
-	// Preserve gives the copy what the source has, also when the backend's own COPY would not. An
-	// internal date is preserved to the second, and with its time zone, as the backend's FETCH
-	// reports it; a message for which it reports none is not copied.
+	// Preserve gives the copy what the source has, even if the backend's own COPY does not. An
+	// internal date is kept to the second and with its time zone, as the backend's FETCH reports it. A
+	// message without one, or with Go's zero time, is not copied.
 	Preserve
 )
 

@@ -1,13 +1,11 @@
 package copymeta
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -16,42 +14,9 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// message is one that was found, with where its copy is to have things from. There may be a million
-// of them.
-type message struct {
-	uid     imap.UID
-	copy    imap.UID // that of the copy, if the backend tells
-	seqNum  uint32
-	size    int64
-	deleted bool // it has \Deleted
-	read    bool // the rest is known
-
-	inFile bool
-	offset int64 // of the body
-	flags  int32 // their number in the spool
-	dated  bool
-	zone   int32 // seconds east
-	date   int64 // Unix seconds
-}
-
-// maxRanges is how many ranges the sets of UIDs have that the backend gets. It may be one that
-// sends them on to another server, whose lines are limited.
+// maxRanges is how many ranges a set of UIDs for the backend has. The backend may send the set on
+// to another server, whose lines are limited.
 const maxRanges = 500
-
-func (m *message) setDate(t time.Time) {
-	m.dated, m.zone, m.date = !t.IsZero(), 0, 0
-	if m.dated {
-		_, zone := t.Zone()
-		m.zone, m.date = int32(zone), t.Unix()
-	}
-}
-
-func (m *message) internalDate() time.Time {
-	if !m.dated {
-		return time.Time{}
-	}
-	return time.Unix(m.date, 0).In(time.FixedZone("", int(m.zone)))
-}
 
 // fetch runs a FETCH of the backend, and stops it when the client is gone.
 func (s *session) fetch(
@@ -73,8 +38,8 @@ func (s *session) fetch(
 	return err
 }
 
-// look finds the messages of the set in the order of their UIDs. To move them, more is to be known
-// than to copy them: the flags and the internal date.
+// look finds the messages of the set, in the order of their UIDs. For a MOVE it asks for the flags
+// and the internal date too.
 func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]message, error) {
 	var messages []message
 	j := join{
@@ -110,9 +75,9 @@ func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]me
 	})
 }
 
-// mayContain tells whether the message is in the set. If that is not certain, it is when no others
-// were found: a backend does not leave out of some messages what it says of others. What "*" and
-// "$" stand for only the backend knows.
+// mayContain tells whether the message may be in the set. Only the backend knows what "*" and "$"
+// stand for. Where that leaves a doubt, the message is in the set if no other was found: a backend
+// that tells something of some messages does not leave it out for others.
 func mayContain(numSet imap.NumSet, p *part, others bool) bool {
 	uncertain := numSet.Dynamic()
 	contains := false
@@ -143,7 +108,30 @@ func (s *session) read(
 	if err := spool.flush(); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(messages, func(m message) bool { return !m.read }), nil
+	return s.withoutGone(ctx, messages)
+}
+
+// withoutGone leaves out the messages that were not read because they are gone. One that is still
+// there cannot be read.
+func (s *session) withoutGone(ctx context.Context, messages []message) ([]message, error) {
+	isUnread := func(m message) bool { return !m.read }
+	if !slices.ContainsFunc(messages, isUnread) {
+		return messages, nil
+	}
+	var unread []message
+	for _, m := range messages {
+		if isUnread(m) {
+			unread = append(unread, m)
+		}
+	}
+	there, err := s.lookAgain(ctx, unread)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 {
+		return nil, incomplete(there[0].uid, "its content is not delivered")
+	}
+	return slices.DeleteFunc(messages, isUnread), nil
 }
 
 func (s *session) readInto(
@@ -189,6 +177,11 @@ func (r *reading) section(m *capture.Message, name string, size int64) (io.Write
 		if wanted == nil {
 			return nil, nil
 		}
+		if mayHaveMoreCRs(wanted, size) {
+			var err error
+			r.body, err = r.spool.longerBody(size)
+			return r.body, err
+		}
 		if size != wanted.size && !mayBeEmpty(wanted, size) {
 			return nil, wrongSize(wanted, size)
 		}
@@ -226,14 +219,23 @@ func (r *reading) check(m *message, body *body) error {
 		r.spool.drop(body)
 		body.size = 0
 	}
-	if body.size != m.size || body.keep != m.size {
+	more := body.size - m.size
+	isComplete := more == 0 ||
+		body.lines != nil && (more == body.lines.all || more == body.lines.header)
+	if !isComplete || body.keep != body.size {
 		return wrongSize(m, body.size)
 	}
 	return nil
 }
 
-// emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: it ends the header
-// that is not there.
+// mayHaveMoreCRs tells whether the RFC822.SIZE of a message may count line ends as one byte that
+// are delivered as two. Those are all line ends, if the backend stores no CRs, or those of the
+// header, if go-imap's ExtractBodySection delivers a message that is stored with bare LFs. The
+// number of CRLFs that are delivered shows whether it is so.
+func mayHaveMoreCRs(m *message, size int64) bool { return m.size < size && size <= 2*m.size }
+
+// emptyLine is what go-imap's ExtractBodySection makes of a message of no bytes: the end of a
+// header.
 const emptyLine = "\r\n"
 
 func mayBeEmpty(m *message, size int64) bool { return m.size == 0 && size == int64(len(emptyLine)) }
@@ -242,7 +244,7 @@ func wrongSize(m *message, size int64) error {
 	return incomplete(m.uid, fmt.Sprintf("%d bytes instead of %d", size, m.size))
 }
 
-// take notes where the spool has what was read.
+// take notes where in the spool the message is.
 func (r *reading) take(p *part) error {
 	m, body := r.wanted(p.UID), p.body
 	if m == nil {
@@ -252,7 +254,8 @@ func (r *reading) take(p *part) error {
 	if err := r.check(m, body); err != nil {
 		return err
 	}
-	m.read, m.inFile, m.offset, m.flags = true, body.inFile, body.offset, -1
+	m.read, m.size, m.flags = true, body.size, -1
+	m.inFile, m.offset = body.inFile, body.offset
 	m.setDate(p.InternalDate) // none if it was not asked for
 	if r.policies.flags == Reset {
 		return nil
@@ -262,7 +265,7 @@ func (r *reading) take(p *part) error {
 	return err
 }
 
-// incomplete decides about a message that lacks something.
+// incomplete decides what becomes of a message of which something is missing.
 func (r *reading) incomplete(p *part) error {
 	switch {
 	case p.UID == 0 && p.body == nil || p.UID != 0 && r.wanted(p.UID) == nil:
@@ -281,36 +284,4 @@ func noSection(*capture.Message, string, int64) (io.Writer, error) { return nil,
 
 func isFlag(flag imap.Flag) func(imap.Flag) bool {
 	return func(f imap.Flag) bool { return strings.EqualFold(string(f), string(flag)) }
-}
-
-// find returns the index of the message with the UID.
-func find(messages []message, uid imap.UID) (int, bool) {
-	return slices.BinarySearchFunc(
-		messages, uid, func(m message, uid imap.UID) int { return cmp.Compare(m.uid, uid) },
-	)
-}
-
-// inOrder sorts by UID, which is the order in the mailbox, and leaves out what the backend wrote
-// twice.
-func inOrder(messages []message) []message {
-	slices.SortStableFunc(messages, func(a, b message) int { return cmp.Compare(a.uid, b.uid) })
-	return slices.CompactFunc(messages, func(a, b message) bool { return a.uid == b.uid })
-}
-
-func uidsOf(messages []message) imap.UIDSet {
-	var uids imap.UIDSet
-	for _, m := range messages {
-		addUID(&uids, m.uid)
-	}
-	return uids
-}
-
-// addUID adds to the end. The set's own AddNum sorts, which would lose what the n-th of another set
-// belongs to.
-func addUID(set *imap.UIDSet, uid imap.UID) {
-	if last := len(*set) - 1; last >= 0 && (*set)[last].Stop+1 == uid {
-		(*set)[last].Stop = uid
-		return
-	}
-	*set = append(*set, imap.UIDRange{Start: uid, Stop: uid})
 }

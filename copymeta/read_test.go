@@ -238,7 +238,7 @@ func TestAnEmptyMessageIsCopied(t *testing.T) {
 
 func TestAMessageWhoseSizeIsStatedWronglyIsNamed(t *testing.T) {
 	for content, size := range map[string]int64{
-		"ab": -1, "\r\n\r\n": -1, "\n\n": -1, "\r": -1, "\r\n": 1,
+		"ab": -1, "\r\n\r\n": -1, "\n\n": -1, "\r": -1, "\r\n": 3,
 	} {
 		for _, order := range []string{
 			"uid size flags date body", "body flags date size uid", "body/uid flags date size",
@@ -348,4 +348,67 @@ func TestManyFlags(t *testing.T) {
 		}
 		assertEmpty(t, options.TempDir)
 	}
+}
+
+// A backend that cannot read a message may leave it out of the answer. It has not gone for that.
+func TestAMessageThatFetchLeavesOutIsNamed(t *testing.T) {
+	for command, want := range map[string]string{
+		"COPY 1:3 Archive": "NO [SERVERBUG] Message with UID 2 cannot be read completely " +
+			"(its content is not delivered), nothing was copied",
+		"MOVE 1:3 Archive": "NO [SERVERBUG] Message with UID 2 cannot be read completely " +
+			"(its content is not delivered), nothing was copied",
+		"COPY 1,3 Archive": "OK [COPYUID 7 1,3 41:42] COPY completed",
+	} {
+		b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+		b.answer = func(r *responder) {
+			for _, m := range r.all {
+				if len(r.options.BodySection) == 0 || m.uid != 2 {
+					r.write(int(m.uid), m, "uid size flags date body")
+				}
+			}
+		}
+		c := open(t, b, resetMove)
+		assert.Equal(t, want, imaptest.Last(c.Cmd("a "+command)))
+		assert.Len(t, b.mailboxes["INBOX"].messages, 3)
+	}
+}
+
+// What nobody has asked for may take the room of what was asked for, as long as it is not known
+// whose it is. Then nothing is stored that is cut off.
+func TestWhatNobodyAskedForCutsNothingOff(t *testing.T) {
+	for _, maxMemory := range []int64{1, 1000} {
+		b := newBackend(stored{content: "one"}, stored{content: "two"})
+		b.answer = func(r *responder) {
+			r.write(9, &stored{content: "nobody's"}, "body")
+			for i, m := range r.all {
+				r.write(i+1, m, "uid flags date size body")
+			}
+		}
+		c := open(
+			t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: maxMemory, TempDir: t.TempDir()},
+		)
+		last := imaptest.Last(c.Cmd("a COPY 1:2 Archive"))
+		assert.Contains(t, last, "NO [SERVERBUG] Message with UID 1")
+		assert.Empty(t, b.mailboxes["Archive"].messages)
+	}
+}
+
+// Nor does it take memory when it is known that nobody has asked for it.
+func TestWhatNobodyAskedForIsNotKept(t *testing.T) {
+	const size, others = 1 << 20, 60
+	content := strings.Repeat("x", size)
+	b := newBackend(stored{content: content})
+	b.answer = func(r *responder) {
+		for i := range others {
+			if len(r.options.BodySection) > 0 {
+				r.write(i+2, &stored{uid: imap.UID(i + 100), content: content}, "body uid")
+			}
+		}
+		r.write(1, r.all[0], "uid flags date size body")
+	}
+	before, during := heap(), int64(0)
+	b.onAppend = func() { during = heap() }
+	c := open(t, b, &copymeta.Options{Flags: copymeta.Reset, MaxMemory: size})
+	assert.True(t, imaptest.IsOK(c.Cmd("a COPY 1 Archive")))
+	assert.Less(t, during-before, int64(others*size/4))
 }

@@ -2,9 +2,11 @@ package copymeta_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/copymeta"
 	"github.com/imapgate/imapgate/internal/readme"
@@ -25,4 +27,18 @@ func TestReadmeHasEverySetting(t *testing.T) {
 	}
 	assert.Equal(t, "for ever", rows["QueueTimeout"][1])
 	assert.Equal(t, "never", rows["ProgressInterval"][1])
+}
+
+// The README says what DefaultOptions are.
+func TestReadmeHasTheDefaultOptions(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	o := copymeta.DefaultOptions()
+	require.NoError(t, o.Validate())
+	assert.Contains(t, string(text), fmt.Sprintf(
+		"`MaxMemory` %d MiB, `MaxBytes` %d MiB, `MaxTotalMemory` %d MiB, `MaxTotalBytes` %d GiB, "+
+			"`QueueTimeout` %v and `ProgressInterval` %v",
+		o.MaxMemory>>20, o.MaxBytes>>20, o.MaxTotalMemory>>20, o.MaxTotalBytes>>30,
+		o.QueueTimeout, o.ProgressInterval,
+	))
 }

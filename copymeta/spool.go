@@ -13,8 +13,8 @@ import (
 
 const (
 	fileBuffer = 4 << 10 // bytes
-	// maxHeldFlags is how many bytes of flags a spool holds in memory, each list of them once. That
-	// is enough for all flags that people use; a client can make up more.
+	// maxHeldFlags is how many bytes of flags a spool holds in memory; equal lists count once. That is
+	// enough for the flags that people use, but a client can make up more.
 	maxHeldFlags = 16 << 10
 )
 
@@ -33,68 +33,16 @@ type spool struct {
 	inFile bool  // the bodies that come now go to the file
 	room   int64 // what is left of what was reserved for them
 
-	flagSets           []flagSet
-	flagNumbers        map[[sha256.Size]byte]int32 // by the text of the flags
-	heldFlags, spilled int64                       // bytes of flags in memory and in the file
+	flagSets    []flagSet
+	flagNumbers map[[sha256.Size]byte]int32 // by the text of the flags
+	heldFlags   int64                       // bytes of flags in memory
+	spilled     int64                       // bytes in the file that were not reserved
 }
 
 // flagSet is a list of flags, in the file if it has a size and no text.
 type flagSet struct {
 	text         string
 	offset, size int64
-}
-
-// body is the content of a message, which is written to a spool.
-type body struct {
-	spool  *spool
-	inFile bool
-	offset int64
-	size   int64                // bytes written so far
-	start  [len(emptyLine)]byte // the first of them
-	keep   int64                // how many of them are kept
-}
-
-// body returns one of the given size. One is to be written after the other. What was not reserved
-// is not kept.
-func (s *spool) body(size int64) *body {
-	b := &body{spool: s, inFile: s.inFile, offset: int64(len(s.memory)), keep: min(size, s.room)}
-	if s.inFile {
-		b.offset = s.length
-	}
-	s.room -= b.keep
-	return b
-}
-
-// drop gives back the room of a body that is not wanted after all.
-func (s *spool) drop(b *body) {
-	switch end := b.offset + min(b.size, b.keep); {
-	case b.inFile:
-		s.room += b.keep
-	case end == int64(len(s.memory)):
-		s.room += b.keep
-		s.memory = s.memory[:b.offset]
-	}
-	b.keep = 0
-}
-
-func (b *body) Write(p []byte) (int, error) {
-	written := len(p)
-	if b.size < int64(len(b.start)) {
-		copy(b.start[b.size:], p)
-	}
-	p = p[:max(0, min(int64(written), b.keep-b.size))]
-	b.size += int64(written)
-	if len(p) == 0 {
-		return written, nil
-	}
-	if !b.inFile {
-		b.spool.memory = append(b.spool.memory, p...)
-		return written, nil
-	}
-	if err := b.spool.write(p); err != nil {
-		return 0, err
-	}
-	return written, nil
 }
 
 // useMemory lets the bodies that come now go to memory.
@@ -129,8 +77,8 @@ func (s *spool) create() error {
 	return nil
 }
 
-// addFlags keeps a list of flags and returns its number. One for which there is no room in memory
-// goes to the file, and counts there.
+// addFlags keeps a list of flags, and returns its number. It goes to the file if there is no room
+// for it in memory.
 func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
 	text := joinFlags(flags)
 	sum := sha256.Sum256([]byte(text))
@@ -158,19 +106,26 @@ func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
 
 // spill writes the text to the file, without waiting for room there.
 func (s *spool) spill(text string) (offset int64, err error) {
-	size := int64(len(text))
-	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
-		return 0, ErrTooLarge
+	if err := s.takeRoom(int64(len(text))); err != nil {
+		return 0, err
 	}
-	if !try(s.budget.files, size) {
-		return 0, ErrBusy
-	}
-	s.spilled += size
 	offset = s.length
 	return offset, s.write([]byte(text))
 }
 
-// flags returns those with the number, after flush.
+// takeRoom takes room in the file for what was not known when the rest was reserved.
+func (s *spool) takeRoom(size int64) error {
+	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
+		return ErrTooLarge
+	}
+	if !try(s.budget.files, size) {
+		return ErrBusy
+	}
+	s.spilled += size
+	return nil
+}
+
+// flags returns the list of flags with the number. It is called after flush.
 func (s *spool) flags(number int32) ([]imap.Flag, error) {
 	set := s.flagSets[number]
 	if set.text != "" || set.size == 0 {
@@ -212,7 +167,7 @@ func (s *spool) flush() error {
 	return s.out.Flush()
 }
 
-// literal returns a reader for the body of the message, after flush.
+// literal returns a reader for the body of the message. It is called after flush.
 func (s *spool) literal(m *message) imap.LiteralReader {
 	if m.inFile {
 		return io.NewSectionReader(s.file, m.offset, m.size)

@@ -9,18 +9,18 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// turns let those who want the same messages have them one after the other, first come first
-// served. Who wants several waits until all are there for it, holding the place in each queue:
-// since a turn enters all its queues at once, no two wait for each other.
+// turns give each message to one MOVE at a time, first come first served. A MOVE of several
+// messages enters the queues of all of them at once, so that no two wait for each other, and begins
+// when it is the first one in each.
 type turns struct {
 	mu     sync.Mutex
 	first  map[messageKey]*turn   // who has the message
 	behind map[messageKey][]*turn // who waits for it; only where somebody does
 }
 
-// messageKey stands for what two sessions know of a message that do not know how the other one
-// calls its mailbox, or whose mail that is. If two messages have the same key, one is moved after
-// the other.
+// messageKey is made of what all sessions know of a message. The name and the owner of its mailbox
+// are not in it: a shared mailbox has different names. If two messages have the same key, one is
+// moved after the other.
 type messageKey uint64
 
 var seed = maphash.MakeSeed()
@@ -39,8 +39,7 @@ type turn struct {
 	ready  chan struct{} // closed when in none
 }
 
-// enter takes a place in the queues of the keys. It must be left, whether it has become ready or
-// not.
+// enter takes a place in the queue of each key. The turn must be left, ready or not.
 func (t *turns) enter(keys []messageKey) *turn {
 	slices.Sort(keys)
 	own := &turn{keys: slices.Compact(keys), ready: make(chan struct{})}
@@ -63,8 +62,8 @@ func (t *turns) enter(keys []messageKey) *turn {
 	return own
 }
 
-// leave gives up the places in all queues, some at a time: there may be a million of them, and
-// others want the lock.
+// leave gives up the places in all queues. It takes the lock for some of them at a time: there may
+// be a million.
 func (t *turns) leave(own *turn) {
 	for keys := range slices.Chunk(own.keys, 1000) {
 		t.leaveSome(own, keys)
@@ -103,8 +102,8 @@ func (t *turns) setBehind(key messageKey, queue []*turn) {
 	}
 }
 
-// takeTurn waits until no other MOVE has any of the messages. The function gives them back. If that
-// fails, nothing is held.
+// takeTurn waits until no other MOVE has any of the messages. Leave gives them up. After an error
+// there is nothing to give up.
 func (s *session) takeTurn(
 	ctx context.Context, messages []message,
 ) (waited bool, leave func(), err error) {

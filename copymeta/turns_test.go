@@ -76,6 +76,13 @@ func (s *storeSession) Select(
 	return data, err
 }
 
+func (s *storeSession) Status(
+	name string, options *imap.StatusOptions,
+) (data *imap.StatusData, err error) {
+	s.locked(func() { data, err = s.backend.Status(name, options) })
+	return data, err
+}
+
 func (s *storeSession) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) (err error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// The commands below wait for a poll of an IDLE that the client left without DONE, and for nothing
-// else.
+// The commands below wait for the poll of an IDLE that the client has left without DONE. They wait
+// for nothing else.
 
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	s.mu.Lock()

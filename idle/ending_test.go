@@ -79,7 +79,9 @@ func TestMaxDurationOfAClientThatDoesNotRead(t *testing.T) {
 			t,
 			idle.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 				return b, nil, nil
-			}, &idle.Options{Mode: mode, MaxDuration: 100 * time.Millisecond, PollInterval: time.Millisecond}),
+			}, &idle.Options{
+				Mode: mode, MaxDuration: 100 * time.Millisecond, PollInterval: time.Millisecond,
+			}),
 		)
 		conn := server.DialFrom("192.0.2.1")
 		defer conn.Close()

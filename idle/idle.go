@@ -10,18 +10,21 @@
 //
 // # Users
 //
-// A user is the name that the client logged in with; names that differ only in case, in full-width
-// forms of ASCII characters or in space around them are one. The client does not say it after a
-// PREAUTH greeting, with SASL mechanisms of the session other than PLAIN, and with PLAIN if it
-// names somebody else to act as: all those are one user without a name, unless [Options.Username]
-// knows.
+// A user is the name that the client has logged in with. Names are equal if they differ only in
+// case, in full-width forms of ASCII characters or in the space around them. The name is not known
+// after a PREAUTH greeting, after a SASL mechanism of the session other than PLAIN, and after a
+// PLAIN that names somebody else to act as. All sessions without a name count as one user, unless
+// [Options.Username] knows who it is.
 //
 // # Polls
 //
-// Each wait between two polls is up to a tenth shorter than PollInterval, and the first anything
-// between nothing and all of it, so that sessions do not poll together. Whoever is over MaxPerUser
-// is polled at four times PollInterval, until there is room. With MaxPolls sessions are polled
-// first come first served, and the next PollInterval begins after the poll.
+// So that sessions do not poll together, the first wait is a random part of PollInterval, and each
+// later one is up to a tenth shorter than it. A session over MaxPerUser waits four times as long,
+// until there is room. With MaxPolls, sessions are polled first come first served, and the next
+// wait begins when the poll has ended.
+//
+// A poll tells what the backend's Poll tells. With a backend whose Poll has nothing new, because it
+// looks for news in its Idle only, clients hear of new mail when they select the mailbox again.
 package idle
 
 import (
@@ -43,9 +46,9 @@ const (
 	On Mode = iota
 	// Poll lets clients IDLE and calls the backend's Poll now and then, never its Idle.
 	Poll
-	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends
-	// DONE; then it gets what one Poll has to tell, and [ErrOff]. In an imapgate.Server it does not
-	// come that far: IDLE is not advertised, and refused at once.
+	// Off never calls the backend's Idle. A client that sends IDLE hears nothing until it sends DONE.
+	// Then it gets what one Poll tells, and [ErrOff]. In an imapgate.Server IDLE is not advertised,
+	// and is refused at once.
 	Off
 )
 
@@ -59,16 +62,16 @@ const slowdown = 4
 type Options struct {
 	// Mode is how IDLE is served to all users, if ModeFor is nil. The zero value is [On].
 	Mode Mode
-	// ModeFor, if it is not nil, decides for each user instead of Mode, at each IDLE that begins. The
-	// name is "" where it is not known. A Mode that does not exist is served as [Off]. It is called
-	// from many goroutines at once.
-	ModeFor func(user string) Mode `toml:"-"`
-	// Username, if it is not nil, returns who is logged in to a session of the backend, free of the
-	// wrappers of this module, at each IDLE that begins; "" if it does not know. It is called from
+	// ModeFor, if it is not nil, decides instead of Mode, whenever an IDLE begins. The user is "" if
+	// the name is not known. A Mode that does not exist is served as [Off]. ModeFor is called from
 	// many goroutines at once.
+	ModeFor func(user string) Mode `toml:"-"`
+	// Username, if it is not nil, returns who is logged in, or "" if it does not know, whenever an
+	// IDLE begins. It gets the backend's session, without the wrappers of this module. It is called
+	// from many goroutines at once.
 	Username func(session imapserver.Session) string `toml:"-"`
-	// PollInterval is the longest time between two polls of a session in IDLE, from a millisecond to a
-	// day. Zero means [DefaultPollInterval].
+	// PollInterval is the longest time between two polls of a session in IDLE: from 1 ms to 24 h. Zero
+	// means [DefaultPollInterval].
 	PollInterval time.Duration
 	// MaxPerUser is how many sessions of one user may be in IDLE at once. The others are not refused,
 	// but polled less often. Zero means no limit.
@@ -76,8 +79,8 @@ type Options struct {
 	// MaxPolls is how many sessions of all users may be polled at the same moment, so that thousands
 	// do not ask the database together. The others wait for their turn. Zero means no limit.
 	MaxPolls int
-	// MaxDuration is how long one IDLE may take. Then the connection is ended with an untagged BYE.
-	// Zero means for ever, which for go-imap is 35 minutes without a byte from the client.
+	// MaxDuration is how long one IDLE may take. Then an untagged BYE ends the connection. Zero means
+	// no limit but that of go-imap: 35 minutes without a byte from the client.
 	MaxDuration time.Duration
 }
 
@@ -102,9 +105,9 @@ func (o *Options) Validate() error {
 // equal the zero value; they are copied. Wrap panics with the error of [Options.Validate].
 // MaxPerUser and MaxPolls count the sessions of this one Wrap.
 //
-// The sessions have exactly the optional interfaces of those that next makes. A poll never runs
-// while another method of the same session does, also when a client sends the next command without
-// DONE; with [On] that is up to the backend.
+// The sessions have exactly the optional interfaces of those that next makes. A poll never runs at
+// the same time as another method of its session, not even when a client sends the next command
+// without DONE. With [On] that is up to the backend.
 func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	var o Options
 	if options != nil {

@@ -255,7 +255,7 @@ func TestModeForEachUser(t *testing.T) {
 		{"LOGIN eve pass", refused},
 		{"LOGIN mallory pass", refused},
 		{"AUTHENTICATE PLAIN AGthcmVuAHBhc3M=", pushed},
-		{"AUTHENTICATE PLAIN Qm9iAGthcmVuAHBhc3M=", refused}, // karen, to act as Bob: who it is, is not known
+		{"AUTHENTICATE PLAIN Qm9iAGthcmVuAHBhc3M=", refused}, // karen as Bob: nobody knows who it is
 		{"AUTHENTICATE OTHER AGthcmVuAHBhc3M=", refused},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -402,8 +402,14 @@ func TestWaysOut(t *testing.T) {
 		"half closed": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) {
 			c.Conn.(interface{ CloseWrite() error }).CloseWrite()
 		},
-		"DONE":      func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) { c.Send("DONE"); c.Answer("i") },
-		"something": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) { c.Send("x", "c CREATE x"); c.Answer("c") },
+		"DONE": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) {
+			c.Send("DONE")
+			c.Answer("i")
+		},
+		"something": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) {
+			c.Send("x", "c CREATE x")
+			c.Answer("c")
+		},
 		"too long a line": func(t *testing.T, _ *imaptest.Server, c *imaptest.Conn) {
 			c.Send(strings.Repeat("x", 10000))
 		},
@@ -561,9 +567,12 @@ func TestCloseEndsIdle(t *testing.T) {
 
 func TestOtherCommandsAreTheBackends(t *testing.T) {
 	script := []string{
-		"a CREATE x", "b RENAME x y", "c SUBSCRIBE y", "d LIST \"\" *", "e STATUS y (MESSAGES)", "f APPEND y {6+}", "A: b\r\n",
-		"g SELECT y", "h FETCH 1 (FLAGS BODY[])", "i STORE 1 +FLAGS (\\Seen)", "j SEARCH SEEN", "k COPY 1 INBOX", "l MOVE 1 INBOX",
-		"m UNSELECT", "n UNSUBSCRIBE y", "o DELETE y", "p NAMESPACE", "q SELECT INBOX", "r STORE 1 +FLAGS (\\Deleted)", "s EXPUNGE",
+		"a CREATE x", "b RENAME x y", "c SUBSCRIBE y", "d LIST \"\" *", "e STATUS y (MESSAGES)",
+		"f APPEND y {6+}", "A: b\r\n",
+		"g SELECT y", "h FETCH 1 (FLAGS BODY[])", "i STORE 1 +FLAGS (\\Seen)", "j SEARCH SEEN",
+		"k COPY 1 INBOX", "l MOVE 1 INBOX",
+		"m UNSELECT", "n UNSUBSCRIBE y", "o DELETE y", "p NAMESPACE", "q SELECT INBOX",
+		"r STORE 1 +FLAGS (\\Deleted)", "s EXPUNGE",
 		"t LOGOUT",
 	}
 	talk := func(newSession idle.NewSessionFunc) []string {

@@ -23,9 +23,9 @@ var ErrOff = &imap.Error{
 // byeTimeout is how long a client has to take a BYE, and what is written before it.
 const byeTimeout = time.Second
 
-// session serves IDLE. go-imap runs Idle in a goroutine of its own, and lets the next command run
-// beside it after a line other than DONE: that is why every method of the backend that could meet a
-// poll is called under mu.
+// session serves IDLE. go-imap runs Idle in a goroutine of its own, and after a line other than
+// DONE it runs the next command while Idle still runs. That is why every method of the backend that
+// could run at the same time as a poll is called under mu.
 type session struct {
 	imapserver.Session // the backend's; Idle of it is called without mu
 	conn               *imapserver.Conn
@@ -83,8 +83,8 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	return s.pollUntil(w, stop, s.options.PollInterval, func() bool { return false })
 }
 
-// untilOver waits for the client to end its IDLE, which to it goes on when the backend has had
-// enough: it is told only after DONE.
+// untilOver waits for the client to end its IDLE. When the backend's Idle has returned early, the
+// client does not know: it is told only after DONE.
 func (s *session) untilOver(stop <-chan struct{}) {
 	select {
 	case <-stop:
@@ -92,8 +92,8 @@ func (s *session) untilOver(stop <-chan struct{}) {
 	}
 }
 
-// endAfter ends the connection when the time is over; zero means never. After the function that it
-// returns, it has ended or will not be.
+// endAfter ends the connection when the time is over; zero means never. When stop has returned, the
+// connection has either ended or will not be ended.
 func (s *session) endAfter(longest time.Duration) (stop func()) {
 	if longest == 0 {
 		return func() {}
@@ -126,8 +126,8 @@ func (s *session) bye(text string) {
 	}
 }
 
-// refuse waits for the client to send DONE, because go-imap has told it to go on already and reads
-// nothing else.
+// refuse waits for the client to send DONE: go-imap has told it to go on already, and answers only
+// then.
 func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	select {
 	case <-stop:
@@ -140,8 +140,8 @@ func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error
 	return ErrOff
 }
 
-// decide says who is in IDLE, and how that is served. If it panics it ends the connection: go-imap
-// catches that, and leaves the client in an IDLE that nobody serves.
+// decide returns who is in IDLE, and how that is served. A panic of ModeFor or Username ends the
+// connection: go-imap would catch it, and leave the client in an IDLE that nobody serves.
 func (s *session) decide() (user string, mode Mode) {
 	decided := false
 	defer func() {
@@ -172,8 +172,8 @@ func (s *session) place(
 	return release, err
 }
 
-// pollUntil polls until stop is closed, the session is, a poll fails, or enough says so after a
-// poll.
+// pollUntil polls until stop is closed, the session is closed, a poll fails, or enough returns true
+// after a poll.
 func (s *session) pollUntil(
 	w *imapserver.UpdateWriter, stop <-chan struct{}, interval time.Duration, enough func() bool,
 ) error {
@@ -199,8 +199,9 @@ func (s *session) pollUntil(
 	}
 }
 
-// pollOnce ends the connection when the backend cannot tell what is new: the client would take
-// silence for no news. It waits for its turn until stop is closed, or not at all if that is nil.
+// pollOnce polls once. When the backend cannot tell what is new, it ends the connection, because
+// the client would take silence for no news. It waits for its turn until stop is closed, or not at
+// all if stop is nil.
 func (s *session) pollOnce(w *imapserver.UpdateWriter, stop <-chan struct{}) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,8 +222,8 @@ func (s *session) pollOnce(w *imapserver.UpdateWriter, stop <-chan struct{}) (er
 	return err
 }
 
-// takeTurn waits for one of MaxPolls, and says whether there is one before the IDLE is over. It is
-// called under mu, so that nobody holds a turn and waits for a command of the session.
+// takeTurn waits for one of MaxPolls. It returns false if the IDLE is over before there is one. It
+// is called under mu, so that nobody holds a turn while waiting for a command of the session.
 func (s *session) takeTurn(stop <-chan struct{}) bool {
 	if s.polls.TryAcquire(1) {
 		return true
@@ -240,7 +241,7 @@ func (s *session) takeTurn(stop <-chan struct{}) bool {
 	return s.polls.Acquire(ctx, 1) == nil
 }
 
-// Poll does nothing once the session is closed, or for an IDLE that a client has left without DONE,
+// Poll does nothing when the session is closed, nor for an IDLE that a client has left without DONE
 // to log out.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.mu.Lock()

@@ -79,12 +79,12 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	return challenge, done, err
 }
 
-// plainUser returns the name in a PLAIN response (RFC 4616), or "" where it is not clear whose
-// session it will be.
+// plainUser returns the name in a PLAIN response (RFC 4616), or "" if it is not clear whose session
+// it will be.
 func plainUser(response []byte) string {
 	fields := strings.Split(string(response), "\x00")
 	if len(fields) != 3 || fields[0] != "" && fields[0] != fields[1] {
-		return "" // somebody else to act as, which some backends ignore: Username knows
+		return "" // to act as somebody else, which some backends ignore: only Username knows
 	}
 	return fields[1]
 }

@@ -56,19 +56,30 @@ func TestWhoIsInIdle(t *testing.T) {
 			return err
 		}
 	}
-	unauthenticate := func(s imapserver.Session) error { return s.(imapserver.SessionUnauthenticate).Unauthenticate() }
+	unauthenticate := func(s imapserver.Session) error {
+		return s.(imapserver.SessionUnauthenticate).Unauthenticate()
+	}
+	type steps = []func(imapserver.Session) error
 	for name, test := range map[string]struct {
 		want  string
-		steps []func(imapserver.Session) error
+		steps steps
 	}{
-		"LOGIN":                              {"karen", []func(imapserver.Session) error{login("karen", "pass")}},
-		"PLAIN":                              {"karen", []func(imapserver.Session) error{authenticate("PLAIN", "karen", "pass")}},
-		"another mechanism":                  {"", []func(imapserver.Session) error{authenticate("OTHER", "karen", "pass")}},
-		"the one before is out":              {"", []func(imapserver.Session) error{login("bob", "pass"), unauthenticate, authenticate("OTHER", "karen", "pass")}},
-		"who could not get out is still in":  {"stuck", []func(imapserver.Session) error{login("stuck", "pass"), unauthenticate}},
-		"a wrong password of LOGIN":          {"", []func(imapserver.Session) error{login("bob", "guess"), authenticate("OTHER", "karen", "pass")}},
-		"a wrong password of PLAIN":          {"", []func(imapserver.Session) error{authenticate("PLAIN", "bob", "guess"), authenticate("OTHER", "karen", "pass")}},
-		"a wrong password, then a right one": {"karen", []func(imapserver.Session) error{login("bob", "guess"), login("karen", "pass")}},
+		"LOGIN":             {"karen", steps{login("karen", "pass")}},
+		"PLAIN":             {"karen", steps{authenticate("PLAIN", "karen", "pass")}},
+		"another mechanism": {"", steps{authenticate("OTHER", "karen", "pass")}},
+		"the one before is out": {
+			"", steps{login("bob", "pass"), unauthenticate, authenticate("OTHER", "karen", "pass")},
+		},
+		"who could not get out is still in": {"stuck", steps{login("stuck", "pass"), unauthenticate}},
+		"a wrong password of LOGIN": {
+			"", steps{login("bob", "guess"), authenticate("OTHER", "karen", "pass")},
+		},
+		"a wrong password of PLAIN": {
+			"", steps{authenticate("PLAIN", "bob", "guess"), authenticate("OTHER", "karen", "pass")},
+		},
+		"a wrong password, then a right one": {
+			"karen", steps{login("bob", "guess"), login("karen", "pass")},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := false

@@ -15,7 +15,7 @@ type users struct {
 
 func newUsers(limit int) *users { return &users{limit: limit, count: make(map[string]int)} }
 
-// acquire takes a place of the user and returns what gives it back, or nil if there is none.
+// acquire takes a place of the user. It returns what gives it back, or nil if there is none.
 func (u *users) acquire(user string) (release func()) {
 	if u.limit == 0 {
 		return func() {}

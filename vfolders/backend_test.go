@@ -35,6 +35,7 @@ type backend struct {
 	refusal   error // of Create, Delete and Rename
 	keeps     bool  // subscriptions to names that are no mailboxes
 	selected  string
+	written   int // lines of LIST
 
 	mu    sync.Mutex
 	calls []string
@@ -113,6 +114,9 @@ func (b *backend) List(
 		if err := w.WriteList(&data); err != nil {
 			return err
 		}
+		b.mu.Lock()
+		b.written++
+		b.mu.Unlock()
 	}
 	if b.failAfter > 0 {
 		b.failAfter--

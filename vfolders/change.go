@@ -8,12 +8,12 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// into returns what to answer to a command that puts messages into a mailbox, of which the backend
-// has said err.
+// into returns the answer to a command that puts messages into a mailbox, when the backend's is
+// err.
 func (s *session) into(mailbox string, err error) error { return s.unless(mailbox, err, ErrCannot) }
 
-// unless returns what to answer to a command about a mailbox of which the backend has said err:
-// refusal if that may mean that there is none, and it is a virtual folder.
+// unless returns the answer to a command about a mailbox, when the backend's is err. It is refusal
+// if err may mean that there is no such mailbox, and there is a virtual folder.
 func (s *session) unless(mailbox string, err, refusal error) error {
 	found, err := s.instead(mailbox, err)
 	if found != nil {
@@ -30,7 +30,7 @@ func (s *session) Append(
 	return data, s.into(mailbox, err)
 }
 
-// Copy finds nothing in a virtual folder, and puts nothing into one.
+// Copy copies nothing from a virtual folder, and refuses to copy into one.
 func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
 	if s.virtual.Load() {
 		return nil, nil
@@ -39,7 +39,7 @@ func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 	return data, s.into(dest, err)
 }
 
-// Move finds nothing in a virtual folder, and puts nothing into one.
+// Move moves nothing from a virtual folder, and refuses to move into one.
 func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	if s.virtual.Load() {
 		return nil
@@ -52,8 +52,8 @@ func (s *session) Create(mailbox string, options *imap.CreateOptions) error {
 	return s.unlessExists(mailbox, s.Session.Create(mailbox, options))
 }
 
-// unlessExists returns what to answer to a command that was to make a mailbox, of which the backend
-// has said err. The name may have a delimiter at its end (RFC 9051 section 6.3.4).
+// unlessExists returns the answer to a command that makes a mailbox, when the backend's is err. The
+// name may have a delimiter at its end (RFC 9051 section 6.3.4).
 func (s *session) unlessExists(mailbox string, err error) error {
 	if !isMissing(err) {
 		return err

@@ -16,21 +16,42 @@ type folder struct {
 	hasChildren bool
 }
 
+// enough is how many more mailboxes find looks at when it has found one below the folder. Then it
+// leaves the list, and asks for a mailbox of the folder's own name.
+const enough = 100
+
+var errEnough = errors.New("vfolders: no more of the list is needed")
+
 // find looks for a virtual folder of that name, and returns nil if there is none.
 func (s *session) find(name string) (*folder, error) {
 	if !canBeVirtual(name) || !s.options.mayCover(name) {
 		return nil, nil
 	}
-	found, isReal := &folder{}, false
-	err := s.backendList("", startingWith(name), &imap.ListOptions{}, func(data *imap.ListData) error {
+	found, isReal, more := &folder{}, false, 0
+	mayStop := cut(name) == name // or else its wildcards would reach the backend
+	look := func(data *imap.ListData) error {
 		switch {
 		case data.Mailbox == name && !isNotSelectable(data):
 			isReal = true
 		case !found.hasChildren && isAncestor(name, data.Mailbox, data.Delim):
 			found.delim, found.hasChildren = data.Delim, true
 		}
+		if found.hasChildren {
+			more++
+		}
+		if more > enough && mayStop {
+			return errEnough
+		}
 		return nil
-	})
+	}
+	err := s.backendList("", startingWith(name), &imap.ListOptions{}, look)
+	if errors.Is(err, errEnough) && !isReal {
+		mayStop = false
+		err = s.backendList("", exactly(name), &imap.ListOptions{}, look)
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	if err != nil || isReal {
 		return nil, err
 	}
@@ -43,7 +64,7 @@ func (s *session) find(name string) (*folder, error) {
 	return nil, nil
 }
 
-// backendList hands over what the backend lists.
+// backendList calls each with every mailbox that the backend lists.
 func (s *session) backendList(
 	ref string, patterns []string, options *imap.ListOptions, each func(*imap.ListData) error,
 ) error {
@@ -52,12 +73,26 @@ func (s *session) backendList(
 	}, each)
 }
 
-// instead looks for a virtual folder of a name about which the backend has said err. If there is
-// none, the error is what to answer.
+// toOpen is instead for a folder that a client wants to open. Some backends refuse what does not
+// exist with an error that is no answer, such as that of a missing file. Then LIST shows whether
+// there is such a mailbox.
+func (s *session) toOpen(mailbox string, err error) (*folder, error) {
+	if err != nil && !errors.As(err, new(*imap.Error)) {
+		return s.orError(mailbox, err)
+	}
+	return s.instead(mailbox, err)
+}
+
+// instead looks for a virtual folder when the backend's answer about a mailbox is err. If there is
+// none, it returns the error for the client.
 func (s *session) instead(mailbox string, err error) (*folder, error) {
 	if !isMissing(err) {
 		return nil, err
 	}
+	return s.orError(mailbox, err)
+}
+
+func (s *session) orError(mailbox string, err error) (*folder, error) {
 	found, findErr := s.find(mailbox)
 	if found == nil && findErr == nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// List writes what the backend lists, with the virtual folders among it.
+// List writes what the backend lists, and the virtual folders.
 func (s *session) List(
 	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
 ) error {
@@ -36,8 +36,8 @@ func (s *session) List(
 	}
 }
 
-// write writes an answer, which is all that is left of the share. When the client takes too long
-// for it while others wait for memory, the connection ends.
+// write writes an answer, and keeps no more of the share than that takes. If the client takes too
+// long to read it while others wait for memory, the connection ends.
 func (s *session) write(
 	w *imapserver.ListWriter, answer []*imap.ListData, share *share,
 ) error {
@@ -58,9 +58,9 @@ func (s *session) write(
 	return nil
 }
 
-// isLSUB tells LSUB from LIST (SUBSCRIBED): they come with the same options, but only the former
-// shows a parent of a subscription for one (RFC 3501 section 6.3.9). What the writer will write is
-// all that there is to tell by. Should it be made differently one day, LSUB is answered as LIST.
+// isLSUB tells LSUB from LIST (SUBSCRIBED). They come with the same options, but only LSUB shows
+// the parent of a subscription in its place (RFC 3501 section 6.3.9). Only a private field of the
+// writer makes the difference. If go-imap renames it, LSUB is answered as LIST.
 func isLSUB(w *imapserver.ListWriter) bool {
 	field := reflect.ValueOf(w).Elem().FieldByName("lsub")
 	return field.Kind() == reflect.Bool && field.Bool()
@@ -79,24 +79,17 @@ type listing struct {
 	shown []*imap.ListData // what the backend lists
 	// virtual has all virtual folders that the answer may have.
 	virtual map[string]*entry
-	// selected are the names that meet the selection options, matched by the client's patterns or
-	// not.
+	// selected are all names that meet the selection options, whether the patterns match them or not.
 	selected map[string]bool
-	// above are the parents of those of them that are not in the answer themselves.
+	// above are the parents of the selected names that are not in the answer themselves.
 	above map[string]rune
-	// subscribed are the names that the client is subscribed to, if it asks for that alone.
+	// subscribed are the names that the user is subscribed to, if the client only wants to be told of
+	// that.
 	subscribed map[string]bool
 	roots      map[string]rune
 }
 
-// entry is a virtual folder.
-type entry struct {
-	delim   rune
-	checked bool // whether it matches
-	matches bool
-}
-
-// isRestricted tells whether not all names are asked for.
+// isRestricted tells whether the client wants some names only, whatever their patterns.
 func (l *listing) isRestricted() bool {
 	return l.options.SelectSubscribed || l.options.SelectSpecialUse
 }
@@ -104,8 +97,8 @@ func (l *listing) isRestricted() bool {
 // isRecursive tells whether a name is in the answer because of what is below it.
 func (l *listing) isRecursive() bool { return l.isLSUB || l.options.SelectRecursiveMatch }
 
-// list returns what the backend lists, or nothing if the share of memory is too short. It takes
-// memory for virtual folders too, if some are to be made of that.
+// list returns what the backend lists, or nothing if there is too little memory. With withFolders
+// it takes memory for the virtual folders too that will be made of the list.
 func (l *listing) list(
 	ref string, patterns []string, options imap.ListOptions, withFolders bool,
 ) (list []*imap.ListData, err error) {
@@ -113,23 +106,49 @@ func (l *listing) list(
 	err = l.session.backendList(ref, patterns, &options, func(data *imap.ListData) error {
 		size := sizeOf(data)
 		if withFolders {
-			size += sizeOfFolders(data, before)
+			size += l.sizeOfFolders(data, before)
 			before = data.Mailbox
 		}
-		ok, err := l.share.take(size)
+		ok, err := l.take(size)
 		if ok {
 			list = append(list, data)
-			return nil
+		} else {
+			list = nil
 		}
-		list, l.shown, l.virtual = nil, nil, nil
-		l.selected, l.above, l.subscribed = nil, nil, nil
 		return err
 	})
 	return list, err
 }
 
-// ask asks the backend for all that the answer depends on. If the client has asked for the whole
-// scope, some of that is in what is shown already.
+// listNames returns the names of all mailboxes in the scope, or nothing if there is too little
+// memory. It takes memory for the virtual folders too that will be made of them.
+func (l *listing) listNames() (names []mailbox, err error) {
+	before := ""
+	err = l.session.backendList("", l.scope, &imap.ListOptions{}, func(data *imap.ListData) error {
+		ok, err := l.take(
+			sizeOfName + int64(len(data.Mailbox)) + l.sizeOfFolders(data, before),
+		)
+		before = data.Mailbox
+		if ok {
+			names = append(names, nameOf(data))
+		} else {
+			names = nil
+		}
+		return err
+	})
+	return names, err
+}
+
+// take takes memory. If there is too little, it forgets what has been collected.
+func (l *listing) take(size int64) (ok bool, err error) {
+	if ok, err = l.share.take(size); !ok {
+		l.shown, l.virtual, l.selected, l.above, l.subscribed = nil, nil, nil, nil, nil
+	}
+	return ok, err
+}
+
+// ask asks the backend for everything that the answer depends on. If the client has asked for the
+// whole scope, one LIST is enough.
 func (l *listing) ask() (err error) {
 	whole := l.ref == "" && (slices.Contains(l.patterns, "*") || slices.Equal(l.patterns, l.scope))
 	isAll := whole && !l.isRestricted() && !l.options.SelectRemote
@@ -147,11 +166,13 @@ func (l *listing) ask() (err error) {
 			return nil // no virtual folder can be in the answer
 		}
 	}
-	all := l.shown
+	all := namesIn(l.shown)
 	if !isAll {
-		if all, err = l.list("", l.scope, imap.ListOptions{}, true); err != nil {
+		names, err := l.listNames()
+		if err != nil {
 			return err
 		}
+		all = slices.Values(names)
 	}
 	l.findVirtual(all)
 	if len(l.virtual) == 0 {
@@ -197,48 +218,4 @@ func namesOf(list []*imap.ListData) map[string]bool {
 		names[data.Mailbox] = true
 	}
 	return names
-}
-
-// findVirtual finds the virtual folders that a list of the backend's mailboxes implies, and matches
-// them. Of a list within a scope the folders above it are no more than a guess, which do not match.
-func (l *listing) findVirtual(all []*imap.ListData) {
-	l.virtual = make(map[string]*entry)
-	for _, data := range all {
-		for parent := range ancestors(data.Mailbox, data.Delim) {
-			if l.virtual[parent] == nil {
-				l.virtual[parent] = &entry{delim: data.Delim}
-			}
-		}
-	}
-	for _, data := range all {
-		if !isNotSelectable(data) {
-			delete(l.virtual, data.Mailbox)
-		}
-	}
-	for name, e := range l.virtual {
-		if !l.session.options.covers(name, e.delim) {
-			delete(l.virtual, name)
-		}
-	}
-	matchers := make(map[rune]*matcher) // by delimiter
-	var ends []int
-	var entries []*entry
-	for _, data := range all {
-		ends, entries = ends[:0], entries[:0]
-		for parent := range ancestors(data.Mailbox, data.Delim) {
-			if e := l.virtual[parent]; e != nil && !e.checked {
-				e.checked = true
-				ends, entries = append(ends, len(parent)), append(entries, e)
-			}
-		}
-		if len(ends) == 0 {
-			continue
-		}
-		m := matchers[data.Delim]
-		if m == nil {
-			m = newMatcher(l.ref, l.patterns, data.Delim)
-			matchers[data.Delim] = m
-		}
-		m.match(data.Mailbox, ends, func(i int) { entries[i].matches = true })
-	}
 }

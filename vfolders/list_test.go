@@ -92,9 +92,11 @@ func TestList(t *testing.T) {
 		`LIST "" "%/Ka*n" RETURN (SUBSCRIBED SPECIAL-USE)`: {
 			`LIST (\HasChildren) "/" "#users/Karen"`,
 		},
-		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT))`: {
+		`LIST "" "#%" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT ` +
+			`DELETED-STORAGE RECENT))`: {
 			`LIST (\HasChildren) "/" "#users"`,
-			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+			`STATUS "#users" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 ` +
+				`APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
 		},
 		`LIST "" "S*" RETURN (STATUS (MESSAGES))`: {
 			`LIST () "/" "Sent/Old"`, `STATUS "Sent/Old" (MESSAGES 7)`, `LIST () "/" "Sent"`,
@@ -145,7 +147,10 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 	backend := func() *backend {
 		return names('/').
 			add('/', "a/b/c", imap.MailboxAttrHasNoChildren).
-			add('/', "a", `\nonexistent`, imap.MailboxAttrHasNoChildren, imap.MailboxAttrNoInferiors, imap.MailboxAttrMarked, `\Own`, imap.MailboxAttrSubscribed).
+			add(
+				'/', "a", `\nonexistent`, imap.MailboxAttrHasNoChildren, imap.MailboxAttrNoInferiors,
+				imap.MailboxAttrMarked, `\Own`, imap.MailboxAttrSubscribed,
+			).
 			add('/', "a", imap.MailboxAttrNoSelect).
 			add('/', "a/b", imap.MailboxAttrNoSelect).
 			add('/', "leaf", imap.MailboxAttrNoSelect).
@@ -198,6 +203,15 @@ func TestListWithOtherDelimiters(t *testing.T) {
 	c = connect(t, names('·', "a¢b·c").session, nil)
 	answer(t, c, "ENABLE UTF8=ACCEPT")
 	assert.Equal(t, []string{`LIST (\HasChildren) "·" "a¢b"`}, answer(t, c, `LIST "" "a%b"`))
+}
+
+// The same text is another parent where another delimiter cuts it.
+func TestAParentThatIsCutInTwoWays(t *testing.T) {
+	c := connect(t, names('.', "a/b.c").add('/', "a/b/c").session, nil)
+	assert.Equal(t, []string{
+		`LIST (\HasChildren) "." "a/b"`, `LIST () "." "a/b.c"`, `LIST (\HasChildren) "/" "a"`,
+		`LIST () "/" "a/b/c"`,
+	}, answer(t, c, `LIST "" *`))
 }
 
 func TestNamesOfAnyKind(t *testing.T) {

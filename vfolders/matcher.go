@@ -9,11 +9,11 @@ import (
 // matcher matches the ancestors of names against the reference and the patterns of a LIST.
 //
 // A pattern is read once for each name, whatever its wildcards are and however many ancestors the
-// name has: what is remembered is the set of all positions in the name that the part of the pattern
-// read so far can lead to. The set has a bit for each position, so that a letter or a wildcard
-// takes a few instructions for each 64 bytes of the name that are still possible, and a pattern
-// ends where none is. That is several times less than [imapserver.MatchList] takes for the name
-// alone.
+// name has. While it is read, the matcher keeps the set of all positions in the name that can match
+// the part of the pattern read so far. The set has a bit for each position, so that a letter or a
+// wildcard takes a few instructions for each 64 bytes of the name. When the set is empty, the rest
+// of the pattern is not read. All this takes several times less than [imapserver.MatchList] does
+// for the name alone.
 type matcher struct {
 	separator string
 	patterns  []pattern
@@ -26,8 +26,7 @@ type matcher struct {
 	at     set      // where the pattern has come to
 }
 
-// pattern is one that matches what begins with start and goes on with rest. The latter is empty, or
-// begins with a wildcard.
+// pattern is one in two parts: start has no wildcard, and rest is empty or begins with one.
 type pattern struct{ start, rest string }
 
 // set is a set of positions: bit i of word k stands for 64*k + i.
@@ -79,7 +78,7 @@ func (m *matcher) match(name string, ends []int, found func(i int)) {
 	}
 }
 
-// begin makes room for the positions of a name, the one at its end included, and enters its bytes.
+// begin makes room for the positions of a name, with the one at its end, and enters its bytes.
 func (m *matcher) begin(name string, ends []int) {
 	m.name = name
 	words := len(name)/64 + 1
@@ -112,8 +111,8 @@ func (m *matcher) forget() {
 	clear(m.left)
 }
 
-// follow reads the rest of a pattern from a position, and leaves in at, between the words low and
-// high, the positions that it leads to. There are none if low is greater.
+// follow reads the rest of a pattern from a position. It leaves the positions that match in at, in
+// the words from low to high. If low is greater than high, there are none.
 func (m *matcher) follow(position int, rest string) (low, high int) {
 	low, high = position/64, position/64
 	m.at[low] = 1 << (position % 64)
@@ -149,8 +148,9 @@ func (m *matcher) star(low int) (high int) {
 	return len(m.at) - 1
 }
 
-// percent goes on to all positions before which no delimiter begins. To add one to the lowest of a
-// row of ones makes them zeros, and the zero behind them a one.
+// percent goes on to all later positions up to the next delimiter. It adds the positions to those
+// without a delimiter, as numbers: the carry runs through a row of ones and makes them zeros, up to
+// the zero at its end, which becomes a one.
 func (m *matcher) percent(low, high int) int {
 	carry := uint64(0)
 	for k := low; k <= high || carry != 0; k++ {
@@ -164,8 +164,8 @@ func (m *matcher) percent(low, high int) int {
 	return high
 }
 
-// text goes on from the only position that there is, over the letters at the beginning of the
-// pattern, and returns how many these are, or 0 if the name goes on in another way.
+// text compares the letters at the beginning of the pattern with the name, from the only position
+// that there is. It returns how many letters these are, or 0 if the name differs.
 func (m *matcher) text(word int, pattern string) (newWord, n int) {
 	position := 64*word + bits.TrailingZeros64(m.at[word])
 	for n < len(pattern) && pattern[n] != '*' && pattern[n] != '%' {

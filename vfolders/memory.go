@@ -13,14 +13,14 @@ import (
 const (
 	// longestWait is how long a LIST waits for memory before it is refused.
 	longestWait = 30 * time.Second
-	// longestHold is how long a client may take to read its answer while others wait for memory. It
-	// is less than they wait, so that clients that do not read cannot keep all others out.
+	// longestHold is how long a client may take to read its answer while others wait for memory. The
+	// others wait longer, so that clients that do not read cannot keep everybody out.
 	longestHold = 20 * time.Second
-	// step is how much memory is taken at once, so that not each mailbox has to ask for its own.
+	// step is how many bytes are taken at once, so that not every mailbox takes its own.
 	step = 16 << 10
 )
 
-// budget is the memory for the answers of all sessions. A nil budget is without end.
+// budget is the memory for the answers of all sessions. A nil budget has no limit.
 type budget struct {
 	size int64
 	free *semaphore.Weighted
@@ -33,11 +33,12 @@ func newBudget(size int64) *budget {
 	return &budget{size: size, free: semaphore.NewWeighted(size)}
 }
 
-// isAwaited tells whether somebody waits for memory: then nobody else gets any, not even none.
+// isAwaited tells whether somebody waits for memory. Then the semaphore gives nobody else any, not
+// even 0 bytes.
 func (b *budget) isAwaited() bool { return !b.free.TryAcquire(0) }
 
-// share is what one LIST has of the budget. Whoever runs short gives back what it has before it
-// waits, so that no two wait for each other; until then it counts what it needs.
+// share is what one LIST has of the budget. When there is no more, the LIST gives back what it has,
+// counts what it needs in all, and waits for that, so that no two LISTs wait for each other.
 type share struct {
 	budget   *budget
 	held     int64
@@ -46,8 +47,8 @@ type share struct {
 	deadline time.Time // of the wait, zero before it
 }
 
-// take is called before that many bytes more are kept. It tells whether they may be. Once they may
-// not, nothing may be kept any longer that was taken before.
+// take is called before that many more bytes are kept, and tells whether they may be. Once they may
+// not, nothing that was taken before may be kept any longer.
 func (s *share) take(size int64) (ok bool, err error) {
 	if s.budget == nil {
 		return true, nil
@@ -71,9 +72,8 @@ func (s *share) take(size int64) (ok bool, err error) {
 	return false, nil
 }
 
-// wait waits until there is room for all that was counted and a little that may come meanwhile,
-// first come first served. It returns ErrTooManyLists after longestWait, which may be that of
-// several calls.
+// wait waits, first come first served, until there is room for what was counted and a little more.
+// It returns ErrTooManyLists when it has waited for longestWait, in all calls together.
 func (s *share) wait() error {
 	if s.deadline.IsZero() {
 		s.deadline = time.Now().Add(longestWait)
@@ -88,7 +88,7 @@ func (s *share) wait() error {
 	return nil
 }
 
-// shrink gives back what is not needed any more.
+// shrink gives back all but the bytes that are still needed.
 func (s *share) shrink(needed int64) {
 	if more := s.held - needed; more > 0 {
 		s.budget.free.Release(more)
@@ -96,11 +96,11 @@ func (s *share) shrink(needed int64) {
 	}
 }
 
-// giveBack may be called again.
+// giveBack gives back everything. It may be called again.
 func (s *share) giveBack() { s.shrink(0) }
 
-// limitHold calls giveUp when the share has been held for too long, every second while somebody
-// waits, until stop is called.
+// limitHold calls giveUp if somebody waits when the share has been held for longestHold, and every
+// second after that, until stop is called.
 func (s *share) limitHold(giveUp func()) (stop func()) {
 	if s.budget == nil {
 		return func() {}
@@ -134,6 +134,7 @@ const (
 	sizeOfData   = 200 // with its attributes, and its places in the answer and in maps
 	sizeOfStatus = 200
 	sizeOfFolder = 120 // a virtual one, besides its entry in the answer
+	sizeOfName   = 64  // of which nothing else is kept
 )
 
 // sizeOf returns how much memory it takes to keep a mailbox.
@@ -145,15 +146,15 @@ func sizeOf(data *imap.ListData) int64 {
 	return int64(size)
 }
 
-// sizeOfFolders returns how much memory it takes to keep those virtual folders that a mailbox adds
-// to the ones of the mailbox that was listed before.
-func sizeOfFolders(data *imap.ListData, before string) int64 {
+// sizeOfFolders returns how much memory it takes to keep the virtual folders above a mailbox that
+// are not above the mailbox that was listed before.
+func (l *listing) sizeOfFolders(data *imap.ListData, before string) int64 {
 	if data.Delim == 0 {
 		return 0
 	}
 	added := strings.Count(data.Mailbox[commonLen(data.Mailbox, before):], string(data.Delim))
 	size := sizeOfFolder + sizeOfData
-	if data.Status != nil {
+	if l.options.ReturnStatus != nil {
 		size += sizeOfStatus
 	}
 	return int64(min(added, maxLevels) * size)

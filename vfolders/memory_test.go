@@ -203,6 +203,39 @@ func TestAListThatIsTooLarge(t *testing.T) {
 	}
 }
 
+// The status of a virtual folder counts too.
+func TestAListWithTheStatusOfVirtualFolders(t *testing.T) {
+	b := names('/')
+	for i := range 1000 {
+		b.add('/', fmt.Sprintf("%03d/x", i))
+	}
+	const inMemory = 1000 * (200 + 200 + 5 + 320 + 200)
+	for bytes, want := range map[int64]string{
+		inMemory - 50_000: tooLarge, inMemory + 50_000: "OK LIST completed",
+	} {
+		c := budgeted(t, mover{b}.session, bytes).Login("bob", "pass")
+		assert.Equal(t, want, imaptest.Last(c.Cmd(`a LIST "" * RETURN (STATUS (MESSAGES))`)))
+	}
+}
+
+// The names of what the client does not see count too, and so do the folders above them.
+func TestAListOfNamesThatIsTooLarge(t *testing.T) {
+	for format, inMemory := range map[string]int64{
+		"dir/%03d": 1000*(64+7) + 320, "%03d/x": 1000 * (64 + 5 + 320),
+	} {
+		b := names('/')
+		for i := range 1000 {
+			b.add('/', fmt.Sprintf(format, i))
+		}
+		for bytes, want := range map[int64]string{
+			inMemory - 1: tooLarge, inMemory: "OK LIST completed",
+		} {
+			c := budgeted(t, mover{b}.session, bytes).Login("bob", "pass")
+			assert.Equal(t, want, imaptest.Last(c.Cmd(`a LIST "" %`)), format)
+		}
+	}
+}
+
 // What is taken is no more than what there is, and what the folders are.
 func TestAListThatIsSmall(t *testing.T) {
 	for _, b := range []*backend{names('/', "a/b", "c"), names('/', strings.Repeat("x/", 2000))} {

@@ -7,8 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// merge puts the virtual folders that belong there into what the backend has shown: those that it
-// has an entry for where that is, others before what is below them, and the rest at the end.
+// merge adds the virtual folders to what the backend has shown. A folder replaces the backend's
+// entry for it. Without one it comes before what is below it, or else at the end.
 func (l *listing) merge() []*imap.ListData {
 	absent := make(map[string]*entry)
 	for name, e := range l.virtual {

@@ -22,6 +22,12 @@ func startingWith(start string) []string {
 	return []string{start + "*", start[:size] + start + "*"}
 }
 
+// exactly returns the patterns for a name without wildcards, whatever the delimiter.
+func exactly(name string) []string {
+	_, size := utf8.DecodeRuneInString(name)
+	return []string{name, name[:size] + name}
+}
+
 // cut returns what is before the first wildcard.
 func cut(pattern string) string {
 	if wildcard := strings.IndexAny(pattern, "*%"); wildcard >= 0 {

@@ -26,7 +26,7 @@ func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.Sel
 	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	found, err := s.instead(mailbox, err)
+	found, err := s.toOpen(mailbox, err)
 	if found == nil {
 		return data, err
 	}
@@ -72,7 +72,7 @@ func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.Sta
 	if s.options.Mode == NoSelect {
 		return data, err
 	}
-	found, err := s.instead(mailbox, err)
+	found, err := s.toOpen(mailbox, err)
 	if found == nil {
 		return data, err
 	}

@@ -44,8 +44,12 @@ func TestSelect(t *testing.T) {
 func TestStatus(t *testing.T) {
 	c := connect(t, names('/', "#users/Karen/Inbox").session, nil)
 	assert.Equal(t, []string{
-		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
-	}, answer(t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT DELETED-STORAGE RECENT)"))
+		`STATUS "#users/Karen" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 2147483646 UNSEEN 0 DELETED 0 SIZE 0 ` +
+			`APPENDLIMIT 0 DELETED-STORAGE 0 RECENT 0)`,
+	}, answer(
+		t, c, "STATUS #users/Karen (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED SIZE APPENDLIMIT "+
+			"DELETED-STORAGE RECENT)",
+	))
 	assert.Equal(t, []string{`STATUS "#users" (UNSEEN 0)`}, answer(t, c, "STATUS #users (UNSEEN)"))
 	assert.Equal(
 		t, []string{`STATUS "#users/Karen/Inbox" (UIDNEXT 8)`},
@@ -104,10 +108,19 @@ func TestOnlyAnAnswerThatMayMeanNoneMakesUsLook(t *testing.T) {
 	}
 	f.err = &imap.Error{Type: imap.StatusResponseTypeBad, Text: "text"}
 	assert.Equal(t, "BAD text", imaptest.Last(c.Cmd("a SELECT a")))
-	f.err = errBackend
-	assert.Equal(
-		t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")),
-	)
+}
+
+// A backend may say that a file does not exist, and mean a mailbox. Its LIST shows what is true.
+func TestAnErrorThatIsNoAnswerMakesUsLook(t *testing.T) {
+	const internal = "NO [SERVERBUG] Internal server error"
+	f := &failing{backend: names('/', "a/b", "real", "real/x"), err: errBackend}
+	c := connect(t, f.session, nil)
+	assert.Equal(t, "OK STATUS completed", imaptest.Last(c.Cmd("a STATUS a (MESSAGES)")))
+	assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("a SELECT a")))
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a STATUS real (MESSAGES)")))
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a SELECT a/b")))
+	f.fail = errBackend
+	assert.Equal(t, internal, imaptest.Last(c.Cmd("a SELECT a")))
 }
 
 func TestNoSelectLeavesSelectAndStatusToTheBackend(t *testing.T) {

@@ -53,13 +53,21 @@
 //
 // # What it costs
 //
-// The backend is asked first, and for its LIST only when it says that it has no such mailbox.
-// Commands about a mailbox of the backend cost nothing more. A LIST whose own answer does not tell
-// about all that is below it is followed by one for that, of as few mailboxes as possible: for LIST
-// "" % that is all of them, which [Options.Prefixes] narrows. The answer is collected in memory
-// before the client gets it; [Options.MaxTotalMemory] bounds what that takes. Where there is no
-// room, a LIST waits for its turn, first come first served, for up to 30 s; a client that takes
-// more than 20 s to read its answer while others wait loses its connection.
+// The backend is asked first, and for its LIST only when it may have said that it has no such
+// mailbox: by a NO, or, to SELECT, EXAMINE and STATUS, by an error of Go, such as that of a file
+// that does not exist. Commands about a mailbox of the backend cost nothing more.
+//
+// A LIST whose own answer does not tell about all that is below it is followed by one for that.
+// LIST "" % is the dearest: a folder may be missing above any mailbox, so that the backend has to
+// list them all, although the client reads a few lines. With 10,000 mailboxes in memory that takes
+// 17 times what LIST "" % alone does, or half of what LIST "" * does. Six sevenths of it are spent
+// by the backend and in the server's writer. [Options.Prefixes] narrows it. All other LISTs take at
+// most half as much again as without virtual folders.
+//
+// The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
+// that takes. Where there is no room, a LIST waits for its turn, first come first served, for up to
+// 30 s; a client that takes more than 20 s to read its answer while others wait loses its
+// connection.
 package vfolders
 
 import (

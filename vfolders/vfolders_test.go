@@ -16,21 +16,22 @@ import (
 
 func TestOptions(t *testing.T) {
 	for _, o := range []vfolders.Options{
-		{}, {Mode: vfolders.NoSelect}, {Prefixes: []string{"#users", "Public/", "é"}}, {MaxTotalMemory: 1},
+		{}, {Mode: vfolders.NoSelect}, {Prefixes: []string{"#users", "Public/", "é"}},
+		{MaxTotalMemory: 1},
 	} {
 		assert.NoError(t, o.Validate())
 	}
 	for message, o := range map[string]vfolders.Options{
 		"vfolders: Options.Mode is 7, which is neither Selectable nor NoSelect": {Mode: 7},
 		"vfolders: Options.MaxTotalMemory is -1, which is negative":             {MaxTotalMemory: -1},
-		`vfolders: Options.Prefixes contains "", which no mailbox name can begin with`: {Prefixes: []string{
-			"a", ""},
+		`vfolders: Options.Prefixes contains "", which no mailbox name can begin with`: {
+			Prefixes: []string{"a", ""},
 		},
-		`vfolders: Options.Prefixes contains "a\r\nb", which no mailbox name can begin with`: {Prefixes: []string{
-			"a\r\nb"},
+		`vfolders: Options.Prefixes contains "a\r\nb", which no mailbox name can begin with`: {
+			Prefixes: []string{"a\r\nb"},
 		},
-		`vfolders: Options.Prefixes contains "\xff", which no mailbox name can begin with`: {Prefixes: []string{
-			"\xff"},
+		`vfolders: Options.Prefixes contains "\xff", which no mailbox name can begin with`: {
+			Prefixes: []string{"\xff"},
 		},
 	} {
 		assert.EqualError(t, o.Validate(), message)

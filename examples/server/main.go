@@ -8,6 +8,9 @@
 // A SEARCH for SMALLER n before LARGER or a date, such as SMALLER 1000 SINCE 1-Oct-2025, finds
 // messages of any size, and so does SMALLER 0. go-imap forgets the size while it reads the command,
 // so no backend can do better. The other order, SINCE 1-Oct-2025 SMALLER 1000, is right.
+//
+// While a client has not been told of another session's EXPUNGE, "*" stands for an earlier message
+// than its last one: imapmemserver counts the messages that are left. Ranges of UIDs are right.
 package main
 
 import "github.com/imapgate/imapgate/examples/internal/mailserver"

@@ -38,6 +38,8 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
+func dropped(*capture.Message, string, int64) (io.Writer, error) { return nil, nil }
+
 // BenchmarkFetch shows what a call costs, and what a message of 10 KiB adds to it.
 func BenchmarkFetch(b *testing.B) {
 	body := make([]byte, 10<<10)
@@ -60,7 +62,7 @@ func BenchmarkFetch(b *testing.B) {
 						}
 					}
 					return nil
-				}, func(*capture.Message, string, int64) (io.Writer, error) { return nil, nil }, func(*capture.Message) error { return nil })
+				}, dropped, func(*capture.Message) error { return nil })
 			}
 		})
 	}

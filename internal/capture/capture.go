@@ -1,14 +1,17 @@
-// Package capture runs the LIST, FETCH, EXPUNGE or Poll of an IMAP session and hands back what it wrote.
+// Package capture runs the LIST, FETCH, EXPUNGE or Poll of an IMAP session, and hands its caller
+// what the session writes.
 //
-// The writers that [imapserver] gives to a session are concrete, and write to a private connection:
-// a wrapper can pass the client's writer down, but cannot see what is written to it. So this
-// package gets itself a writer of a server of its own, whose connection is not a socket but a
-// parser. Getting one takes a conversation of three or four lines in memory; it is over, and its
-// goroutine has ended, before the session is called. From then on all happens inside the session's
-// own calls to the writer, on the goroutine of the caller: no other one is involved, nothing is
-// queued, nothing has to be closed, and an error or a panic of the session comes out as it is. A
-// writer serves one call and is left to the garbage collector, so that a session which keeps it, or
-// which stops in the middle of a response, harms nobody else.
+// The writers that [imapserver] gives to a session are concrete types, and write to a private
+// connection. A wrapper can pass the client's writer to the session it wraps, but it cannot see
+// what is written to it. So this package makes a server of its own and takes a writer from it. The
+// connection of that server is not a socket but a parser.
+//
+// Each call makes such a server, and sends it three or four lines from memory to get the writer.
+// That is over, and the server's goroutine has ended, before the session is called. Everything
+// after that happens in the session's own calls to the writer, on the goroutine of the caller. So
+// nothing is queued, nothing has to be closed, and an error or a panic of the session arrives
+// unchanged. A writer is used for one call only. A session that keeps it, or that stops in the
+// middle of a response, harms nobody else.
 package capture
 
 import (
@@ -23,16 +26,16 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// errUnfinished is what a call gets whose session returned no error, but did not end or could not
-// write all of its responses.
+// errUnfinished is the error of a call whose session returned none, but did not end a response, or
+// could not write one.
 var errUnfinished = errors.New("capture: the session left a response unfinished")
 
-// handover is the session of the private server. It keeps what it is given. The server uses no
-// methods but these.
+// handover is the session of the private server. It keeps the writers that it is given. The server
+// calls no other methods than these.
 type handover struct {
 	imapserver.Session
 	list    *imapserver.ListWriter
-	options *imap.ListOptions // those that list goes by
+	options *imap.ListOptions // what list writes depends on them
 	fetch   *imapserver.FetchWriter
 	expunge *imapserver.ExpungeWriter
 	update  *imapserver.UpdateWriter
@@ -66,8 +69,9 @@ func (h *handover) Poll(w *imapserver.UpdateWriter, _ bool) error {
 
 func (h *handover) Close() error { return nil }
 
-// converse sends the commands to a new private server, whose client is logged in and has enabled
-// UTF-8. When it returns, h has the writers of the commands, and what is written to them goes to r.
+// converse makes a private server, and sends it the commands of a client that is logged in and has
+// enabled UTF-8. When it returns, h has the writers of the commands. What is written to them goes
+// to r.
 func converse(h *handover, r *responses, commands string) {
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -101,9 +105,9 @@ func (l *listener) Accept() (net.Conn, error) {
 func (l *listener) Close() error   { return nil }
 func (l *listener) Addr() net.Addr { return address{} }
 
-// conn is what the private server has for a socket: the commands come in, and then the end; the
-// answers to them are dropped, and what is written afterwards goes to responses. The server closes
-// it as the last thing that it does.
+// conn is the connection of the private server. The server reads the commands from it, and then the
+// end. Its answers to them are dropped; what is written later goes to responses. The last thing
+// that the server does is to close it.
 type conn struct {
 	commands  *strings.Reader
 	closed    chan struct{}
@@ -124,8 +128,8 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// SetWriteDeadline is how the server shows when it begins a response, and by the zero time that it
-// has ended it.
+// SetWriteDeadline tells when the server begins a response, and, by the zero time, when it has
+// ended one.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if c.responses != nil {
 		c.responses.open = !t.IsZero()

@@ -2,11 +2,11 @@ package capture
 
 import "github.com/emersion/go-imap/v2/imapserver"
 
-// Expunge runs call, which is to run the EXPUNGE of a session with the given writer, and hands over
-// each sequence number that the session writes, in order, before the session's own WriteExpunge
-// returns.
+// Expunge runs call, which must run the EXPUNGE of a session with the given writer. It calls each
+// with every sequence number that the session writes, in order, before the session's own
+// WriteExpunge returns.
 //
-// What each may do, which error is returned and from where it may be called are as with [Fetch].
+// What each may do, which error is returned, and who may call Expunge is as for [Fetch].
 func Expunge(call func(w *imapserver.ExpungeWriter) error, each func(seqNum uint32) error) error {
 	var h handover
 	r := &responses{each: func(text []byte) error {

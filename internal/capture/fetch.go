@@ -21,24 +21,24 @@ type Message struct {
 	Size         int64       // RFC822.SIZE; negative: not written
 }
 
-// Fetch runs call, which is to run the FETCH of a session with the given writer, and hands over
-// what the session writes, in order, before the session's own writes return.
+// Fetch runs call, which must run the FETCH of a session with the given writer. It calls section
+// and each, in order, before the session's own writes return.
 //
-// For each body section section is called with what the response had before it, its name as it is
-// written on the wire ("BODY[]", "BODY[HEADER]", "BODY[1.MIME]", "BODY[]<0>", "BINARY[1]"), and the
-// size that the session announced. It returns where the bytes go, nil to drop them. They are passed
-// on as the session writes them and are never collected, so that a message of any size takes no
-// memory. At the end of each response each is called. A session may write its items in any order,
-// and those of one message in several responses: join them by SeqNum. Items other than those of
-// Message and body sections are left out, and a BODYSTRUCTURE that the session writes does not even
-// get here.
+// Section is called for every body section. It gets what the response has before it, the name as it
+// is on the wire ("BODY[]", "BODY[HEADER]", "BODY[1.MIME]", "BODY[]<0>", "BINARY[1]"), and the size
+// that the session has announced. It returns where the bytes go, or nil to drop them. They are
+// passed on as the session writes them, so that a message of any size takes no memory.
 //
-// Both functions run in the middle of the session's call, with whatever locks the session holds,
-// and must not call the session. An error of theirs, or of a writer, makes the session's writes
-// fail, and is returned whatever the session then does. Otherwise Fetch returns the session's error
-// unchanged, or one of its own if the session returned none but left a response unfinished or wrote
-// fewer bytes than it had announced: then what was handed over is not to be trusted. It may be
-// called from several goroutines at once.
+// Each is called at the end of every response. A session may write its items in any order, and
+// those of one message in several responses: join them by SeqNum. Items that are neither in Message
+// nor body sections are left out.
+//
+// Section and each run while the session runs, under whatever locks it holds, and must not call it.
+// An error of theirs, or of a writer, makes the session's writes fail, and is returned whatever the
+// session returns. Otherwise Fetch returns the session's error unchanged. If the session returns
+// none, but has left a response unfinished or has written fewer bytes than it announced, Fetch
+// returns an error of its own: then what was handed over is not to be trusted. Fetch may be called
+// from several goroutines at once.
 func Fetch(
 	call func(w *imapserver.FetchWriter) error,
 	section func(m *Message, name string, size int64) (io.Writer, error), each func(m *Message) error,
@@ -54,8 +54,8 @@ func Fetch(
 			return each(m)
 		},
 		literal: func(text []byte, size int64) (io.Writer, error) {
-			// After any other item there is no bracket: this saves reading an envelope again for
-			// each of its literals.
+			// Only the name of a body section ends with a bracket. Without this check an envelope
+			// would be read again for each of its literals.
 			if !bytes.HasSuffix(text, []byte("] ")) && !bytes.HasSuffix(text, []byte("> ")) {
 				return nil, nil
 			}
@@ -76,8 +76,8 @@ func Fetch(
 	return r.finish(err, func() error { return h.fetch.CreateMessage(0).Close() }, "* 0 FETCH ()")
 }
 
-// readMessage reads a FETCH response. When the text ends where the value of an item should be, it
-// returns the name of that.
+// readMessage reads a FETCH response. If the text ends before the value of an item, it returns the
+// name of that item.
 func readMessage(s *scanner) (m *Message, item string) {
 	m = &Message{Size: -1}
 	s.expect("* ")
@@ -109,8 +109,8 @@ func readMessage(s *scanner) (m *Message, item string) {
 	return m, item
 }
 
-// fetchItem reads the name of an item, with the section in brackets, which may contain spaces,
-// parentheses and strings.
+// fetchItem reads the name of an item together with its section in brackets, in which there may be
+// spaces, parentheses and strings.
 func fetchItem(s *scanner) []byte {
 	text, quoted, brackets := s.rest, false, false
 	for i := 0; i < len(text); i++ {

@@ -210,7 +210,10 @@ func TestFetchReturnsTheErrorsOfBothSides(t *testing.T) {
 
 func TestFetchOfAHalfWrittenResponseFails(t *testing.T) {
 	sessions := map[string]func(w *imapserver.FetchWriter) error{
-		"never closed": func(w *imapserver.FetchWriter) error { w.CreateMessage(1).WriteUID(1); return nil },
+		"never closed": func(w *imapserver.FetchWriter) error {
+			w.CreateMessage(1).WriteUID(1)
+			return nil
+		},
 		"no body": func(w *imapserver.FetchWriter) error {
 			w.CreateMessage(1).WriteBodySection(&imap.FetchItemBodySection{}, 9)
 			return nil

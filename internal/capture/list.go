@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -8,24 +10,25 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// List runs call, which is to run the LIST of a session with the options and the given writer, and
-// hands each mailbox that the session writes to each, in order, before the session's own WriteList
-// returns.
+// List runs call, which must run the LIST of a session with the options and the given writer. It
+// calls each with every mailbox that the session writes, in order, before the session's own
+// WriteList returns.
 //
-// What each gets is what a client would: attributes in the session's order and spelling, the
-// delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and of the status
-// what options.ReturnStatus asks for. It may keep it. It runs in the middle of the session's call,
-// with whatever locks the session holds, and must not call the session.
+// Each gets what a client would read: the attributes in the session's order and spelling, the
+// delimiter, the exact name ("INBOX" for INBOX in any case), CHILDINFO, OLDNAME, and the items of
+// the status that options.ReturnStatus asks for. It may keep the mailbox, but must not change its
+// attributes, which mailboxes share. It runs while the session runs, under whatever locks that
+// holds, and must not call the session.
 //
-// An error of each makes the session's writes fail, and is returned whatever the session then does.
-// Otherwise List returns the session's error unchanged, or one of its own if the session returned
-// none but left a response unfinished. It may be called from several goroutines at once.
+// An error of each makes the session's writes fail, and is returned whatever the session returns.
+// Otherwise List returns the session's error unchanged, or one of its own if the session returns
+// none but has left a response unfinished. List may be called from several goroutines at once.
 func List(
 	options *imap.ListOptions, call func(w *imapserver.ListWriter) error,
 	each func(*imap.ListData) error,
 ) error {
 	var h handover
-	reader := &listReader{each: each, attrs: make(map[string]imap.MailboxAttr)}
+	reader := &listReader{each: each}
 	r := &responses{each: reader.read}
 	converse(&h, r, "l LIST \"\" \"\"\r\n")
 	*h.options = *options
@@ -39,11 +42,13 @@ func List(
 	)
 }
 
-// listReader puts the STATUS of a mailbox to the LIST response before it.
+// listReader joins the STATUS of a mailbox to the LIST response before it.
 type listReader struct {
-	each  func(*imap.ListData) error
-	last  *imap.ListData
-	attrs map[string]imap.MailboxAttr // saves a copy of each attribute for each mailbox
+	each func(*imap.ListData) error
+	last *imap.ListData
+	// attrsText and attrs are the attributes of the mailbox before, which most others have too.
+	attrsText []byte
+	attrs     []imap.MailboxAttr
 }
 
 func (l *listReader) read(text []byte) error {
@@ -60,7 +65,7 @@ func (l *listReader) read(text []byte) error {
 	return s.err
 }
 
-// flush hands over a mailbox when it is known that no STATUS follows.
+// flush hands over the last mailbox, once no STATUS of it can follow.
 func (l *listReader) flush() error {
 	data := l.last
 	if data == nil {
@@ -71,11 +76,7 @@ func (l *listReader) flush() error {
 }
 
 func (l *listReader) readList(s *scanner) *imap.ListData {
-	data := &imap.ListData{}
-	if !s.accept("()") {
-		data.Attrs = make([]imap.MailboxAttr, 0, 4)
-		s.list(func() { data.Attrs = append(data.Attrs, l.attr(s.atom())) })
-	}
+	data := &imap.ListData{Attrs: l.readAttrs(s)}
 	s.expect(" ")
 	if !s.accept("NIL") {
 		data.Delim, _ = utf8.DecodeRuneInString(s.astring())
@@ -105,17 +106,25 @@ func (l *listReader) readList(s *scanner) *imap.ListData {
 	return data
 }
 
-func (l *listReader) attr(atom []byte) imap.MailboxAttr {
-	attr, ok := l.attrs[string(atom)]
-	if !ok {
-		attr = imap.MailboxAttr(atom)
-		l.attrs[string(attr)] = attr
+// readAttrs returns the attributes of the mailbox before if these are the same.
+func (l *listReader) readAttrs(s *scanner) []imap.MailboxAttr {
+	end := bytes.IndexByte(s.rest, ')') + 1
+	if end > 0 && string(s.rest[:end]) == string(l.attrsText) {
+		s.rest = s.rest[end:]
+		return l.attrs
 	}
-	return attr
+	text := s.rest
+	var attrs []imap.MailboxAttr
+	s.list(func() { attrs = append(attrs, imap.MailboxAttr(s.atom())) })
+	if s.err == nil {
+		l.attrsText = append(l.attrsText[:0], text[:len(text)-len(s.rest)]...)
+		l.attrs = slices.Clip(attrs)
+	}
+	return l.attrs
 }
 
-// mailbox reads a mailbox name. With UTF-8 enabled "&-" stands for "&", and all else for itself
-// (RFC 9051, appendix A.1).
+// mailbox reads a mailbox name. UTF-8 is enabled, so that "&-" stands for "&" and everything else
+// for itself (RFC 9051, appendix A.1).
 func mailbox(s *scanner) string {
 	return strings.ReplaceAll(s.astring(), "&-", "&")
 }

@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// responses cuts what a server writes into responses. It holds the text of one, not the literals
-// that somebody wants.
+// responses cuts what a server writes into responses. It keeps the text of one response, but not
+// the literals for which there is a writer.
 type responses struct {
-	// each gets the text of a response without its CRLF. The literals in it are quoted strings that
-	// may contain any byte, and those that went to a writer of literal's are NIL.
+	// each gets the text of a response without its CRLF. A literal is NIL in it if literal returned a
+	// writer for it, and otherwise a quoted string that may contain any byte.
 	each func(text []byte) error
-	// literal gets the text before a literal, and says where its bytes go. Without a writer they
+	// literal gets the text before a literal, and returns where its bytes go. If that is nil, they
 	// become part of the text.
 	literal func(text []byte, size int64) (io.Writer, error)
 
@@ -24,7 +24,7 @@ type responses struct {
 	body io.Writer // where they go, nil for text
 }
 
-// Write fails for ever once something that it calls has failed.
+// Write fails, from then on always, when something that it calls fails.
 func (r *responses) Write(p []byte) (int, error) {
 	written := len(p)
 	for len(p) > 0 && r.err == nil {
@@ -50,8 +50,8 @@ func (r *responses) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// line is called when text has got the end of a line, which is that of the response or what goes
-// before a literal.
+// line is called when the text has a whole line. Either the response ends there, or a literal
+// begins.
 func (r *responses) line() error {
 	text := bytes.TrimSuffix(r.text, []byte("\r\n"))
 	before, size, ok := cutLiteral(text)
@@ -104,10 +104,10 @@ func cutLiteral(text []byte) (before []byte, size int64, ok bool) {
 	return bytes.TrimSuffix(text[:start], []byte("~")), size, true
 }
 
-// finish is called after the session's call has returned err. It returns the error of the whole:
-// that of whoever received the responses, which is the cause of any other; that of the session; or
-// one that says that its responses are not all here. The last shows when mark is called: it writes
-// a response of the given text, before which nothing may be left.
+// finish is called after the session's call has returned err, and returns the error of the whole.
+// An error of who received the responses comes first, because it is the cause of any other. Then
+// comes that of the session, and then errUnfinished if a response is incomplete. To find that out,
+// finish calls mark, which writes a response of the given text: nothing may come before it.
 func (r *responses) finish(err error, mark func() error, text string) error {
 	switch {
 	case r.err != nil:

@@ -8,8 +8,8 @@ import (
 
 var errMalformed = errors.New("capture: malformed response")
 
-// scanner reads the text of a response from its beginning. After its first failure it reads nothing
-// more.
+// scanner reads the text of a response from its beginning. After its first failure it reads
+// nothing.
 type scanner struct {
 	rest []byte
 	err  error
@@ -34,8 +34,8 @@ func (s *scanner) expect(text string) {
 	}
 }
 
-// atom reads up to the next space or parenthesis, or to the end. What it returns is part of the
-// text.
+// atom reads up to the next space or parenthesis, or to the end. It returns a part of the text, not
+// a copy.
 func (s *scanner) atom() []byte {
 	end := bytes.IndexAny(s.rest, " ()")
 	if end < 0 {
@@ -71,7 +71,7 @@ func (s *scanner) astring() string {
 	if !s.accept(`"`) {
 		return string(s.atom())
 	}
-	if end := bytes.IndexAny(s.rest, `"\`); end >= 0 && s.rest[end] == '"' {
+	if end := bytes.IndexByte(s.rest, '"'); end >= 0 && bytes.IndexByte(s.rest[:end], '\\') < 0 {
 		text := string(s.rest[:end])
 		s.rest = s.rest[end+1:]
 		return text
@@ -108,8 +108,7 @@ func (s *scanner) list(item func()) {
 	}
 }
 
-// skip reads a value of any kind: what the server writes between two spaces, with the parentheses
-// and strings in it.
+// skip reads a value of any kind, up to the next space that is not in parentheses or in a string.
 func (s *scanner) skip() {
 	for depth := 0; s.err == nil; {
 		switch {

@@ -2,11 +2,11 @@ package capture
 
 import "github.com/emersion/go-imap/v2/imapserver"
 
-// Update runs call, which is to run the Poll of a session with the given writer, and hands over each
-// response that the session writes, such as "* 3 EXISTS", without its CRLF. The bytes are the
-// caller's only until each returns.
+// Update runs call, which must run the Poll of a session with the given writer. It calls each with
+// every response that the session writes, such as "* 3 EXISTS", without its CRLF. The bytes change
+// when each has returned.
 //
-// What each may do, which error is returned and from where it may be called are as with [Fetch].
+// What each may do, which error is returned, and who may call Update is as for [Fetch].
 func Update(call func(w *imapserver.UpdateWriter) error, each func(response []byte) error) error {
 	var h handover
 	r := &responses{each: each}

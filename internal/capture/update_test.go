@@ -32,7 +32,8 @@ func TestUpdateBringsBackEachResponse(t *testing.T) {
 func TestUpdateReturnsTheErrorsOfBothSides(t *testing.T) {
 	ours, theirs := errors.New("ours"), errors.New("theirs")
 	fail := func([]byte) error { return ours }
-	assert.Same(t, theirs, capture.Update(func(*imapserver.UpdateWriter) error { return theirs }, fail))
+	failing := func(*imapserver.UpdateWriter) error { return theirs }
+	assert.Same(t, theirs, capture.Update(failing, fail))
 	assert.Same(
 		t, ours,
 		capture.Update(func(w *imapserver.UpdateWriter) error { return w.WriteNumMessages(1) }, fail),

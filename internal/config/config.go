@@ -1,6 +1,6 @@
 // Package config decodes the Options of the other packages from configuration files, and encodes
-// them. It is strict: what it does not understand is an error, because a limit that a misspelt key
-// leaves out is found when the server is down.
+// them. It is strict: what it does not understand is an error. Otherwise a misspelt key would leave
+// out a limit, and nobody would notice before the server is down.
 //
 // A setting is a bool, a string, an int of any size, a [time.Duration], a type that has MarshalText
 // and UnmarshalText, a slice of these or a pointer to one, or a struct of exported fields. The tag
@@ -39,8 +39,8 @@ func fieldsOf(t reflect.Type) []field {
 	return fields
 }
 
-// isSetting does not look into structs further than it must: whether a field of theirs is a setting
-// is asked when there is a key for it.
+// isSetting tells whether a type can be a setting. It does not look at the fields of a struct: they
+// are looked at when there is a key for them.
 func isSetting(t reflect.Type) bool {
 	if isText(t) {
 		return true

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// maxTextLen is the longest text, in bytes, that is given to an UnmarshalText, whose error may
-// repeat it.
+// maxTextLen is how many bytes a text may have that is given to an UnmarshalText: its error may
+// repeat them all.
 const maxTextLen = 100
 
 var (
@@ -85,7 +85,7 @@ func decodeStruct(old reflect.Value, values map[string]any, path string) (reflec
 	return decoded, nil
 }
 
-// decode returns what a setting becomes that was old.
+// decode returns the new value of a setting whose value was old.
 func decode(old reflect.Value, value any, path string) (reflect.Value, error) {
 	t := old.Type()
 	switch {
@@ -128,7 +128,7 @@ func decodeText(t reflect.Type, value any, path string) (reflect.Value, error) {
 	switch {
 	case !ok:
 		return decoded, mistake(path, value, errText)
-	case text == "": // which netip takes for the Prefix that is none
+	case text == "": // netip takes it for the zero Prefix
 		return decoded, mistake(path, value, errEmpty)
 	case len(text) > maxTextLen:
 		return decoded, mistake(path, value, errLong)
@@ -139,8 +139,8 @@ func decodeText(t reflect.Type, value any, path string) (reflect.Value, error) {
 	return decoded.Elem(), nil
 }
 
-// decodeDuration takes no bare number, which one reader takes for seconds and the next for
-// nanoseconds; zero is zero in both.
+// decodeDuration accepts no number without a unit except zero: some readers would take it for
+// seconds, and others for nanoseconds.
 func decodeDuration(value any, path string) (reflect.Value, error) {
 	if text, ok := value.(string); ok {
 		if d, err := time.ParseDuration(text); err == nil {
@@ -165,7 +165,7 @@ func decodeInt(t reflect.Type, value any, path string) (reflect.Value, error) {
 	return decoded, nil
 }
 
-// whole returns the number that value is. It refuses a float that is too large to be exact.
+// whole returns a whole number. It refuses a float that is too large to be exact.
 func whole(value any) (int64, error) {
 	if number, ok := value.(json.Number); ok {
 		n, err := strconv.ParseInt(number.String(), 10, 64)

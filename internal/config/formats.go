@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// UnmarshalJSON does [Decode] with a JSON object; null is nothing, as encoding/json asks for.
-// Beyond what encoding/json refuses, a key that is there twice and bytes that are not UTF-8 are
-// errors.
+// UnmarshalJSON calls [Decode] with a JSON object. It does nothing with null, as encoding/json asks
+// for. Beside what encoding/json refuses, it refuses a key that is there twice and bytes that are
+// not UTF-8.
 func UnmarshalJSON(dst any, data []byte) error {
 	values, err := parseJSON(data)
 	if err != nil {
@@ -26,8 +26,8 @@ func UnmarshalJSON(dst any, data []byte) error {
 // MarshalJSON returns [Encode] as JSON.
 func MarshalJSON(src any) ([]byte, error) { return json.Marshal(Encode(src)) }
 
-// UnmarshalYAML does [Decode] with what unmarshal puts into a map: YAML libraries call it so. (Of
-// what else it could be put into, an any or a map[any]any, some lose aliases or panic.)
+// UnmarshalYAML calls [Decode] with what unmarshal puts into a map, as YAML libraries want it.
+// (With an any or a map[any]any instead, some of them lose aliases or panic.)
 func UnmarshalYAML(dst any, unmarshal func(any) error) error {
 	var values map[string]any
 	if err := unmarshal(&values); err != nil {
@@ -36,7 +36,7 @@ func UnmarshalYAML(dst any, unmarshal func(any) error) error {
 	return Decode(dst, values)
 }
 
-// UnmarshalTOML does [Decode] with a map: TOML libraries call it so.
+// UnmarshalTOML calls [Decode] with a map, as TOML libraries want it.
 func UnmarshalTOML(dst, data any) error {
 	values, err := table(data)
 	if err != nil {
@@ -46,8 +46,7 @@ func UnmarshalTOML(dst, data any) error {
 	return Decode(dst, values)
 }
 
-// parseJSON does what json.Unmarshal does with an any, but for duplicate keys, of which that keeps
-// the last.
+// parseJSON does what json.Unmarshal does with an any, but refuses a key that is there twice.
 func parseJSON(data []byte) (any, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("the JSON is not UTF-8")

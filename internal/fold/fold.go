@@ -1,5 +1,5 @@
-// Package fold makes one string of all those that differ only in how they are written, for whoever
-// counts or compares by them.
+// Package fold makes strings equal that differ only in how they are written, so that they can be
+// counted or compared.
 package fold
 
 import (
@@ -19,7 +19,7 @@ func Username(name string) string {
 	return strings.Clone(strings.Map(foldRune, name))
 }
 
-// ASCII is for strings in some other encoding, whose bytes beyond ASCII stay as they are.
+// ASCII is for strings of any encoding: bytes that are not ASCII stay as they are.
 func ASCII(s string) string {
 	folded := []byte(s)
 	for i, c := range folded {
@@ -30,8 +30,9 @@ func ASCII(s string) string {
 	return string(folded)
 }
 
-// foldRune returns one rune for all those that are equal under Unicode simple case folding: of "K",
-// "k" and the Kelvin sign, "k", and the same for a full-width one (RFC 8265 section 3.3.2).
+// foldRune returns the same rune for all runes that are equal under Unicode simple case folding:
+// "k" for "K", "k" and the Kelvin sign. A full-width rune is its ASCII one (RFC 8265 section
+// 3.3.2).
 func foldRune(r rune) rune {
 	if '\uff01' <= r && r <= '\uff5e' {
 		r -= '\uff01' - '!'

@@ -57,7 +57,7 @@ func (c *Conn) line() (string, error) {
 	return line + "\r\n" + string(body) + rest, err
 }
 
-// literal returns n of a line that ends in {n}.
+// literal returns n if the line ends in {n}.
 func literal(line string) (int, bool) {
 	open := strings.LastIndexByte(line, '{')
 	if open < 0 || !strings.HasSuffix(line, "}") {

@@ -24,8 +24,10 @@ func TestStubAcceptsEverythingAndIsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serveStub(t).Login("anybody", "anything")
 		for _, command := range []string{
-			"CREATE a", "RENAME a b", "SUBSCRIBE b", "UNSUBSCRIBE b", "DELETE b", `LIST "" *`, "SELECT a", "NOOP",
-			"FETCH 1:* FLAGS", "UID FETCH 1:* FLAGS", `STORE 1:* FLAGS (\Seen)`, "COPY 1:* b", "EXPUNGE", "UNSELECT",
+			"CREATE a", "RENAME a b", "SUBSCRIBE b", "UNSUBSCRIBE b", "DELETE b", `LIST "" *`, "SELECT a",
+			"NOOP",
+			"FETCH 1:* FLAGS", "UID FETCH 1:* FLAGS", `STORE 1:* FLAGS (\Seen)`, "COPY 1:* b", "EXPUNGE",
+			"UNSELECT",
 		} {
 			answer := c.Cmd("a " + command)
 			assert.True(t, imaptest.IsOK(answer), "%s: %q", command, answer)

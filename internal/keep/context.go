@@ -8,9 +8,9 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// ContextFetcher and ContextSearcher are what a backend can offer whose commands can be stopped;
-// package limits documents them. Every wrapper that overrides Fetch or Search has the method too,
-// and passes the context on.
+// A backend whose commands can be stopped is a ContextFetcher or a ContextSearcher; package limits
+// documents them. Every wrapper of this module that overrides Fetch or Search has the method with
+// the context too, and passes the context on.
 type (
 	ContextFetcher interface {
 		FetchContext(
@@ -27,7 +27,7 @@ type (
 
 var fetchers, searchers sync.Map // by type: whether the method without a context is the outer one
 
-// AsContextFetcher is [As] for sessions that do not override Fetch alone.
+// AsContextFetcher is [As], but finds no session that overrides Fetch without FetchContext.
 func AsContextFetcher(session imapserver.Session) (ContextFetcher, bool) {
 	f, ok := As[ContextFetcher](session)
 	if !ok || overridden(f, fetch, fetchContext, &fetchers) {
@@ -36,7 +36,7 @@ func AsContextFetcher(session imapserver.Session) (ContextFetcher, bool) {
 	return f, true
 }
 
-// AsContextSearcher is [As] for sessions that do not override Search alone.
+// AsContextSearcher is [As], but finds no session that overrides Search without SearchContext.
 func AsContextSearcher(session imapserver.Session) (ContextSearcher, bool) {
 	f, ok := As[ContextSearcher](session)
 	if !ok || overridden(f, search, searchContext, &searchers) {

@@ -116,18 +116,28 @@ func TestContextReachesTheFirstSessionThatTakesOne(t *testing.T) {
 		session imapserver.Session
 		want    any
 	}{
-		"the session":            {stoppable{got: &got}, "context"},
-		"the backend":            {keep.Optional(passive, stoppable{got: &got}), "context"},
-		"a backend far below":    {keep.Optional(passive, keep.Optional(passive, stoppable{got: &got})), "context"},
-		"a wrapper":              {keep.Optional(stoppable{got: &got}, stoppable{got: &below}), "context"},
-		"a wrapper in between":   {keep.Optional(passive, keep.Optional(stoppable{got: &got}, plain{got: &below})), "context"},
+		"the session": {stoppable{got: &got}, "context"},
+		"the backend": {keep.Optional(passive, stoppable{got: &got}), "context"},
+		"a backend far below": {
+			keep.Optional(passive, keep.Optional(passive, stoppable{got: &got})), "context",
+		},
+		"a wrapper": {
+			keep.Optional(stoppable{got: &got}, stoppable{got: &below}), "context",
+		},
+		"a wrapper in between": {
+			keep.Optional(passive, keep.Optional(stoppable{got: &got}, plain{got: &below})), "context",
+		},
 		"nobody":                 {plain{got: &got}, "plain"},
 		"a value that overrides": {overrides{stoppable{got: &below}, plain{got: &got}}, "plain"},
 		"its pointer":            {&overrides{stoppable{got: &below}, plain{got: &got}}, "plain"},
 		"an embedded pointer":    {&pointer{&stoppable{got: &below}, plain{got: &got}}, "plain"},
-		"one further out":        {further{&overrides{stoppable{got: &below}, plain{got: &got}}}, "plain"},
-		"one that has both":      {both{stoppable{got: &below}, stoppable{got: &got}}, "context"},
-		"its pointer, wrapped":   {keep.Optional(passive, &both{stoppable{got: &below}, stoppable{got: &got}}), "context"},
+		"one further out": {
+			further{&overrides{stoppable{got: &below}, plain{got: &got}}}, "plain",
+		},
+		"one that has both": {both{stoppable{got: &below}, stoppable{got: &got}}, "context"},
+		"its pointer, wrapped": {
+			keep.Optional(passive, &both{stoppable{got: &below}, stoppable{got: &got}}), "context",
+		},
 		"nobody below a wrapper": {keep.Optional(plain{got: &got}, plain{got: &below}), "plain"},
 	} {
 		t.Run(name, func(t *testing.T) {

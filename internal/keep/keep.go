@@ -36,9 +36,9 @@ type (
 	}
 )
 
-// Optional returns a session with the methods of outer and exactly the optional interfaces of
-// inner: one that both have is outer's, one that only inner has is inner's, and one that only outer
-// has is hidden. Outer is the wrapper of inner.
+// Optional returns a session with the methods of outer, which wraps inner, and with exactly the
+// optional interfaces of inner. An interface that both have is outer's, one that only inner has is
+// inner's, and one that only outer has is hidden.
 func Optional(outer, inner imapserver.Session) imapserver.Session {
 	return combine(wrapped{Session: outer, inner: inner}, choose(outer, inner))
 }
@@ -55,7 +55,7 @@ func Backend(session imapserver.Session) imapserver.Session {
 	}
 }
 
-// wrapped is what every combination has: the wrapper's methods, and the session below.
+// wrapped is what every combination has: the wrapper's methods and the session below it.
 type wrapped struct {
 	imapserver.Session
 	inner imapserver.Session
@@ -68,8 +68,7 @@ type layered interface {
 
 func (w wrapped) layers() (outer, inner imapserver.Session) { return w.Session, w.inner }
 
-// optional holds for each optional interface the session that answers for it, nil where there is
-// none.
+// optional has the session that answers for each optional interface, or nil.
 type optional struct {
 	namespace
 	move
@@ -99,9 +98,9 @@ func pick[T any](outer, inner imapserver.Session) T {
 	return inner.(T)
 }
 
-// As returns the outermost T among session and the sessions it wraps. It looks at those wrapped
-// with [Optional] only, so T must be something that every wrapper implements that overrides what T
-// stands for: then what lies below such a wrapper is never reached around it.
+// As returns the outermost T among session and the sessions that it wraps with [Optional]. T must
+// be an interface that every wrapper implements that overrides what T stands for. Otherwise the
+// caller would go around such a wrapper.
 func As[T any](session imapserver.Session) (T, bool) {
 	for {
 		if t, ok := session.(T); ok {

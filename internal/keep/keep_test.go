@@ -27,7 +27,10 @@ type (
 	hasAppendLimit    who
 )
 
-func (h hasNamespace) Namespace() (*imap.NamespaceData, error) { *h.called = h.name; return nil, nil }
+func (h hasNamespace) Namespace() (*imap.NamespaceData, error) {
+	*h.called = h.name
+	return nil, nil
+}
 func (h hasMove) Move(*imapserver.MoveWriter, imap.NumSet, string) error {
 	*h.called = h.name
 	return nil

@@ -10,15 +10,14 @@ import (
 // name that the linker does not know would keep all methods of a program that uses this package.
 type method func(reflect.Type) (reflect.Method, bool)
 
-var (
-	fetch         method = func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Fetch") }
-	fetchContext  method = func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("FetchContext") }
-	search        method = func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Search") }
-	searchContext method = func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("SearchContext") }
-)
+func fetch(t reflect.Type) (reflect.Method, bool)         { return t.MethodByName("Fetch") }
+func fetchContext(t reflect.Type) (reflect.Method, bool)  { return t.MethodByName("FetchContext") }
+func search(t reflect.Type) (reflect.Method, bool)        { return t.MethodByName("Search") }
+func searchContext(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("SearchContext") }
 
-// overridden tells whether a session's plain method is its own while the one with a context is that
-// of a session it embeds: then a call with a context would go around what the outer one does.
+// overridden tells whether a session's plain method is its own, but the one with a context is that
+// of a session it embeds. A call with a context would then go around what the session's own method
+// does.
 func overridden(session any, plain, withContext method, known *sync.Map) bool {
 	t := reflect.TypeOf(session)
 	if answer, ok := known.Load(t); ok {

@@ -1,14 +1,14 @@
-// Package layers looks through what a connection is wrapped in.
+// Package layers looks through the layers around a connection.
 package layers
 
 import "net"
 
-// most ends the search in a connection that has itself for its NetConn.
+// most is how many layers are looked at: a connection may have itself for its NetConn.
 const most = 16
 
-// Find looks for a T in conn and below any number of layers (TLS, a proxy protocol, compression)
-// that offer NetConn() net.Conn, as [crypto/tls.Conn] does. It returns the outermost; ok is false
-// if there is none.
+// Find returns the outermost T among conn and the layers below it, such as TLS, a proxy protocol or
+// compression. A layer has NetConn() net.Conn, as [crypto/tls.Conn] has. If there is no T, ok is
+// false.
 func Find[T any](conn net.Conn) (found T, ok bool) {
 	for range most {
 		if found, ok = conn.(T); ok {

@@ -143,8 +143,7 @@ func (s *stream) write(p []byte) (int, error) {
 	}
 }
 
-// appendLocked adds p to what is unread, in the memory that was read already if there is enough of
-// it.
+// appendLocked adds p to what is unread. It uses the memory of what was read if that is enough.
 func (s *stream) appendLocked(p []byte) {
 	if len(s.unread)+len(p) > cap(s.unread) {
 		if need := len(s.unread) + len(p); need > len(s.buf) {

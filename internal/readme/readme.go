@@ -41,8 +41,8 @@ func Table(t *testing.T, path, head string) [][]string {
 	return rows
 }
 
-// Rows returns the rows of a [Table] by their first cell, whose backquotes are taken off. Those where
-// it is empty are left out, and it may not be there twice.
+// Rows returns the rows of a [Table] by their first cell, without its backquotes. Rows whose first
+// cell is empty are left out. Two rows with the same first cell fail the test.
 func Rows(t *testing.T, path, head string) map[string][]string {
 	rows := make(map[string][]string)
 	for _, row := range Table(t, path, head) {
@@ -65,9 +65,9 @@ func Names(text string) []string {
 	return names
 }
 
-// CheckSettings fails a test if a field of the options has no row in the table "Setting" of the file,
-// or a row no field, or an answer of the package, which is an exported error in one of its files, is
-// not in the file.
+// CheckSettings compares the table "Setting" of the file with the options. The test fails if a
+// field has no row, if a row has no field, or if the text of an exported error of the package is
+// not in the file. It returns the rows.
 func CheckSettings(t *testing.T, path string, options any) map[string][]string {
 	rows := Rows(t, path, "Setting")
 	fields := make(map[string]bool)

@@ -33,7 +33,8 @@ func backendFlags(flags *flag.FlagSet, s *settings) {
 	)
 	listFlag(
 		flags, &s.shared, "shared",
-		"`owner:folder` that every other user sees as #users/owner/folder, and may change; may be given again",
+		"`owner:folder` that every other user sees as #users/owner/folder, and may change; "+
+			"may be given again",
 		parseShared,
 	)
 }

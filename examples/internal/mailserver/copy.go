@@ -8,6 +8,7 @@ import (
 )
 
 func copyFlags(flags *flag.FlagSet, o *copymeta.Options) {
+	*o = *copymeta.DefaultOptions()
 	policies := []copymeta.Policy{copymeta.Keep, copymeta.Reset, copymeta.Preserve}
 	const meaning = ": keep (what the backend does), reset or preserve"
 	wordFlag(
@@ -16,7 +17,6 @@ func copyFlags(flags *flag.FlagSet, o *copymeta.Options) {
 	)
 	wordFlag(flags, &o.Flags, "copy-flags", "`policy` for the flags of a copy"+meaning, policies...)
 	flags.BoolVar(&o.Move, "copy-move", false, "have MOVE obey -copy-date and -copy-flags too")
-	o.MaxMemory = copymeta.DefaultMaxMemory
 	numberFlag(
 		flags, &o.MaxMemory, "copy-max-memory",
 		"`bytes` that one COPY holds in memory; the rest goes to a temporary file",

@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/copymeta"
+	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
 func TestCopyPolicies(t *testing.T) {
@@ -39,6 +42,19 @@ func TestCopyPolicies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Copies are bounded unless a flag says otherwise.
+func TestCopiesAreBounded(t *testing.T) {
+	s := &settings{}
+	newFlags(s)
+	assert.Equal(t, *copymeta.DefaultOptions(), s.copies)
+
+	c := startServer(t, "-copy-flags", "reset", "-copy-max-bytes", "100").selected("karen")
+	assert.Equal(
+		t, "NO [LIMIT] These messages are too large to be copied at once",
+		imaptest.Last(c.Cmd("a COPY 1:* Archive")),
+	)
 }
 
 // A message that is moved stays the same, also to another user.

@@ -36,8 +36,8 @@ func (d delays) wrap(next limits.NewSessionFunc) limits.NewSessionFunc {
 	}
 }
 
-// delayed is the backend as far as package limits can see. It has FetchContext and SearchContext, so
-// that a delay ends when its command has to.
+// delayed is the backend as far as package limits can see. It has FetchContext and SearchContext,
+// so that a delay ends when its command has to.
 type delayed struct {
 	imapserver.SessionIMAP4rev2
 	delays delays

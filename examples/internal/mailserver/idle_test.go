@@ -23,7 +23,9 @@ func TestIdleOff(t *testing.T) {
 		secure := imaptest.NewConn(t, tls.Client(c.Conn, insecure))
 		return secure, greeting + strings.Join(secure.Cmd("c CAPABILITY"), "\n")
 	}
-	for name, dial := range map[string]func() (*imaptest.Conn, string){"plain": s.dial, "TLS": s.dialTLS, "STARTTLS": starttls} {
+	for name, dial := range map[string]func() (*imaptest.Conn, string){
+		"plain": s.dial, "TLS": s.dialTLS, "STARTTLS": starttls,
+	} {
 		t.Run(name, func(t *testing.T) {
 			c, caps := dial()
 			caps += strings.Join(

@@ -41,7 +41,8 @@ func limitFlags(flags *flag.FlagSet, s *settings) {
 	)
 	listFlag(
 		flags, &o.Exempt, "exempt",
-		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; may be given again",
+		"`network`, such as 10.0.0.0/8, whose clients are never refused and never wait; "+
+			"may be given again",
 		parseNetwork,
 	)
 	listFlag(flags, &s.unlimitedUsers, "unlimited-user",
@@ -84,9 +85,8 @@ func (s *settings) checkUnlimitedUsers() error {
 	return nil
 }
 
-// limitsFor lifts what is limited per user for those of -unlimited-user. The limits of their
-// address stay, and the number of wrong passwords: at a login the name is only what the client
-// claims.
+// limitsFor lifts the limits per user for those of -unlimited-user. The limits of their address and
+// of wrong passwords stay, because at a login the name is only what the client claims.
 func (s *settings) limitsFor(client limits.Client) limits.ClientLimits {
 	l := client.Limits
 	if slices.ContainsFunc(
@@ -108,8 +108,7 @@ func (s *settings) limiterOptions(logger *slog.Logger) *limits.Options {
 	return &o
 }
 
-// maxLoggedUser is how many characters of a user name are logged: it is up to the client, and may
-// be 50 KB long.
+// maxLoggedUser is how many characters of a user name are logged. A client can send one of 50 KB.
 const maxLoggedUser = 64
 
 // eventLog returns what logs the events of a limiter.

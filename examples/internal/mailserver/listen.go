@@ -17,10 +17,10 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// drainTimeout is how long commands that run have to come to their end when the program is to end.
+// drainTimeout is how long running commands may take to end when the program stops.
 const drainTimeout = time.Second
 
-// service is an address that is served.
+// service is one address that the program serves.
 type service struct {
 	listener net.Listener
 	serve    func(net.Listener) error
@@ -84,8 +84,8 @@ func checkAddress(name, address string) error {
 	return nil
 }
 
-// newServer returns the server for all addresses. Without TLS clients log in only if insecure says
-// so.
+// newServer returns the server for all addresses. Clients can log in without TLS only if insecure
+// is true.
 func newServer(
 	s *settings, backend *backend, options *limits.Options, tlsConfig *tls.Config, insecure bool,
 	logger *slog.Logger,
@@ -167,7 +167,7 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// serve lets clients in, and returns where an error appears if one of the listeners fails.
+// serve lets clients in. The channel gets an error if one of the listeners fails.
 func (all services) serve() <-chan error {
 	failed := make(chan error, len(all))
 	for _, s := range all {
@@ -189,7 +189,7 @@ func (all services) close() {
 	}
 }
 
-// stop has the commands that run come to their end, for a while, and ends all connections.
+// stop lets running commands end within drainTimeout, and then ends all connections.
 func stop(server *imapgate.Server, all services) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

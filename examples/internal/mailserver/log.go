@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// maxLoggedMessage is how many characters of a library's message are logged: go-imap quotes what it
-// cannot read, and a client can send 50 KB of it. The stack of a panic is shorter.
+// maxLoggedMessage is how many characters of a library's message are logged. go-imap quotes what it
+// cannot read, of which a client can send 50 KB. The stack of a panic is shorter.
 const maxLoggedMessage = 8000
 
 // printer logs what a library prints: panics, failed handshakes, connections that broke off. The

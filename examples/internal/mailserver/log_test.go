@@ -30,7 +30,8 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	)
 	assert.Contains(
 		t, s.stderr.String(),
-		"level=WARN msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser max=1 waited=0s\n",
+		"level=WARN msg=refused command=LOGIN user=karen addr=127.0.0.1 limit=MaxLoginsPerUser "+
+			"max=1 waited=0s\n",
 	)
 
 	s = startServer(t, "-max-searches", "1", "-search-queue-timeout", "100ms", "-delay", "1s")
@@ -42,7 +43,8 @@ func TestARefusalIsInTheLog(t *testing.T) {
 	assert.Contains(t, answers, "OK SEARCH completed")
 	assert.Regexp(
 		t,
-		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches max=1 waited=[1-9]\d\dms retry-after=100ms\n`,
+		`level=WARN msg="timed out" command=SEARCH user=(karen|bob) addr=127.0.0.1 limit=MaxSearches `+
+			`max=1 waited=[1-9]\d\dms retry-after=100ms\n`,
 		s.stderr.String(),
 	)
 
@@ -60,7 +62,7 @@ func TestARefusalIsInTheLog(t *testing.T) {
 
 // Whatever a client sends is one line of the log, cut to a size, and no password is in it.
 func TestTheLogIsSafe(t *testing.T) {
-	s := startServer(t, "-max-failed-logins", "1")
+	s := startServer(t, "-max-failed-logins", "1", "-max-guess-delay", "0s")
 	c, _ := s.dial()
 	name := "evil\nlevel=ERROR msg=forged \x1b[31m" + strings.Repeat("é", 100)
 	c.Send("a LOGIN {"+strconv.Itoa(len(name))+"+}", name+` "pass-1-secret"`)

@@ -11,13 +11,14 @@ import (
 
 var (
 	errNotMail = errors.New(
-		"it takes a folder of .eml files, a Maildir with cur and new, or an mbox file that begins with a From_ line",
+		"it takes a folder of .eml files, a Maildir with cur and new, or an mbox file " +
+			"that begins with a From_ line",
 	)
 	errNoMail = errors.New("there is no message in it that can be read")
 )
 
-// loadMail returns the mail at the path, oldest first as far as the names tell. A file in it that
-// is not a message is named in the log.
+// loadMail returns the mail at the path, oldest first if the files' names tell. A file that is not
+// a message is named in the log.
 func loadMail(path string, logger *slog.Logger) ([]message, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -60,7 +61,7 @@ func loadFolder(folder string, logger *slog.Logger) ([]message, error) {
 	return loadFiles(paths, logger), nil
 }
 
-// list returns what is in the folder, by name, without what is hidden.
+// list returns the files in the folder that are not hidden, in the order of their names.
 func list(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -105,7 +106,7 @@ func loadFile(path string) (message, error) {
 	return newMessage(raw, info.ModTime())
 }
 
-// skipped says which file, and which message of it counted from 1 if not 0, is left out.
+// skipped logs that a file is left out, or, if number is not 0, that message of it.
 func skipped(logger *slog.Logger, path string, number int, err error) {
 	attrs := []any{"file", path}
 	if number > 0 {

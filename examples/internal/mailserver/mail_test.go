@@ -57,7 +57,8 @@ func TestLoadAFolder(t *testing.T) {
 	)
 	assert.Equal(
 		t,
-		"From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\none\r\ntwo\r\n",
+		"From: a@example.org\r\nSubject: first\r\nDate: Sat, 3 Jan 1998 10:20:30 +0200\r\n\r\n"+
+			"one\r\ntwo\r\n",
 		string(mail[0].content),
 	)
 	assert.Equal(
@@ -129,9 +130,11 @@ func TestLoadAnMbox(t *testing.T) {
 	assertDates(t, mail, "1998-01-03T01:05:34Z", "1998-01-03T01:00:00Z", "1998-01-04T17:00:00Z")
 	assert.Equal(
 		t,
-		"From: karen@example.org\r\nSubject: dates differ\r\nDate: Fri, 2 Jan 1998 23:59:00 +0000\r\n\r\n"+
+		"From: karen@example.org\r\nSubject: dates differ\r\n"+
+			"Date: Fri, 2 Jan 1998 23:59:00 +0000\r\n\r\n"+
 			"The date of the From_ line counts.\r\n\r\n"+
-			"From here on it is text, in spite of the empty line above.\r\nFrom a quoted line\r\n>From a line quoted twice\r\n",
+			"From here on it is text, in spite of the empty line above.\r\nFrom a quoted line\r\n"+
+			">From a line quoted twice\r\n",
 		string(mail[0].content),
 	)
 	assert.Equal(t, "Subject: two\r\n\r\n", string(mail[1].content))

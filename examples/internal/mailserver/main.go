@@ -27,8 +27,8 @@ const (
 type Extension struct {
 	Name  string // of the program, for its messages
 	Flags func(flags *flag.FlagSet)
-	// Open changes the options of the limiter that is to be made, when the flags are parsed. What
-	// it returns is called when the server has stopped.
+	// Open changes the options of the limiter before that is made. It is called when the flags are
+	// parsed. What it returns is called when the server has stopped.
 	Open func(options *limits.Options, logger *slog.Logger) (close func(), err error)
 	// Handle adds pages to those of -status.
 	Handle func(mux *http.ServeMux, limiter *limits.Limiter)

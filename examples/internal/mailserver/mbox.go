@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// loadMbox reads the mbox file (RFC 4155), whose From_ lines in the text may be quoted as mboxo and
-// mboxrd do.
+// loadMbox reads an mbox file (RFC 4155). From_ lines in the text may be quoted as in mboxo or
+// mboxrd.
 func loadMbox(path string, fileTime time.Time, logger *slog.Logger) ([]message, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -35,8 +35,8 @@ func loadMbox(path string, fileTime time.Time, logger *slog.Logger) ([]message, 
 
 var fromLine = []byte("From ")
 
-// splitMbox returns the messages, each with its From_ line, without the empty line that ends it,
-// and with one > less before each quoted "From " in the text.
+// splitMbox returns the messages, each with its From_ line. It takes off the empty line at the end
+// of each, and one ">" before each quoted "From " in the text.
 func splitMbox(content []byte) [][]byte {
 	var messages [][]byte
 	var current []byte
@@ -60,8 +60,8 @@ func splitMbox(content []byte) [][]byte {
 	return append(messages, withoutEmptyLine(current))
 }
 
-// startsMessage tells a From_ line from a sentence that begins with "From ": it has a date, or
-// stands between an empty line and a header, as those of some programs do that write no date.
+// startsMessage tells a From_ line from a sentence that begins with "From ". A From_ line has a
+// date, or, as some programs write none, it stands between an empty line and a header.
 func startsMessage(line, rest []byte, afterEmptyLine bool) bool {
 	if !bytes.HasPrefix(line, fromLine) {
 		return false

@@ -25,8 +25,8 @@ var (
 	errHeader = errors.New("it is not a message: its header cannot be read")
 )
 
-// newMessage reads a message from a file. Its date is that of the From_ line if it begins with one,
-// or of the header, or else fileTime.
+// newMessage makes a message of what a file contains. Its date is that of the From_ line if there
+// is one, or that of the header, or else fileTime.
 func newMessage(raw []byte, fileTime time.Time) (message, error) {
 	date, raw := cutFromLine(raw)
 	content := toCRLF(raw)
@@ -77,7 +77,7 @@ func headerDate(content []byte) time.Time {
 	return date
 }
 
-// toCRLF returns the text with a CRLF at each line end that was an LF or a CRLF, and a new array.
+// toCRLF returns a copy of the text, in which each LF or CRLF is a CRLF.
 func toCRLF(text []byte) []byte {
 	var out bytes.Buffer
 	out.Grow(len(text) + bytes.Count(text, []byte{'\n'}))

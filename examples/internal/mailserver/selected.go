@@ -9,9 +9,9 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 )
 
-// selected is a selected mailbox: a session of its owner that has it selected and nothing else to
-// do. It never changes, and a session swaps it atomically, because after an IDLE that a client
-// breaks off the next command may run before Idle has begun.
+// selected is a selected mailbox: a session of its owner that has selected it. It never changes. A
+// session swaps it atomically, because when a client breaks an IDLE off, the next command may run
+// before Idle begins.
 type selected struct {
 	*imapmemserver.UserSession
 	owner    *imapmemserver.User
@@ -49,8 +49,8 @@ func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	return nil
 }
 
-// Idle looks for news every second, too: imapmemserver does not tell of what came just before it
-// listens, until more comes.
+// Idle also looks for news every second. What came just before imapmemserver began to listen, it
+// does not tell before more comes.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	view := s.selected.Load()
 	if view == nil {
@@ -80,7 +80,7 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	}
 }
 
-// Fetch does not mark as read what is in a mailbox that is only looked at.
+// Fetch marks nothing as read in a mailbox that was opened by EXAMINE.
 func (s *session) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
@@ -132,8 +132,8 @@ func (s *session) Store(
 	return view.Store(w, known, flags, options)
 }
 
-// Expunge is for CLOSE, too, which has a writer that writes nothing and does not fail (RFC 9051
-// section 6.4.1).
+// Expunge is also called for CLOSE, which must not fail (RFC 9051 section 6.4.1). Its writer is the
+// zero one, which writes nothing.
 func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
 	view := s.selected.Load()
 	switch {
@@ -146,8 +146,8 @@ func (s *session) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error 
 	}
 }
 
-// Copy copies to a mailbox of the same owner. Of a copy to another owner only the question whether
-// there is such a mailbox comes here: see sessions.
+// Copy copies to a mailbox of the same owner. For another owner it is only called to find out
+// whether there is such a mailbox: see sessions.
 func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
 	owner, folder, err := s.find(dest)
 	if err != nil {
@@ -167,7 +167,7 @@ func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 	return data, err
 }
 
-// Move moves to a mailbox of the same owner. All others go another way: see sessions.
+// Move moves to a mailbox of the same owner. For other owners see sessions.
 func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	view := s.selected.Load()
 	owner, folder, err := s.find(dest)
@@ -187,8 +187,8 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 }
 
 // move copies and expunges. imapmemserver's own Move tells the client of each EXPUNGE twice, with
-// other numbers; here Poll does, once. One move at a time, so that two sessions do not both copy a
-// message.
+// different numbers; here only Poll does. There is one move at a time, so that no two sessions copy
+// the same message.
 func (b *backend) move(
 	view *selected, numSet imap.NumSet, folder string,
 ) (*imap.CopyData, error) {

@@ -184,7 +184,7 @@ func TestEveryUserFindsMailAndFolders(t *testing.T) {
 }
 
 func TestLoginNeedsTheRightNameAndPassword(t *testing.T) {
-	s := startServer(t, "-users", "ann:p:w", "-max-failed-logins", "0")
+	s := startServer(t, "-users", "ann:p:w", "-max-failed-logins", "0", "-max-guess-delay", "0s")
 	c, _ := s.dial()
 	for _, wrong := range []string{"ann pass", "karen pass", "ANN p:w", `ann ""`} {
 		assert.Equal(

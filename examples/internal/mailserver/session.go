@@ -17,8 +17,8 @@ func (b *backend) NewSession(
 	return &session{backend: b}, nil, nil
 }
 
-// session is what a client talks to. The embedded one is for the user's own mail; what others share
-// is asked of them.
+// session is what a client talks to. The embedded one is for the user's own mail. For what others
+// share it asks theirs.
 type session struct {
 	*imapmemserver.UserSession // nil before login
 	backend                    *backend
@@ -47,8 +47,8 @@ func (s *session) Login(username, password string) error {
 	return nil
 }
 
-// find returns whose mailbox it is, and its name there. One that others share exists then; it is
-// never a reason to try CREATE.
+// find returns the owner of a mailbox, and its name there. A name below #users that nobody shares
+// is an error without TRYCREATE.
 func (s *session) find(mailbox string) (owner *imapmemserver.User, folder string, err error) {
 	if !isOthers(mailbox) {
 		return s.user, mailbox, nil

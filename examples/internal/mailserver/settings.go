@@ -15,7 +15,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// settings is what the command line says.
+// settings are the values of the flags.
 type settings struct {
 	extension         Extension
 	listen, listenTLS string // "" is off

@@ -13,8 +13,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// others is above the folders that others share with a user, and is no mailbox itself, nor is what
-// is directly below it: as with many real servers, that is left to the clients, or to package
+// others is the name above all folders that others share with a user. Neither it nor what is
+// directly below it is a mailbox. Many real servers do it so, and leave it to clients or to package
 // vfolders.
 const others = "#users"
 
@@ -57,7 +57,7 @@ func (b *backend) share(all []sharedFolder) error {
 	return nil
 }
 
-// sessions returns the NewSession function of the backend, with COPY and MOVE from one user to
+// sessions returns the NewSession function of the backend. It adds COPY and MOVE from one user to
 // another, which imapmemserver does not have.
 func (b *backend) sessions(logger imapserver.Logger) limits.NewSessionFunc {
 	if len(b.shared) == 0 {
@@ -68,7 +68,7 @@ func (b *backend) sessions(logger imapserver.Logger) limits.NewSessionFunc {
 	)
 }
 
-// copyPolicy has messages fetched and appended where they go to another owner.
+// copyPolicy makes copymeta fetch and append the messages that go to another owner.
 func (b *backend) copyPolicy(source, dest string) (date, flags copymeta.Policy) {
 	if b.shared[source].owner == b.shared[dest].owner { // "" is the user
 		return copymeta.Keep, copymeta.Keep
@@ -81,7 +81,8 @@ func isOthers(mailbox string) bool {
 	return mailbox == others || strings.HasPrefix(mailbox, others+"/")
 }
 
-// subscriptions are those to what others share. Those to their own folders imapmemserver keeps.
+// subscriptions are the users' subscriptions to what others share. imapmemserver keeps those to
+// their own folders.
 type subscriptions struct {
 	mu  sync.Mutex
 	set map[subscription]bool

@@ -105,9 +105,12 @@ func TestNothingElseOfOthersIsSeen(t *testing.T) {
 	s := shared(t, "-virtual-folders", "off")
 	c := s.selected("bob")
 	for _, mailbox := range []string{
-		"#users", "#users/", "#users/karen", "#users/karen/Drafts", "#users/karen/INBOX/x", "#users/bob/Sent", "#users/eve/INBOX",
+		"#users", "#users/", "#users/karen", "#users/karen/Drafts", "#users/karen/INBOX/x",
+		"#users/bob/Sent", "#users/eve/INBOX",
 	} {
-		for _, command := range []string{"SELECT ?", "EXAMINE ?", "STATUS ? (MESSAGES)", "SUBSCRIBE ?", "UNSUBSCRIBE ?"} {
+		for _, command := range []string{
+			"SELECT ?", "EXAMINE ?", "STATUS ? (MESSAGES)", "SUBSCRIBE ?", "UNSUBSCRIBE ?",
+		} {
 			command = strings.ReplaceAll(command, "?", mailbox)
 			assert.Equal(t, "NO [NONEXISTENT] No such mailbox", refusal(c, command), command)
 		}
@@ -121,7 +124,9 @@ func TestNothingElseOfOthersIsSeen(t *testing.T) {
 				"never a reason to try CREATE",
 			)
 		}
-		for _, command := range []string{"CREATE ", "DELETE ", "RENAME Drafts ", "RENAME " + mailbox + " "} {
+		for _, command := range []string{
+			"CREATE ", "DELETE ", "RENAME Drafts ", "RENAME " + mailbox + " ",
+		} {
 			if command[:3] == "REN" && command[7] == '#' {
 				command += "x"
 			} else {

@@ -34,7 +34,8 @@ var errNotLoopback = errors.New(
 func statusFlags(flags *flag.FlagSet, s *settings) {
 	flags.StringVar(
 		&s.status, "status", "",
-		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; empty switches it off",
+		"loopback `address`, such as 127.0.0.1:8143, of a web page that shows who holds what; "+
+			"empty switches it off",
 	)
 	flags.BoolVar(
 		&s.statusAdmin, "status-admin", false,
@@ -104,8 +105,8 @@ type status struct {
 		Disconnect(id uint64, text string) bool
 	}
 	started time.Time
-	// token is in each page that may end sessions, and must come back: another site can send what it
-	// likes, but cannot read the page. Without one no session can be ended.
+	// token is in each page that can end sessions, and has to come back with the form. Another site
+	// can send a form, but cannot read the page. If it is "", no session can be ended.
 	token  string
 	extend func(mux *http.ServeMux) // nil adds nothing
 }
@@ -145,9 +146,9 @@ func (s *status) disconnect(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// forThisMachine refuses who asks for another host: a web site somewhere can give its name the
-// address of this machine, and would then be allowed to read the answers. It also keeps other sites
-// from showing or running them.
+// forThisMachine refuses requests for another host. A web site could give its own name the address
+// of this machine, and would then be allowed to read the answers. It also keeps other sites from
+// showing or running them.
 func forThisMachine(next http.Handler, formAction string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopbackHost(r.Host) {
@@ -168,7 +169,7 @@ func forThisMachine(next http.Handler, formAction string) http.Handler {
 	})
 }
 
-// serveJSON answers in the words of package limits, one session after the other: all of them
+// serveJSON answers with the fields of package limits. It writes one session at a time, because all
 // together can be megabytes.
 func (s *status) serveJSON(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -192,7 +193,7 @@ func (s *status) serveJSON(w http.ResponseWriter, _ *http.Request) {
 	body.WriteString("]}\n")
 }
 
-// serveHTML sends the page only if it is complete.
+// serveHTML sends the page when all of it could be made, or else an error.
 func (s *status) serveHTML(w http.ResponseWriter, _ *http.Request) {
 	page := newStatusPage(
 		time.Now(), s.started, s.limiter.Options(), s.limiter.Stats(), s.limiter.Sessions(),

@@ -63,7 +63,8 @@ func TestTheStatusShowsWhoHoldsWhat(t *testing.T) {
 		return answer.Stats.Fetches+answer.Stats.FetchesWaiting == 2 && len(answer.Sessions) == 4
 	}, patience, time.Millisecond)
 	assert.Equal(t, limits.Stats{
-		Connections: 4, Sessions: 3, Fetches: 1, FetchesWaiting: 1, Refused: limits.Refusals{Connections: 1},
+		Connections: 4, Sessions: 3, Fetches: 1, FetchesWaiting: 1,
+		Refused: limits.Refusals{Connections: 1},
 	}, answer.Stats)
 	require.Len(t, answer.Sessions, 4)
 	assert.Equal(t, netip.MustParseAddr("127.0.0.1"), answer.Sessions[0].Addr.Addr())
@@ -73,7 +74,8 @@ func TestTheStatusShowsWhoHoldsWhat(t *testing.T) {
 	_, body := get(t, page)
 	for _, want := range []string{
 		`<dt>Connections</dt><dd>4<small> of 4</small>`, `<b>1</b> Connections`, `<b>0</b> Logins per IP`,
-		`<tr><td class="user" title="karen">karen</td><td class="n">2</td><td class="n">1</td><td class="n">1</td>`,
+		`<tr><td class="user" title="karen">karen</td><td class="n">2</td><td class="n">1</td>` +
+			`<td class="n">1</td>`,
 		`<small>1 waiting, 1 running, 2 silent</small>`, `<i>not logged in</i>`,
 	} {
 		assert.Contains(t, body, want)
@@ -298,11 +300,15 @@ func TestSessionsAreEndedOnThePage(t *testing.T) {
 		header    map[string]string
 		want      int
 	}{
-		"another site":         {id, token[1], fetchedFrom("cross-site"), http.StatusForbidden},
-		"a site next to it":    {id, token[1], fetchedFrom("same-site"), http.StatusForbidden},
-		"another origin":       {id, token[1], map[string]string{"Origin": "http://example.org"}, http.StatusForbidden},
-		"no origin":            {id, token[1], map[string]string{"Origin": "null"}, http.StatusForbidden},
-		"another host":         {id, token[1], map[string]string{"Host": "example.org"}, http.StatusForbidden},
+		"another site":      {id, token[1], fetchedFrom("cross-site"), http.StatusForbidden},
+		"a site next to it": {id, token[1], fetchedFrom("same-site"), http.StatusForbidden},
+		"another origin": {
+			id, token[1], map[string]string{"Origin": "http://example.org"}, http.StatusForbidden,
+		},
+		"no origin": {id, token[1], map[string]string{"Origin": "null"}, http.StatusForbidden},
+		"another host": {
+			id, token[1], map[string]string{"Host": "example.org"}, http.StatusForbidden,
+		},
 		"no token":             {id, "", same, http.StatusForbidden},
 		"another token":        {id, token[1] + "A", same, http.StatusForbidden},
 		"no session":           {"", token[1], same, http.StatusNotFound},

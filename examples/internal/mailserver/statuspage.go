@@ -1,9 +1,7 @@
 package mailserver
 
 import (
-	"cmp"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -43,32 +41,6 @@ type count struct {
 	Count uint64
 }
 
-type userTable struct {
-	Rows      []*userRow
-	More, All int
-}
-
-type userRow struct {
-	Name                      string
-	Unknown                   bool // nobody knows who it is
-	Sessions                  int
-	Fetches, FetchesWaiting   int
-	Searches, SearchesWaiting int
-	Other                     int // other commands
-	Addresses                 int
-}
-
-type sessionTable struct {
-	Rows  []sessionRow
-	Words string
-	More  int
-}
-
-type sessionRow struct {
-	limits.SessionInfo
-	User, Connected, State, For string
-}
-
 func newStatusPage(
 	now, started time.Time, o *limits.Options, stats limits.Stats, sessions []limits.SessionInfo,
 ) *statusPage {
@@ -84,8 +56,8 @@ func newStatusPage(
 	}
 }
 
-// gauges returns each number of the stats that is about now. MaxFetches is the limit of Fetches,
-// and FetchesWaiting stands beside Fetches.
+// gauges returns the numbers of the stats that are about now. A number such as Fetches has
+// MaxFetches for its limit, and FetchesWaiting beside it.
 func gauges(o *limits.Options, s limits.Stats) []gauge {
 	most := make(map[string]int)
 	for _, limit := range limits.Declared() {
@@ -146,137 +118,6 @@ func (b *best[T]) cut() []T {
 	return b.rows
 }
 
-// newUserTable counts what each user has, the busiest first.
-func newUserTable(sessions []limits.SessionInfo) userTable {
-	users := make(map[string]*userRow)
-	type place struct {
-		user string
-		addr netip.Addr
-	}
-	places := make(map[place]bool)
-	for i := range sessions {
-		s := &sessions[i]
-		if !s.LoggedIn {
-			continue
-		}
-		row := users[s.User]
-		if row == nil {
-			row = &userRow{Name: s.User, Unknown: s.User == ""}
-			users[s.User] = row
-		}
-		row.count(s)
-		if at := (place{s.User, s.Addr.Addr()}); !places[at] {
-			places[at] = true
-			row.Addresses++
-		}
-	}
-	rows := best[*userRow]{compare: func(a, b *userRow) int {
-		return cmp.Or(
-			cmp.Compare(b.busy(), a.busy()), cmp.Compare(b.Sessions, a.Sessions),
-			cmp.Compare(a.Name, b.Name),
-		)
-	}}
-	for _, row := range users {
-		rows.add(row)
-	}
-	shown := rows.cut()
-	for _, row := range shown {
-		if row.Unknown {
-			row.Name = "not known"
-		} else {
-			row.Name = visible(row.Name)
-		}
-	}
-	return userTable{shown, len(users) - len(shown), len(users)}
-}
-
-// count counts what the session does.
-func (r *userRow) count(s *limits.SessionInfo) {
-	r.Sessions++
-	switch {
-	case s.Command == "FETCH" && s.Waiting:
-		r.FetchesWaiting++
-	case s.Command == "FETCH":
-		r.Fetches++
-	case s.Command == "SEARCH" && s.Waiting:
-		r.SearchesWaiting++
-	case s.Command == "SEARCH":
-		r.Searches++
-	case s.Command != "" && s.Command != "IDLE":
-		r.Other++
-	}
-}
-
-func (r *userRow) busy() int {
-	return r.Fetches + r.FetchesWaiting + r.Searches + r.SearchesWaiting + r.Other
-}
-
-// A state is what a connection can be in. They are in the order of the table.
-type state int
-
-const (
-	waiting state = iota
-	running
-	idling
-	silent
-	ending
-)
-
-var stateNames = [...]string{"waiting", "running", "IDLE", "silent", "ending"}
-
-func stateOf(s *limits.SessionInfo) state {
-	switch {
-	case s.Ending:
-		return ending
-	case s.Waiting:
-		return waiting
-	case s.Command == "IDLE":
-		return idling
-	case s.Command != "":
-		return running
-	default:
-		return silent
-	}
-}
-
-// newSessionTable has those who wait first, then those who work, each the longest first.
-func newSessionTable(now time.Time, sessions []limits.SessionInfo) sessionTable {
-	var counts [len(stateNames)]int
-	first := best[*limits.SessionInfo]{compare: func(a, b *limits.SessionInfo) int {
-		return cmp.Or(cmp.Compare(stateOf(a), stateOf(b)), a.Since.Compare(b.Since))
-	}}
-	for i := range sessions {
-		counts[stateOf(&sessions[i])]++
-		first.add(&sessions[i])
-	}
-	var table sessionTable
-	for _, s := range first.cut() {
-		table.Rows = append(table.Rows, sessionRow{
-			*s, userText(*s), timeText(now.Sub(s.Connected)), stateNames[stateOf(s)],
-			timeText(now.Sub(s.Since)),
-		})
-	}
-	var words []string
-	for state, n := range counts {
-		if n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, stateNames[state]))
-		}
-	}
-	table.Words, table.More = strings.Join(words, ", "), len(sessions)-len(table.Rows)
-	return table
-}
-
-func userText(s limits.SessionInfo) string {
-	switch {
-	case !s.LoggedIn:
-		return "not logged in"
-	case s.User == "":
-		return "not known"
-	default:
-		return visible(s.User)
-	}
-}
-
 // timeText returns the duration as people say it, in its two largest units.
 func timeText(d time.Duration) string {
 	const day = 24 * time.Hour
@@ -294,8 +135,8 @@ func timeText(d time.Duration) string {
 	}
 }
 
-// visible returns the name without what would hide in a text or change its direction, and cut to a
-// size. It is up to the client, and may be 50 KB long.
+// visible returns the name without characters that hide in a text or change its direction, and cut
+// to a size. A client can send one of 50 KB.
 func visible(name string) string {
 	return cut(strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) && (r == ' ' || !unicode.IsSpace(r)) {

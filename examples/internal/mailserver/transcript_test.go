@@ -17,7 +17,8 @@ func TestTheTranscriptOfTheReadme(t *testing.T) {
 	start := regexp.MustCompile(`(?m)^\$ go run \./examples/server (.+)$`).FindSubmatch(readme)
 	require.NotNil(t, start)
 	s := startServer(t, strings.Fields(string(start[1]))...)
-	clients := regexp.MustCompile(`(?m)^\$ \(printf '(.*)\\r\\n'; sleep.*telnet:.*\n((?:[^$\x60].*\n)+)`).
+	clients := regexp.MustCompile(`(?m)^\$ \(printf '(.*)\\r\\n'; sleep.*telnet:.*\n`+
+		`((?:[^$\x60].*\n)+)`).
 		FindAllSubmatch(readme, -1)
 	require.Len(t, clients, 2)
 	for _, client := range clients {

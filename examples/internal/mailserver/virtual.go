@@ -26,7 +26,8 @@ func (v virtualMode) String() string { return [...]string{"selectable", "noselec
 func virtualFolderFlags(flags *flag.FlagSet, v *virtualFolders) {
 	wordFlag(
 		flags, &v.mode, "virtual-folders",
-		"`mode` of parent folders that do not exist: selectable (as empty folders), noselect (only shown) or off",
+		"`mode` of parent folders that do not exist: selectable (as empty folders), "+
+			"noselect (only shown) or off",
 		selectableFolders, noSelectFolders, noVirtualFolders,
 	)
 	listFlag(
