@@ -14,10 +14,10 @@ type activity struct {
 	since   time.Time // of command or, if there is none, of silence
 	idling  int
 
-	// For the stall watch, while a FETCH runs: what the client had confirmed at the last look, and
-	// since when it is no more.
-	sent      uint64
-	sentSince time.Time
+	// For the stall watch, while a FETCH or an APPEND runs: how many bytes the client had taken or
+	// sent when it was last enough, and when that was.
+	moved      uint64
+	movedSince time.Time
 }
 
 // begin notes that the command has come. The returned time is now.
@@ -25,7 +25,7 @@ func (a *activity) begin(command string) time.Time {
 	now := time.Now()
 	a.mu.Lock()
 	a.command, a.since = command, now
-	a.sent, a.sentSince = 0, now
+	a.moved, a.movedSince = 0, now
 	a.mu.Unlock()
 	return now
 }
@@ -38,10 +38,11 @@ func (a *activity) finish() {
 	a.mu.Unlock()
 }
 
-// setWaiting notes whether the command waits for a slot.
+// setWaiting notes whether the command waits for a slot. Nobody has stalled meanwhile.
 func (a *activity) setWaiting(waiting bool) {
+	now := time.Now()
 	a.mu.Lock()
-	a.waiting = waiting
+	a.waiting, a.movedSince = waiting, now
 	a.mu.Unlock()
 }
 

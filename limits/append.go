@@ -30,7 +30,9 @@ func (s *session) Append(
 	if err != nil {
 		return nil, err
 	}
-	return s.Session.Append(mailbox, r, options)
+	s.limiter.stalls.watch(s.limiter)
+	s.upload.LiteralReader = r
+	return s.Session.Append(mailbox, &s.upload, options)
 }
 
 // minAppendLimit is the size of a literal that a client may send unasked (RFC 7888 section 5). The

@@ -84,6 +84,7 @@ type client struct {
 
 	activity activity
 	presence presence
+	upload   upload
 
 	// Only the goroutine of the connection changes the identity; SetOptions computes the limits
 	// anew.

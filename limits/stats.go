@@ -49,7 +49,7 @@ type Refusals struct {
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
 	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
-	Stalled                           uint64 // connections that were closed because their client took nothing
+	Stalled                           uint64 // connections that were closed because their client stalled
 	ListPatterns, ListWildcards       uint64
 	MailboxName                       uint64
 	SearchTerms, SearchDepth          uint64
