@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -42,7 +43,11 @@ func (s *session) Fetch(
 	s.limiter.stalls.watch(s.limiter)
 
 	answer, err := s.runFetch(w, numSet, options)
-	if answer == error(errClientGone) || err != nil && s.cutOff(err) {
+	gone := answer == error(errClientGone)
+	if gone && s.presence.outer != nil {
+		return cmp.Or(err, answer) // the Limiter around this one knows whether the client is gone
+	}
+	if gone || err != nil && s.cutOff(err) {
 		// A backend that gives up in the middle of a message (imapmemserver does) leaves the
 		// server's writer locked, and the server would wait for it for ever with its answer: the
 		// session would never be closed, and what it holds never come back. Ending the goroutine
@@ -51,6 +56,16 @@ func (s *session) Fetch(
 		runtime.Goexit()
 	}
 	return answer
+}
+
+// FetchContext is Fetch for another Limiter around this one, which would go around this one's limits
+// without it.
+func (s *session) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
+	s.presence.outer = ctx
+	defer func() { s.presence.outer = nil }()
+	return s.Fetch(w, numSet, options)
 }
 
 // runFetch returns the answer for the client, and the session's own error, which is another one if

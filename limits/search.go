@@ -39,6 +39,16 @@ func (s *session) Search(
 	return s.searchAlone(kind, criteria, options)
 }
 
+// SearchContext is Search for another Limiter around this one, as FetchContext is Fetch.
+func (s *session) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	s.presence.outer = ctx
+	defer func() { s.presence.outer = nil }()
+	return s.Search(kind, criteria, options)
+}
+
 // runsAtOnce tells whether a SEARCH waits for nobody, and so not for an equal one either.
 func (s *session) runsAtOnce() bool {
 	return s.dryRun() || s.limits.Load().exempt
