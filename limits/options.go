@@ -77,7 +77,8 @@ type Options struct {
 
 	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and
 	// are equal. It is only for backends whose sessions search the mailbox as it is, or bring
-	// themselves up to date in Poll: see "Shared searches" above.
+	// themselves up to date in Poll: see "Shared searches" above. Where LimitsFor gives them different
+	// limits, all wait by those of the first.
 	ShareSearches bool
 	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner,
 	// but a message that the client has been told of meanwhile can be missing. It needs
