@@ -15,21 +15,38 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// listing is a backend session that remembers the patterns it was asked for, and how much was
-// appended.
+// listing is a backend session that remembers the patterns it was asked for, and how often for the
+// delimiter, which it does not tell if that is "".
 type listing struct {
 	backendSession
-	mu       *sync.Mutex
-	patterns *[]string
+	mu        sync.Mutex
+	patterns  []string
+	delimiter string
+	asked     int
 }
 
 func (s *listing) List(
-	_ *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
+	w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*s.patterns = append(*s.patterns, strings.Join(patterns, " "))
+	if len(patterns) > 0 {
+		s.patterns = append(s.patterns, strings.Join(patterns, " "))
+		return nil
+	}
+	s.asked++
+	for _, delimiter := range s.delimiter {
+		return w.WriteList(&imap.ListData{Delim: delimiter})
+	}
 	return nil
+}
+
+func serveListing(t *testing.T, session *listing) *server {
+	session.backend = &backend{}
+	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return session, nil, nil
+	}
+	return serveSessions(t, session.backend, newSession, limits.DefaultOptions())
 }
 
 func TestMaxListWildcards(t *testing.T) {
@@ -37,7 +54,10 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" *`, "*"},
 		{`LIST "" %`, "%"},
 		{`LIST "" %/%`, "%/%"},
-		{`LIST "" %.%`, "%.%"},
+		{`LIST "" %.%`, ""},
+		{`LIST "" (a/%.% b)`, ""},
+		{`LIST "" %.*`, "%.*"},
+		{`LIST "" %.a`, "%.a"},
 		{`LIST "" *invoices*`, "*invoices*"},
 		{`LIST "" %invoices*`, "%invoices*"},
 		{`LIST "" ***%%**a%%%b`, ""},
@@ -58,32 +78,48 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" (` + strings.Repeat("a", 1001) + " " + strings.Repeat("b", 1000) + `)`, ""},
 		{`LIST "" "%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"`, ""},
 		{`LIST "" INBOX`, "INBOX"},
-		{`LIST "" ""`, ""}, // asks for the delimiter, and has no pattern
 	} {
 		t.Run(test.list, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var patterns []string
-				var mu sync.Mutex
-				b := &backend{}
-				s := serveSessions(
-					t,
-					b,
-					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-						return &listing{backendSession{backend: b}, &mu, &patterns}, nil, nil
-					},
-					limits.DefaultOptions(),
-				)
-				c, _ := s.login("192.0.2.1", "karen")
+				session := &listing{delimiter: "/"}
+				c, _ := serveListing(t, session).login("192.0.2.1", "karen")
 				answer := imaptest.Last(c.Cmd("x " + test.list))
-				mu.Lock()
-				defer mu.Unlock()
-				if test.reaches != "" || strings.HasSuffix(test.list, `""`) {
-					assert.Contains(t, answer, "OK")
-					assert.Equal(t, []string{test.reaches}, patterns)
-				} else {
-					assert.Equal(t, "NO [LIMIT] Too many wildcards in a mailbox pattern", answer)
-					assert.Empty(t, patterns)
+				if test.reaches == "" {
+					assert.Equal(t, noWildcards, answer)
+					assert.Empty(t, session.patterns)
+					return
 				}
+				assert.Contains(t, answer, "OK")
+				assert.Equal(t, []string{test.reaches}, session.patterns)
+			})
+		})
+	}
+}
+
+const noWildcards = "NO [LIMIT] Too many wildcards in a mailbox pattern"
+
+// A % that stands before what is not the delimiter can end anywhere, as long as the name is.
+func TestTheDelimiterIsAskedOnceWherePatternsDependOnIt(t *testing.T) {
+	for delimiter, refused := range map[string]string{
+		"/": "%.%", ".": "%/%", "\x00": "%/% %.%", "^": "%/% %.%", "": "",
+	} {
+		t.Run(delimiter, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				session := &listing{delimiter: delimiter}
+				c, _ := serveListing(t, session).login("192.0.2.1", "karen")
+				c.Cmd(`x LIST "" *`)
+				c.Cmd(`x LIST "" (Work/% Work.% %/* *)`)
+				assert.Zero(t, session.asked)
+				for _, pattern := range []string{"%/%", "%.%"} {
+					answer := imaptest.Last(c.Cmd(`x LIST "" ` + pattern))
+					if strings.Contains(refused, pattern) {
+						assert.Equal(t, noWildcards, answer, pattern)
+					} else {
+						assert.Contains(t, answer, "OK", pattern)
+					}
+				}
+				assert.Equal(t, 1, session.asked)
+				assert.Len(t, session.patterns, 4-len(strings.Fields(refused)))
 			})
 		})
 	}

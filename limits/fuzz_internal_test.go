@@ -39,7 +39,7 @@ func FuzzFoldWildcards(f *testing.F) {
 		if imapserver.MatchList(name, '/', "", pattern) != imapserver.MatchList(name, '/', "", folded) {
 			t.Errorf("%q and %q differ for %q", pattern, folded, name)
 		}
-		_, effort := foldAll([]string{pattern})
+		_, effort := foldAll([]string{pattern}, delimiters)
 		if effort.wildcards != strings.Count(folded, "*")+strings.Count(folded, "%") {
 			t.Errorf("%d wildcards in %q", effort.wildcards, folded)
 		}

@@ -167,6 +167,5 @@ func (g *group[K, V]) setLocked(s stage) {
 // overLocked ends a group: from now on its members leave without being counted.
 func (f *Flights[K, V]) overLocked(g *group[K, V]) {
 	f.countJoined(-g.joined())
-	g.members.Init()
 	g.setLocked(stageFinished)
 }
