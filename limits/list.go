@@ -49,6 +49,9 @@ func (s *session) checkPatterns(patterns []string) (folded []string, levels bool
 	}
 	folded, effort := foldAll(patterns, delimiters)
 	if effort.wildcards <= most && !effort.hard {
+		if effort.wildcards < 2 {
+			return folded, false, nil
+		}
 		_, flat := foldAll(folded, "")
 		return folded, flat.hard, nil
 	}

@@ -25,13 +25,15 @@ type SessionInfo struct {
 func (l *Limiter) Sessions() []SessionInfo {
 	sessions := l.sessions.all()
 	infos := make([]SessionInfo, len(sessions))
+	wall, at := time.Now(), now()
 	for i, s := range sessions {
-		infos[i] = s.info()
+		infos[i] = s.info(wall, at)
 	}
 	return infos
 }
 
-func (s *session) info() SessionInfo {
+// info needs the time of now on both clocks.
+func (s *session) info(wall time.Time, at instant) SessionInfo {
 	identity := s.identity.Load()
 	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls, Ending: !s.endsBy.IsZero()}
 	s.timers.Lock()
@@ -43,7 +45,8 @@ func (s *session) info() SessionInfo {
 	a := &s.activity
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	info.Command, info.Waiting, info.Since = a.command, a.waiting, a.since
+	info.Command, info.Waiting = a.command, a.waiting
+	info.Since = wall.Add(time.Duration(a.since - at))
 	if info.Command == "" && a.idling > 0 {
 		info.Command = "IDLE"
 	}

@@ -93,7 +93,7 @@ func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool
 	if waits {
 		return command, false
 	}
-	now := time.Now()
+	now := now()
 	moved, owes := c.moved(command)
 	least := uint64(timeout.Seconds() * stallRate)
 
@@ -105,7 +105,7 @@ func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool
 	case !owes || moved-a.moved >= max(least, 1):
 		a.moved, a.movedSince = moved, now
 	}
-	if stalled = now.Sub(a.movedSince) >= timeout; stalled {
+	if stalled = time.Duration(now-a.movedSince) >= timeout; stalled {
 		a.movedSince = now // told once, under DryRun
 	}
 	return command, stalled
