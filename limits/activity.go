@@ -72,8 +72,8 @@ func (a *activity) addIdle(n int) {
 	a.mu.Unlock()
 }
 
-// silentSince returns since when the client has not sent a command; ok is false while one runs, IDLE
-// among them.
+// silentSince returns since when the client has not sent a command; ok is false while one runs,
+// IDLE among them.
 func (a *activity) silentSince() (since instant, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -39,8 +39,8 @@ func (s *session) Append(
 // body of one that the server refuses before it is read would be taken for commands.
 const minAppendLimit = 4096
 
-// AppendLimit returns the smaller of the backend's limit and MaxAppendSize, so that the server refuses
-// what is larger before it is sent. The server asks for it before a login too.
+// AppendLimit returns the smaller of the backend's limit and MaxAppendSize, so that the server
+// refuses what is larger before it is sent. The server asks for it before a login too.
 func (s *session) AppendLimit() uint32 {
 	if s.ending.Load() != nil {
 		return math.MaxUint32

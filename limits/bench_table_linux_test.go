@@ -255,8 +255,8 @@ func fakeSessions(b *testing.B, limiter *Limiter, n int) []*session {
 // There are always 10,000 sessions in memory, in a hundred limiters of 100, ten of 1,000 or one of
 // 10,000, and their turn comes in random order. Otherwise the hundred alone would fit into the
 // processor's caches, and the exponent would be that of the caches: up to 1.25 for a map of Go. All
-// goroutines run on one processor: what a second one spends looking for work is counted, too. What is
-// shown is the least of so many turns as -benchtime says.
+// goroutines run on one processor: what a second one spends looking for work is counted, too. What
+// is shown is the least of so many turns as -benchtime says.
 //
 //	go test -run '^$' -bench CostTable -benchtime 7x ./limits
 func BenchmarkCostTable(b *testing.B) {

@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or for
-// several times as long as a BYE waits by the clock.
+// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or
+// for several times as long as a BYE waits by the clock.
 type lateAnswers struct{ net.Listener }
 
 func (l *lateAnswers) Accept() (net.Conn, error) {

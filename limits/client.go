@@ -25,8 +25,8 @@ type Client struct {
 	Limits ClientLimits
 }
 
-// ClientLimits are the limits that can differ from client to client; the fields of the same names in
-// [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
+// ClientLimits are the limits that can differ from client to client; the fields of the same names
+// in [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
 // Options: nobody connects or logs in with it, and the server logs which field it is.
 type ClientLimits struct {
 	MaxConnectionsPerIP int // asked for before the user is known

@@ -79,8 +79,8 @@ func hello(conn net.Conn) {
 	server.Close()
 }
 
-// No connection that was not admitted outlives ten seconds, whatever its client does, and until then
-// it can be seen.
+// No connection that was not admitted outlives ten seconds, whatever its client does, and until
+// then it can be seen.
 func TestWhoIsRefusedIsSoonGone(t *testing.T) {
 	for doorName, d := range doors {
 		for wayName, way := range ways {

@@ -16,12 +16,12 @@ import (
 
 // ContextFetcher is a session whose FETCH can be stopped. A backend's session that has this method
 // gets the FETCHes through it instead of Fetch, through all wrappers of this module. A wrapper of
-// your own that changes Fetch should have it too: one that embeds the backend's session and overrides
-// Fetch alone gets the FETCHes as ever, without a context.
+// your own that changes Fetch should have it too: one that embeds the backend's session and
+// overrides Fetch alone gets the FETCHes as ever, without a context.
 //
 // The context ends when the client has hung up, after [Options.FetchRunTimeout], and at
-// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages: the
-// client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
+// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages:
+// the client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
 // message that was not closed. The client is told why, and never that the FETCH is complete.
 type ContextFetcher interface {
 	FetchContext(
@@ -58,8 +58,8 @@ func (s *session) Fetch(
 	return answer
 }
 
-// FetchContext is Fetch for another Limiter around this one, which would go around this one's limits
-// without it.
+// FetchContext is Fetch for another Limiter around this one, which would go around this one's
+// limits without it.
 func (s *session) FetchContext(
 	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {

@@ -116,8 +116,8 @@ func TestWrongPasswordsAreForgiven(t *testing.T) {
 	})
 }
 
-// Many connections from one network make one guess for each delay, after what was being checked when
-// the first was found wrong.
+// Many connections from one network make one guess for each delay, after what was being checked
+// when the first was found wrong.
 func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, w := checked(100 * time.Millisecond)

@@ -9,9 +9,10 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// A limit is the one declaration of a field of Options that limits something: what it is by default,
-// what the client reads when it is reached, what kind of event that is, and what counts it. Options,
-// Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from here.
+// A limit is the one declaration of a field of Options that limits something: what it is by
+// default, what the client reads when it is reached, what kind of event that is, and what counts
+// it. Options, Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from
+// here.
 type limit struct {
 	option  string // the name of the field; "" for what refuses and is no setting
 	initial int64  // the default; a time is in nanoseconds
@@ -265,8 +266,8 @@ func (l *limit) isTime() bool {
 	return ok && field.Type == reflect.TypeFor[time.Duration]()
 }
 
-// validate returns an error that names the limit and its value if that is negative. The name is that
-// of the field of Options or ClientLimits, and who where it stands.
+// validate returns an error that names the limit and its value if that is negative. The name is
+// that of the field of Options or ClientLimits, and who where it stands.
 func (l *limit) validate(where string, value int64) error {
 	if value >= 0 {
 		return nil
@@ -276,8 +277,8 @@ func (l *limit) validate(where string, value int64) error {
 	)
 }
 
-// A Declaration describes one field of [Options] that limits something, for those who make a flag, a
-// table or a figure of each.
+// A Declaration describes one field of [Options] that limits something, for those who make a flag,
+// a table or a figure of each.
 type Declaration struct {
 	Option  string // the name of the field, such as MaxFetches
 	Help    string // what it limits, in a few words
@@ -303,8 +304,8 @@ func Declared() []Declaration {
 // Value returns what the options say; a time is in nanoseconds.
 func (d Declaration) Value(options *Options) int64 { return d.limit.field(options).Int() }
 
-// Refused returns how often the limit refused something, or ended it. Limits that give the same answer
-// are counted together. ok is false for a limit that is counted as another one.
+// Refused returns how often the limit refused something, or ended it. Limits that give the same
+// answer are counted together. ok is false for a limit that is counted as another one.
 func (d Declaration) Refused(stats Stats) (n uint64, ok bool) {
 	if d.limit.count == nil {
 		return 0, false

@@ -61,8 +61,8 @@ func (s *session) checkPatterns(patterns []string) (folded []string, levels bool
 	return folded, false, nil
 }
 
-// checkLevels refuses patterns that end a level with a character that is not the delimiter, which is
-// asked of the backend once in a session.
+// checkLevels refuses patterns that end a level with a character that is not the delimiter, which
+// is asked of the backend once in a session.
 func (s *session) checkLevels(patterns []string) error {
 	if s.delimiter == "" {
 		s.delimiter = s.askDelimiter()
@@ -93,11 +93,11 @@ func (s *session) askDelimiter() string {
 }
 
 const (
-	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks through
-	// them for each name.
+	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks
+	// through them for each name.
 	maxPatternBytes = 2000
-	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through those
-	// at each place in a name.
+	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through
+	// those at each place in a name.
 	maxTail = 64
 )
 
@@ -129,9 +129,9 @@ func foldAll(patterns []string, delimiters string) (folded []string, all effort)
 // add adds what it takes to match a folded pattern.
 //
 // go-imap's matcher tries each place where a wildcard can end, and from there the next wildcard
-// likewise: the time grows with the length of a name to the power of the wildcards. One is harmless,
-// and so are a * at the end, which matches all that is left, and a % before the delimiter, which can
-// only end there.
+// likewise: the time grows with the length of a name to the power of the wildcards. One is
+// harmless, and so are a * at the end, which matches all that is left, and a % before the
+// delimiter, which can only end there.
 func (e *effort) add(pattern, delimiters string) {
 	e.bytes += len(pattern)
 	wildcards, open := 0, 0

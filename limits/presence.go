@@ -73,7 +73,8 @@ const (
 	textRunning = "The command is running"
 )
 
-// startWaitNotice tells the client now and then that its command waits, until the queue's time is up.
+// startWaitNotice tells the client now and then that its command waits, until the queue's time is
+// up.
 func (s *session) startWaitNotice(q *queue) {
 	var until time.Time
 	if timeout := s.timeout(q); timeout > 0 {
@@ -82,8 +83,8 @@ func (s *session) startWaitNotice(q *queue) {
 	s.startNotice(textWaiting, until)
 }
 
-// startNotice tells the client the text at each ProgressInterval, if it has one, before until if that
-// is not zero. A client that cannot be told is gone.
+// startNotice tells the client the text at each ProgressInterval, if it has one, before until if
+// that is not zero. A client that cannot be told is gone.
 func (s *session) startNotice(text string, until time.Time) {
 	interval := s.limits.Load().ProgressInterval
 	if interval <= 0 {

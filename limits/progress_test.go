@@ -182,8 +182,8 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 	})
 }
 
-// halfLine is a listener on whose connections half of a notice gets through, and then nothing for as
-// long as it may take.
+// halfLine is a listener on whose connections half of a notice gets through, and then nothing for
+// as long as it may take.
 type halfLine struct{ *imaptest.Listener }
 
 func (l halfLine) Accept() (net.Conn, error) {

@@ -12,11 +12,11 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this method
-// gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher]. The
-// context ends when every client that would get the answer has hung up, after
-// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with any
-// error: the client is told why, and never gets a shortened result.
+// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this
+// method gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher].
+// The context ends when every client that would get the answer has hung up, after
+// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with
+// any error: the client is told why, and never gets a shortened result.
 type ContextSearcher interface {
 	SearchContext(
 		ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,

@@ -53,9 +53,9 @@ func (s *session) info(wall time.Time, at instant) SessionInfo {
 	return info
 }
 
-// Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells whether
-// there is one. Its client reads a BYE with the text, in which control characters become spaces, if
-// it reads at all. What its command holds comes back when the backend returns.
+// Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells
+// whether there is one. Its client reads a BYE with the text, in which control characters become
+// spaces, if it reads at all. What its command holds comes back when the backend returns.
 func (l *Limiter) Disconnect(id uint64, text string) bool {
 	s := l.sessions.find(id)
 	if s == nil {

@@ -205,8 +205,8 @@ func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
 	running(3)
 }
 
-// Those who share an answer wait by the limits of the one that came first, also by those that it has
-// not any more.
+// Those who share an answer wait by the limits of the one that came first, also by those that it
+// has not any more.
 func TestASharedSearchWaitsByTheLimitsOfTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := sharing()

@@ -8,8 +8,8 @@ import (
 )
 
 // stallRate is how many bytes a second the client of a FETCH must take, and that of an APPEND send,
-// on average over each StallTimeout: what a slow mobile network bears, and nobody who holds slots on
-// purpose for long.
+// on average over each StallTimeout: what a slow mobile network bears, and nobody who holds slots
+// on purpose for long.
 const stallRate = 4 << 10
 
 // byeStalled is the BYE to a client that sends the message of an APPEND too slowly.
@@ -67,8 +67,8 @@ func (w *stalls) look(l *Limiter) {
 	}
 }
 
-// endStalled closes the connection of a client that has stalled. The client of a FETCH does not read,
-// and would take a BYE for a part of the message; that of an APPEND can read one.
+// endStalled closes the connection of a client that has stalled. The client of a FETCH does not
+// read, and would take a BYE for a part of the message; that of an APPEND can read one.
 func (s *session) endStalled(command string, timeout time.Duration) {
 	event := Event{Command: command, User: s.identity.Load().user, Waited: timeout}
 	switch {
@@ -111,8 +111,8 @@ func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool
 	return command, stalled
 }
 
-// moved returns how many bytes the client has taken, or has sent of its message, and whether the next
-// ones depend on it and not on the backend.
+// moved returns how many bytes the client has taken, or has sent of its message, and whether the
+// next ones depend on it and not on the backend.
 func (c *client) moved(command string) (bytes uint64, owes bool) {
 	if command == commandAppend {
 		return c.upload.taken.Load(), c.upload.asks.Load()

@@ -1,5 +1,5 @@
-// Command reload is an IMAP server whose settings are in a YAML file, which it reads again at SIGHUP.
-// It is a module of its own, so that the packages do not depend on a YAML library.
+// Command reload is an IMAP server whose settings are in a YAML file, which it reads again at
+// SIGHUP. It is a module of its own, so that the packages do not depend on a YAML library.
 package main
 
 import (

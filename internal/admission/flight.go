@@ -50,8 +50,8 @@ func (g *group[K, V]) KeyLimits(gate *Gate) KeyLimits {
 	return caller.KeyLimits(gate)
 }
 
-// open returns the group that a caller may join: the one that runs, unless its members have all left,
-// as it is being stopped then; or the last one that waits. It returns nil if there is none.
+// open returns the group that a caller may join: the one that runs, unless its members have all
+// left, as it is being stopped then; or the last one that waits. It returns nil if there is none.
 func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
 	running := fl.running
 	if sharing == JoinRunning && running != nil && !running.alone && running.members.Len() > 0 {
@@ -82,7 +82,8 @@ func (f *Flights[K, V]) addLocked(g *group[K, V], p *Part[K, V]) {
 	f.countJoined(g.joined() - before)
 }
 
-// removeLocked makes the part no member any more. The limits of the group are those of its first one.
+// removeLocked makes the part no member any more. The limits of the group are those of its first
+// one.
 func (f *Flights[K, V]) removeLocked(g *group[K, V], p *Part[K, V]) {
 	before := g.joined()
 	g.members.Remove(p.place)

@@ -21,8 +21,8 @@ func (n Names[T]) Text(value T) string {
 	return n.List[value]
 }
 
-// Marshal returns the name of the value. The error names the type and the value if it has none: what
-// was written of it could not be read again.
+// Marshal returns the name of the value. The error names the type and the value if it has none:
+// what was written of it could not be read again.
 func (n Names[T]) Marshal(value T) ([]byte, error) {
 	if !n.Has(value) {
 		return nil, fmt.Errorf("%s %d has no name", n.Type, int(value))
