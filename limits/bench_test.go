@@ -30,9 +30,13 @@ func (quick) Namespace() (*imap.NamespaceData, error) { return nil, nil }
 
 func (quick) Move(*imapserver.MoveWriter, imap.NumSet, string) error { return nil }
 
-func (quick) Select(string, *imap.SelectOptions) (*imap.SelectData, error) { return quickSelect, nil }
+func (quick) Select(string, *imap.SelectOptions) (*imap.SelectData, error) {
+	return quickSelect, nil
+}
 
-func (quick) Status(string, *imap.StatusOptions) (*imap.StatusData, error) { return quickStatus, nil }
+func (quick) Status(string, *imap.StatusOptions) (*imap.StatusData, error) {
+	return quickStatus, nil
+}
 
 func (quick) Append(
 	string, imap.LiteralReader, *imap.AppendOptions,

@@ -186,5 +186,7 @@ func newSettings(o Options) *settings {
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {
-	return slices.ContainsFunc(s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return slices.ContainsFunc(
+		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
+	)
 }

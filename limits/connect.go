@@ -81,7 +81,8 @@ func (s *session) connect() error {
 		s.refuse(Event{Command: commandConnect}, refusal{limit: limiterClosed})
 		return asGreeting(ErrClosed)
 	}
-	if accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn()); ok && accepted.limiter == s.limiter {
+	accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn())
+	if ok && accepted.limiter == s.limiter {
 		s.releaseConnection = accepted.hold()
 		return nil
 	}

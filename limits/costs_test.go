@@ -63,7 +63,10 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" ***%%**a%%%b`, ""},
 		{`LIST "" ***%%**aa%%%*`, "*aa*"},
 		{`LSUB "" a**`, "a*"},
-		{`LIST "" (INBOX INBOX/% Work Work/%/% "#users/%" Sent/* a)`, "INBOX INBOX/% Work Work/%/% #users/% Sent/* a"},
+		{
+			`LIST "" (INBOX INBOX/% Work Work/%/% "#users/%" Sent/* a)`,
+			"INBOX INBOX/% Work Work/%/% #users/% Sent/* a",
+		},
 		{`LIST "" (*%** a%% b)`, "* a% b"},
 		{`LIST "" (a% b% c% d% e% f%)`, "a% b% c% d% e% f%"},
 		{`LIST "" (a% b% c% d% e% f% g%)`, ""},
@@ -74,7 +77,10 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" %/%/%`, ""},
 		{`LIST "" (INBOX *a*a)`, ""},
 		{`LSUB "" *a*a*a*a*a*a*b`, ""},
-		{`LIST "" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"`, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"},
+		{
+			`LIST "" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"`,
+			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b",
+		},
 		{`LIST "" (` + strings.Repeat("a", 1001) + " " + strings.Repeat("b", 1000) + `)`, ""},
 		{`LIST "" "%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"`, ""},
 		{`LIST "" INBOX`, "INBOX"},
@@ -126,7 +132,8 @@ func TestTheDelimiterIsAskedOnceWherePatternsDependOnIt(t *testing.T) {
 }
 
 func TestMaxSearchTermsAndDepth(t *testing.T) {
-	const tooMany, tooDeep = "NO [LIMIT] Too many search terms", "NO [LIMIT] Search terms are nested too deep"
+	const tooMany = "NO [LIMIT] Too many search terms"
+	const tooDeep = "NO [LIMIT] Search terms are nested too deep"
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		options := limits.DefaultOptions()
@@ -137,7 +144,9 @@ func TestMaxSearchTermsAndDepth(t *testing.T) {
 			{strings.Repeat("SEEN ", 1999) + "SEEN", "OK"},
 			{strings.Repeat("SEEN ", 2000) + "SEEN", tooMany},
 			{strings.Repeat("TEXT a ", 999) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", "OK"},
-			{strings.Repeat("TEXT a ", 1000) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", tooMany},
+			{
+				strings.Repeat("TEXT a ", 1000) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", tooMany,
+			},
 			{strings.Repeat("NOT ", 29) + "SEEN", "OK"},
 			{strings.Repeat("NOT ", 30) + "SEEN", tooDeep},
 			{strings.Repeat("OR ", 29) + "SEEN" + strings.Repeat(" SEEN", 29), "OK"},
@@ -147,7 +156,9 @@ func TestMaxSearchTermsAndDepth(t *testing.T) {
 			{strings.Repeat("OR (SEEN OR SEEN ", 14) + "SEEN" + strings.Repeat(" SEEN) SEEN", 14), "OK"},
 			{strings.Repeat("OR SEEN (SEEN ", 29) + "SEEN" + strings.Repeat(")", 29), "OK"},
 			{strings.Repeat("OR SEEN (SEEN ", 30) + "SEEN" + strings.Repeat(")", 30), tooDeep},
-			{strings.Repeat("(", 10) + "SEEN" + strings.Repeat(")", 10), "OK"}, // parentheses alone cost nothing
+			{
+				strings.Repeat("(", 10) + "SEEN" + strings.Repeat(")", 10), "OK",
+			}, // parentheses alone cost nothing
 			{"1:* UID 1:* SINCE 1-Jan-2026 LARGER 1 KEYWORD a HEADER b c", "OK"},
 		} {
 			for _, search := range []string{"x SEARCH ", "x UID SEARCH "} {
@@ -190,7 +201,9 @@ func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
 			t, &backend{},
 			&limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}},
 		)
-		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [TOOBIG] The message is too large"} {
+		for address, want := range map[string]string{
+			"192.0.2.1": "OK", "192.0.2.2": "NO [TOOBIG] The message is too large",
+		} {
 			c, _ := s.login(address, "karen")
 			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)
 		}
@@ -202,7 +215,9 @@ func TestMaxListPatterns(t *testing.T) {
 		s := serve(t, &backend{}, limits.DefaultOptions())
 		c, _ := s.login("192.0.2.1", "karen")
 		list := func(patterns int) string {
-			return imaptest.Last(c.Cmd(`x LIST "" (` + strings.TrimSpace(strings.Repeat("a ", patterns)) + ")"))
+			return imaptest.Last(
+				c.Cmd(`x LIST "" (` + strings.TrimSpace(strings.Repeat("a ", patterns)) + ")"),
+			)
 		}
 		assert.Contains(t, list(8), "OK")
 		assert.Equal(t, "NO [LIMIT] Too many mailbox patterns", list(9))

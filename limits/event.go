@@ -10,14 +10,14 @@ type EventKind int
 
 const (
 	EventRefused      EventKind = iota + 1 // it was over a limit, or the Limiter is closed
-	EventTimedOut                          // it was refused after a wait, or stopped, when its time was up
+	EventTimedOut                          // it was refused or stopped when its time was up
 	EventLeft                              // its client hung up while it waited or ran
 	EventAdmitted                          // it runs or has run, after it had to wait
 	EventJoined                            // it was answered by an equal SEARCH, without running
 	EventEvicted                           // its session made room for a newer login of the user
 	EventStalled                           // its client took or sent too little, and was cut off
 	EventFailed                            // its credentials are wrong, see Options.MaxFailedLogins
-	EventDelayed                           // it had to wait because of wrong passwords from its network
+	EventDelayed                           // it waited because of wrong passwords from its network
 	EventDisconnected                      // its session was ended by Limiter.Disconnect
 )
 

@@ -10,11 +10,16 @@ import (
 // Whatever a client says, the name is a piece of what it said, or no longer than that where there
 // are escapes in it.
 func FuzzSASLUser(f *testing.F) {
-	for _, seed := range []string{"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1", "user=karen\x01", ",,", "="} {
+	for _, seed := range []string{
+		"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1",
+		"user=karen\x01", ",,", "=",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
-		for _, mech := range []string{"PLAIN", "LOGIN", "EXTERNAL", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "X"} {
+		for _, mech := range []string{
+			"PLAIN", "LOGIN", "EXTERNAL", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "X",
+		} {
 			user := saslUser(mech, []byte(message))
 			escapes := mech == "OAUTHBEARER" || mech == "SCRAM-SHA-256"
 			if len(user) > len(message) || !escapes && !strings.Contains(message, user) {

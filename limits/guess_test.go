@@ -403,8 +403,13 @@ func TestWhatEndsTheDelay(t *testing.T) {
 			o.DryRun = true
 			s.limiter.SetOptions(&o)
 		}, "OK", 3 * time.Second},
-		"close":         {func(s *server, _ limits.Options) { s.limiter.Close() }, noShuttingDown, 3 * time.Second},
-		"login timeout": {func(s *server, o limits.Options) { o.LoginTimeout = 5 * time.Second; s.limiter.SetOptions(&o) }, "No login within the time allowed", 5 * time.Second},
+		"close": {
+			func(s *server, _ limits.Options) { s.limiter.Close() }, noShuttingDown, 3 * time.Second,
+		},
+		"login timeout": {
+			func(s *server, o limits.Options) { o.LoginTimeout = 5 * time.Second; s.limiter.SetOptions(&o) },
+			"No login within the time allowed", 5 * time.Second,
+		},
 		"disconnect": {func(s *server, _ limits.Options) {
 			s.limiter.Disconnect(s.limiter.Sessions()[0].ID, "bye")
 		}, "bye", 3 * time.Second},

@@ -22,7 +22,7 @@ type limit struct {
 	answer *imap.Error
 	kind   EventKind                // of the event
 	count  func(*Stats) *uint64     // what counts it; nil for one that is counted as another one
-	retry  *limit                   // the time after which it is worth trying again; nil if nobody can say
+	retry  *limit                   // the time after which to try again; nil if nobody can say
 	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
 	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
 

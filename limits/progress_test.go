@@ -226,7 +226,9 @@ func TestAPieceOfANoticeIsTheLastThingThatIsSent(t *testing.T) {
 				synctest.Wait()
 			}
 			rest := strings.Join(last.Rest(), "\n")
-			assert.True(t, strings.HasPrefix(inQueue, rest) || strings.HasPrefix(isRunning, rest), "%q", rest)
+			assert.True(
+				t, strings.HasPrefix(inQueue, rest) || strings.HasPrefix(isRunning, rest), "%q", rest,
+			)
 			server.Close()
 			time.Sleep(time.Hour)
 			stats := limiter.Stats()

@@ -92,7 +92,10 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	for _, date := range []struct {
 		name string
 		time time.Time
-	}{{"SINCE", c.Since}, {"BEFORE", c.Before}, {"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore}} {
+	}{
+		{"SINCE", c.Since}, {"BEFORE", c.Before},
+		{"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore},
+	} {
 		if !date.time.IsZero() {
 			add(date.name, date.time.Format(time.DateOnly))
 		}

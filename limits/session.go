@@ -20,7 +20,7 @@ type session struct {
 	id         uint64
 	next, prev *session // in the registry
 
-	user      string                     // the key of the user who is logged in, "" if none or not known
+	user      string                     // the key of who is logged in, "" if nobody or not known
 	login     *admission.Login[*session] // nil if nobody is logged in
 	lease     lease                      // of the cluster
 	failed    int                        // logins with wrong credentials

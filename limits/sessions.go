@@ -15,7 +15,7 @@ type SessionInfo struct {
 	LoggedIn  bool
 	Ending    bool      // it was refused, and is not closed yet
 	Connected time.Time // or since UNAUTHENTICATE
-	Command   string    // what runs or waits (FETCH, SEARCH, SELECT and so on, and IDLE), "" if nothing
+	Command   string    // what runs or waits, such as FETCH, or IDLE; "" if nothing
 	Waiting   bool      // for a slot, or for the answer to an equal SEARCH
 	Since     time.Time // of Command or, if that is "", of silence
 }

@@ -20,7 +20,9 @@ func TestALimiterInsideAnotherOneLimitsToo(t *testing.T) {
 		answer string
 	}{
 		"FETCH 1 FLAGS": {limits.Stats{Fetches: 1, FetchesWaiting: 1}, "NO [LIMIT] FETCH took too long"},
-		"SEARCH ALL":    {limits.Stats{Searches: 1, SearchesWaiting: 1}, "NO [LIMIT] SEARCH took too long"},
+		"SEARCH ALL": {
+			limits.Stats{Searches: 1, SearchesWaiting: 1}, "NO [LIMIT] SEARCH took too long",
+		},
 	} {
 		for i, prefix := range []string{"", "UID ", "", "UID "} {
 			shorten := i > 1

@@ -79,7 +79,8 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 	t.Parallel()
 	events := make(chan limits.Event, 1)
 	limiter, _ := fetching(t, 100<<20, &limits.Options{
-		MaxFetches: 1, StallTimeout: 300 * time.Millisecond, OnEvent: func(e limits.Event) { events <- e },
+		MaxFetches: 1, StallTimeout: 300 * time.Millisecond,
+		OnEvent: func(e limits.Event) { events <- e },
 	})
 	event := <-events
 	assert.Equal(t, limits.EventStalled, event.Kind)
@@ -178,7 +179,8 @@ func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
 	const size = 60 << 20
 	var stalled []limits.Event
 	limiter, conn := fetching(t, size, &limits.Options{
-		StallTimeout: 1200 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
+		StallTimeout: 1200 * time.Millisecond,
+		OnEvent:      func(e limits.Event) { stalled = append(stalled, e) },
 	})
 	// A pause after each two megabytes, all together longer than the timeout.
 	buf := make([]byte, 2<<20)
@@ -257,7 +259,8 @@ func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
 			runtime.Gosched()
 		}
 		require.NoError(t, limiter.SetOptions(&limits.Options{
-			StallTimeout: 200 * time.Millisecond, DryRun: dryRun, OnEvent: func(e limits.Event) { events <- e },
+			StallTimeout: 200 * time.Millisecond, DryRun: dryRun,
+			OnEvent: func(e limits.Event) { events <- e },
 		}))
 		event := <-events
 		assert.Equal(t, limits.EventStalled, event.Kind)

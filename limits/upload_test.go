@@ -67,11 +67,14 @@ const stallTimeout = 30 * time.Second
 
 func TestAClientThatUploadsTooSlowlyGivesItsSlotBack(t *testing.T) {
 	for name, upload := range map[string]func(c *imaptest.Conn){
-		"nothing":           func(*imaptest.Conn) {},
-		"a byte a second":   func(c *imaptest.Conn) { send(c, 1<<20, 1, time.Second) },
-		"3 KiB a second":    func(c *imaptest.Conn) { send(c, 1<<20, 3<<10, time.Second) },
-		"all but one byte":  func(c *imaptest.Conn) { send(c, 1<<20, 1<<20, 0) },
-		"much, then little": func(c *imaptest.Conn) { send(c, 1<<19, 1<<19, 0); send(c, 1<<19, 1, time.Second) },
+		"nothing":          func(*imaptest.Conn) {},
+		"a byte a second":  func(c *imaptest.Conn) { send(c, 1<<20, 1, time.Second) },
+		"3 KiB a second":   func(c *imaptest.Conn) { send(c, 1<<20, 3<<10, time.Second) },
+		"all but one byte": func(c *imaptest.Conn) { send(c, 1<<20, 1<<20, 0) },
+		"much, then little": func(c *imaptest.Conn) {
+			send(c, 1<<19, 1<<19, 0)
+			send(c, 1<<19, 1, time.Second)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -20,7 +20,9 @@ import (
 )
 
 func main() {
-	address := flag.String("listen", "127.0.0.1:1145", "`address`, a loopback one because there is no TLS")
+	address := flag.String(
+		"listen", "127.0.0.1:1145", "`address`, a loopback one because there is no TLS",
+	)
 	path := flag.String("settings", "settings.yaml", "`file` of the settings")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

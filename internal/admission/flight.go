@@ -16,7 +16,7 @@ type group[K comparable, V any] struct {
 	flight    *flight[K, V]
 	place     *list.Element // in flight.waiting
 	turn      string        // its key at the gate
-	caller    Caller        // whose limits it has there: the first of the members, or the last that left
+	caller    Caller        // whose limits it has there: of the first member, or of the last
 	alone     bool          // nobody may join it
 	members   list.List     // of *Part, first come first
 	ownerless bool          // the caller that runs it wants the answer no more, but others may

@@ -274,7 +274,9 @@ func (g *Guesses) Networks() int {
 }
 
 // forgiven tells whether there is nothing left for which the network has to wait.
-func (n *guesser) forgiven(now time.Duration) bool { return n.levelAt(now) == 0 && n.badAt(now) == 0 }
+func (n *guesser) forgiven(now time.Duration) bool {
+	return n.levelAt(now) == 0 && n.badAt(now) == 0
+}
 
 func (n *guesser) levelAt(now time.Duration) uint8 {
 	if n == nil {
