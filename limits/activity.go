@@ -14,7 +14,7 @@ type activity struct {
 	since   instant // of command or, if there is none, of silence
 	idling  int
 
-	// For the stall watch, while a FETCH or an APPEND runs: how many bytes the client had taken or
+	// For the stall watch, while a command runs: how many bytes the client had taken or
 	// sent when it was last enough, and when that was.
 	moved      uint64
 	movedSince instant

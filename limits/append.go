@@ -30,7 +30,6 @@ func (s *session) Append(
 	if err != nil {
 		return nil, err
 	}
-	s.limiter.stalls.watch(s.limiter)
 	s.upload.LiteralReader = r
 	return s.Session.Append(mailbox, &s.upload, options)
 }

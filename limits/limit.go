@@ -147,7 +147,7 @@ var (
 	}
 	stallTimeout = &limit{
 		option: "StallTimeout", initial: int64(30 * time.Second), kind: EventStalled,
-		help:  "time in which a client must take something of a FETCH, or send something of an APPEND",
+		help:  "time in which a client must take something of an answer, or send something of an APPEND",
 		count: func(s *Stats) *uint64 { return &s.Refused.Stalled },
 	}
 	loginTimeout = &limit{

@@ -95,9 +95,9 @@ type Options struct {
 	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then
 	// it gets [ErrSearchRunTimeout].
 	SearchRunTimeout time.Duration
-	// StallTimeout is in how long the client of a FETCH must take, and that of an APPEND send, 4 KiB
-	// a second on average; otherwise the connection is closed, in an APPEND with a BYE. What a FETCH
-	// sends only Linux tells, of TCP sockets that can be found: elsewhere go-imap gives it 5 minutes.
+	// StallTimeout is in how long the client of a FETCH or another command must take, and that of an
+	// APPEND send, 4 KiB a second on average; else the connection is closed, in an APPEND with a BYE.
+	// What is taken only Linux tells, of TCP sockets that can be found; go-imap has other timeouts.
 	StallTimeout time.Duration
 	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it
 	// sends, and anew after UNAUTHENTICATE; then it is closed, with a BYE unless the TLS handshake

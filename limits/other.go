@@ -10,6 +10,7 @@ import (
 // the command, the backend is not asked.
 func (s *session) beginCommand(t *turn, command string) error {
 	s.activity.begin(command)
+	s.limiter.stalls.watch(s.limiter)
 	t.command = command
 	return s.enter(t, &s.limiter.commands)
 }

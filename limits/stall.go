@@ -7,9 +7,9 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// stallRate is how many bytes a second the client of a FETCH must take, and that of an APPEND send,
-// on average over each StallTimeout: what a slow mobile network bears, and nobody who holds slots
-// on purpose for long.
+// stallRate is how many bytes a second the client of a command must take, and that of an APPEND
+// send, on average over each StallTimeout: what a slow mobile network bears, and nobody who holds
+// slots on purpose for long.
 const stallRate = 4 << 10
 
 // byeStalled is the BYE to a client that sends the message of an APPEND too slowly.
@@ -30,8 +30,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stalls looks now and then at the connections on which a FETCH or an APPEND runs, and closes those
-// whose client takes or sends too little. It has a timer only while such commands run.
+// stalls looks now and then at the connections on which a command runs, and closes those
+// whose client takes or sends too little. It has a timer only while commands run.
 type stalls struct {
 	watching atomic.Bool
 }
@@ -67,8 +67,8 @@ func (w *stalls) look(l *Limiter) {
 	}
 }
 
-// endStalled closes the connection of a client that has stalled. The client of a FETCH does not
-// read, and would take a BYE for a part of the message; that of an APPEND can read one.
+// endStalled closes the connection of a client that has stalled. The client of an APPEND can read a
+// BYE; others do not read, and that of a FETCH would take it for a part of the message.
 func (s *session) endStalled(command string, timeout time.Duration) {
 	event := Event{Command: command, User: s.identity.Load().user, Waited: timeout}
 	switch {
@@ -80,14 +80,14 @@ func (s *session) endStalled(command string, timeout time.Duration) {
 	}
 }
 
-// stalledFor returns the command that is watched, FETCH or APPEND, "" if none runs; and whether its
+// stalledFor returns the command that is watched, "" if none runs; and whether its
 // client has taken or sent less than it must in so long a time.
 func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool) {
 	a := &c.activity
 	a.mu.Lock()
 	command, waits, began := a.command, a.waiting, a.since
 	a.mu.Unlock()
-	if command != commandFetch && command != commandAppend || c.limits.Load().exempt {
+	if command == "" || c.limits.Load().exempt {
 		return "", false
 	}
 	if waits {

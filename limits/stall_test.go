@@ -93,6 +93,50 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
 }
 
+// bigList is a backend session with more mailboxes than a connection holds.
+type bigList struct{ backendSession }
+
+func (s *bigList) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
+	for range 100_000 {
+		if err := w.WriteList(&imap.ListData{Mailbox: strings.Repeat("m", 1000)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Not only a FETCH writes much: LIST does, and STORE, in the slots of the other commands.
+func TestAClientThatDoesNotReadAListGivesItsSlotBack(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	t.Parallel()
+	events := make(chan limits.Event, 1)
+	limiter := limits.New(&limits.Options{
+		MaxCommands: 1, StallTimeout: 300 * time.Millisecond,
+		OnEvent: func(e limits.Event) { events <- e },
+	})
+	b := &backend{}
+	address := listenTCP(t, plain, limiter.Wrap(
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &bigList{backendSession{backend: b}}, nil, nil
+		},
+	))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Cmd("a LOGIN karen pass")
+	c.Send(`x LIST "" *`)
+	event := <-events
+	assert.Equal(t, limits.EventStalled, event.Kind)
+	assert.Equal(t, "LIST", event.Command)
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
+}
+
 // The backend gives up in the middle of the message, as imapmemserver does, and leaves the server's
 // writer locked.
 func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
