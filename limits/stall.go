@@ -30,8 +30,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stalls looks now and then at the connections on which a command runs, and closes those
-// whose client takes or sends too little. It has a timer only while commands run.
+// stalls looks now and then at the connections on which a command runs, and closes those whose
+// client takes or sends too little. It has a timer only while commands run.
 type stalls struct {
 	watching atomic.Bool
 }
@@ -80,8 +80,8 @@ func (s *session) endStalled(command string, timeout time.Duration) {
 	}
 }
 
-// stalledFor returns the command that is watched, "" if none runs; and whether its
-// client has taken or sent less than it must in so long a time.
+// stalledFor returns the command that is watched, "" if none runs; and whether its client has taken
+// or sent less than it must in so long a time.
 func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool) {
 	a := &c.activity
 	a.mu.Lock()
