@@ -117,4 +117,6 @@ func TestPolicyAsAFlag(t *testing.T) {
 		t, flags.Set("copy-date", "Drop"), `copymeta: Policy "Drop" is none of keep, reset, preserve`,
 	)
 	assert.Equal(t, "Policy(9)", copymeta.Policy(9).String())
+	_, err := copymeta.Policy(9).MarshalText()
+	assert.EqualError(t, err, "copymeta: Policy 9 has no name")
 }

@@ -31,8 +31,8 @@ var names = enum.Names[Policy]{
 // String returns keep, reset or preserve.
 func (p Policy) String() string { return names.Text(p) }
 
-// MarshalText returns what [Policy.String] does.
-func (p Policy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+// MarshalText returns the name, or an error for a value that has none.
+func (p Policy) MarshalText() ([]byte, error) { return names.Marshal(p) }
 
 // UnmarshalText accepts keep, reset and preserve, so that a Policy can be set by [flag.TextVar] or
 // in a configuration file.

@@ -635,6 +635,8 @@ func TestModeIsAFlag(t *testing.T) {
 	}
 	assert.Error(t, flags.Parse([]string{"-idle", "maybe"}))
 	assert.Equal(t, "Mode(7)", idle.Mode(7).String())
+	_, err := idle.Mode(7).MarshalText()
+	assert.EqualError(t, err, "idle: Mode 7 has no name")
 }
 
 // A backend with mechanisms or a greeting that do not tell the user does so itself.

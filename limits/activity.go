@@ -9,39 +9,50 @@ import (
 // client breaks that off with something else than DONE.
 type activity struct {
 	mu      sync.Mutex
-	command string    // "" if none
-	waiting bool      // for a slot
-	since   time.Time // of command or, if there is none, of silence
+	command string  // "" if none
+	waiting bool    // for a slot
+	since   instant // of command or, if there is none, of silence
 	idling  int
 
-	// For the stall watch, while a FETCH runs: what the client had confirmed at the last look, and
-	// since when it is no more.
-	sent      uint64
-	sentSince time.Time
+	// For the stall watch, while a command runs: how many bytes the client had taken or
+	// sent when it was last enough, and when that was.
+	moved      uint64
+	movedSince instant
 }
 
-// begin notes that the command has come. The returned time is now.
-func (a *activity) begin(command string) time.Time {
-	now := time.Now()
+// An instant is a time since the program began. To read it takes half of what time.Now takes, which
+// reads the clock of the wall, too.
+type instant time.Duration
+
+var programBegan = time.Now()
+
+func now() instant { return instant(time.Since(programBegan)) }
+
+// ago returns how long ago it is.
+func (i instant) ago() time.Duration { return time.Duration(now() - i) }
+
+// begin notes that the command has come.
+func (a *activity) begin(command string) {
+	now := now()
 	a.mu.Lock()
 	a.command, a.since = command, now
-	a.sent, a.sentSince = 0, now
+	a.moved, a.movedSince = 0, now
 	a.mu.Unlock()
-	return now
 }
 
 // finish notes that the command is over.
 func (a *activity) finish() {
-	now := time.Now()
+	now := now()
 	a.mu.Lock()
 	a.command, a.since = "", now
 	a.mu.Unlock()
 }
 
-// setWaiting notes whether the command waits for a slot.
+// setWaiting notes whether the command waits for a slot. Nobody has stalled meanwhile.
 func (a *activity) setWaiting(waiting bool) {
+	now := now()
 	a.mu.Lock()
-	a.waiting = waiting
+	a.waiting, a.movedSince = waiting, now
 	a.mu.Unlock()
 }
 
@@ -54,16 +65,16 @@ func (a *activity) waits() bool {
 
 // addIdle notes that an IDLE begins (1) or is over (-1).
 func (a *activity) addIdle(n int) {
-	now := time.Now()
+	now := now()
 	a.mu.Lock()
 	a.idling += n
 	a.since = now
 	a.mu.Unlock()
 }
 
-// silentSince returns since when the client has not sent a command; ok is false while one runs, IDLE
-// among them.
-func (a *activity) silentSince() (since time.Time, ok bool) {
+// silentSince returns since when the client has not sent a command; ok is false while one runs,
+// IDLE among them.
+func (a *activity) silentSince() (since instant, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.command == "" && a.idling == 0

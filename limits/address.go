@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// addrPort returns the IP address and the port in addr, the address unmapped and without a zone. The
-// zero AddrPort stands for none.
+// addrPort returns the IP address and the port in addr, the address unmapped and without a zone.
+// The zero AddrPort stands for none.
 func addrPort(addr net.Addr) netip.AddrPort {
 	if addr == nil {
 		return netip.AddrPort{}

@@ -30,15 +30,16 @@ func (s *session) Append(
 	if err != nil {
 		return nil, err
 	}
-	return s.Session.Append(mailbox, r, options)
+	s.upload.LiteralReader = r
+	return s.Session.Append(mailbox, &s.upload, options)
 }
 
 // minAppendLimit is the size of a literal that a client may send unasked (RFC 7888 section 5). The
 // body of one that the server refuses before it is read would be taken for commands.
 const minAppendLimit = 4096
 
-// AppendLimit returns the smaller of the backend's limit and MaxAppendSize, so that the server refuses
-// what is larger before it is sent. The server asks for it before a login too.
+// AppendLimit returns the smaller of the backend's limit and MaxAppendSize, so that the server
+// refuses what is larger before it is sent. The server asks for it before a login too.
 func (s *session) AppendLimit() uint32 {
 	if s.ending.Load() != nil {
 		return math.MaxUint32

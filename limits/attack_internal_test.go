@@ -29,8 +29,9 @@ func (n nobody) Authenticate(string) (sasl.Server, error) {
 
 // held returns how many entries the limiter has by user or address, and how many bytes of names.
 func (l *Limiter) held() (entries, names int) {
-	entries = l.logins.Entries() + l.checks.gate.Entries() + l.guessing.gate.Entries() + l.fetches.gate.Entries() + l.searches.gate.Entries() +
-		l.commands.gate.Entries() + l.flights.Entries()
+	entries = l.logins.Entries() + l.checks.gate.Entries() + l.guessing.gate.Entries() +
+		l.fetches.gate.Entries() + l.searches.gate.Entries() + l.commands.gate.Entries() +
+		l.flights.Entries()
 	for _, s := range l.sessions.all() {
 		names += len(s.identity.Load().user) + len(s.user) + len(s.turn) + len(s.account.name)
 		if s.exchange != nil {
@@ -52,7 +53,8 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 		for way, login := range map[string]func(user string) string{
 			"LOGIN": func(user string) string { return `a LOGIN "` + user + `" guess` },
 			"AUTHENTICATE": func(user string) string {
-				return "a AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00guess"))
+				message := []byte("\x00" + user + "\x00guess")
+				return "a AUTHENTICATE PLAIN " + base64.StdEncoding.EncodeToString(message)
 			},
 		} {
 			t.Run(name+" by "+way, func(t *testing.T) {
@@ -99,7 +101,8 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 func TestAnAddressThatCountsApartByItsZone(t *testing.T) {
 	const want = "fe80::1"
 	for _, addr := range []net.Addr{
-		&net.TCPAddr{IP: net.ParseIP(want), Zone: "eth0", Port: 143}, &net.IPAddr{IP: net.ParseIP(want), Zone: "eth1"}, text("[fe80::1%2]:143"),
+		&net.TCPAddr{IP: net.ParseIP(want), Zone: "eth0", Port: 143},
+		&net.IPAddr{IP: net.ParseIP(want), Zone: "eth1"}, text("[fe80::1%2]:143"),
 		text("fe80::1%eth0"), text("FE80:0:0:0:0:0:0:1"),
 	} {
 		assert.Equal(t, want, addrPort(addr).Addr().String(), addr.String())

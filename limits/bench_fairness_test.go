@@ -66,7 +66,9 @@ func BenchmarkLightUserBesideHeavyOnes(b *testing.B) {
 		name string
 		wrap func(next limits.NewSessionFunc) limits.NewSessionFunc
 	}{
-		{"turns", limits.New(&limits.Options{MaxFetches: serverSlots, MaxFetchesPerUser: userSlots, FetchQueueTimeout: 40 * time.Second}).Wrap},
+		{"turns", limits.New(&limits.Options{
+			MaxFetches: serverSlots, MaxFetchesPerUser: userSlots, FetchQueueTimeout: 40 * time.Second,
+		}).Wrap},
 		{"one-queue", func(next limits.NewSessionFunc) limits.NewSessionFunc {
 			queue := make(workers, serverSlots)
 			return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {

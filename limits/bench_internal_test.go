@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 
@@ -14,38 +15,55 @@ import (
 )
 
 // What the worst LIST costs in go-imap's matcher that DefaultOptions let pass, over 1,000 mailboxes
-// with names of 100 letters.
+// with names of 100 letters, or of 100 characters that are the delimiter of other servers.
 //
 //	go test -run '^$' -bench WorstList -benchtime 20x ./limits
 func BenchmarkWorstList(b *testing.B) {
 	most := DefaultOptions()
 	for name, pattern := range map[string]string{
 		"%b": "%b", "*b": "*b", "%b*": "%b*", "*b*": "*b*", "%/%": "%/%", "%/b": "%/b",
+		"%/*": "%/*", "%/%b": "%/%b", "%.%b": "%.%b",
 		"%aaaab":          "%" + strings.Repeat("a", maxTail/most.MaxListWildcards-1) + "b",
 		"%aaab and a * 3": "%" + strings.Repeat("a", maxTail/3-2) + "b*",
+		"%////b and a %":  "%" + strings.Repeat("/", maxTail/3-3) + "%b",
 	} {
-		b.Run(name, func(b *testing.B) {
-			var patterns []string
-			for {
-				more := append(slices.Clone(patterns), pattern)
-				_, effort := foldAll(more)
-				if effort.hard || effort.wildcards > most.MaxListWildcards || len(more) > most.MaxListPatterns {
-					break
-				}
-				patterns = more
-			}
-			mailbox := strings.Repeat("a", 100)
-			for b.Loop() {
-				for range 1000 {
-					for _, pattern := range patterns {
-						imapserver.MatchList(mailbox, '/', "", pattern)
+		for _, letters := range []string{"a", "/", "/a", "."} {
+			b.Run(name+" for "+letters, func(b *testing.B) {
+				mailbox := strings.Repeat(letters, 100/len(letters))
+				worst, longest := 0, 0.0
+				for _, delimiter := range delimiters {
+					patterns := asManyAsPass(pattern, string(delimiter), most)
+					var took time.Duration
+					for range b.N {
+						start := time.Now()
+						for range 1000 {
+							for _, pattern := range patterns {
+								imapserver.MatchList(mailbox, delimiter, "", pattern)
+							}
+						}
+						took += time.Since(start)
+					}
+					if ms := float64(took.Microseconds()) / 1000 / float64(b.N); ms > longest {
+						worst, longest = len(patterns), ms
 					}
 				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/1000/float64(b.N), "ms/LIST")
-			b.ReportMetric(float64(len(patterns)), "patterns")
-			b.ReportMetric(0, "ns/op")
-		})
+				b.ReportMetric(longest, "ms/LIST")
+				b.ReportMetric(float64(worst), "patterns")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// asManyAsPass returns the pattern as often as a LIST may have it at a backend with the delimiter.
+func asManyAsPass(pattern, delimiter string, most *Options) (patterns []string) {
+	for {
+		more := append(slices.Clone(patterns), pattern)
+		_, effort := foldAll(more, delimiter)
+		if effort.hard || effort.wildcards > most.MaxListWildcards || len(more) > most.MaxListPatterns {
+			return patterns
+		}
+		patterns = more
 	}
 }
 

@@ -27,7 +27,9 @@ func BenchmarkFiftySearches(b *testing.B) {
 					return nil
 				}}
 				limiter := limits.New(
-					&limits.Options{MaxSearchesPerUser: 3, SearchQueueTimeout: 30 * time.Second, ShareSearches: share},
+					&limits.Options{
+						MaxSearchesPerUser: 3, SearchQueueTimeout: 30 * time.Second, ShareSearches: share,
+					},
 				)
 				server := imaptest.NewServer(
 					b, &imapserver.Options{NewSession: limiter.Wrap(mail.NewSession), InsecureAuth: true},

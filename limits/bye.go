@@ -24,8 +24,8 @@ const (
 // once the answer to the command that runs now has been written.
 type answerer interface{ AfterAnswer(func()) }
 
-// ending is why a connection is about to be closed. Until then every login on it gets the answer, and
-// nothing reaches the backend.
+// ending is why a connection is about to be closed. Until then every login on it gets the answer,
+// and nothing reaches the backend.
 type ending struct {
 	answer *imap.Error
 	text   string // of the BYE
@@ -38,8 +38,8 @@ func (s *session) endWith(answer *imap.Error, text string) {
 	s.ending.CompareAndSwap(nil, &ending{answer: answer, text: text})
 }
 
-// sayBye sends the BYE that was decided on, if there is one, as soon as the answer to the command that
-// runs is out. It is the last thing that the command does.
+// sayBye sends the BYE that was decided on, if there is one, as soon as the answer to the command
+// that runs is out. It is the last thing that the command does.
 func (s *session) sayBye() {
 	e := s.ending.Load()
 	if e == nil {
@@ -72,8 +72,9 @@ func (s *session) sayBye() {
 }
 
 // hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that
-// does not read, and closes the connection without the lock that STARTTLS changes it under. The line
-// is whole and goes out in one piece, as every answer of less than 4 KB does while no command runs.
+// does not read, and closes the connection without the lock that STARTTLS changes it under. The
+// line is whole and goes out in one piece, as every answer of less than 4 KB does while no command
+// runs.
 func (c *client) hangUp(text string) {
 	conn := c.conn.NetConn()
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })

@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or for
-// several times as long as a BYE waits by the clock.
+// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or
+// for several times as long as a BYE waits by the clock.
 type lateAnswers struct{ net.Listener }
 
 func (l *lateAnswers) Accept() (net.Conn, error) {
@@ -77,7 +77,9 @@ func TestTheAnswerIsOutBeforeTheBYEHoweverLateItIs(t *testing.T) {
 			if options.MaxLoginsPerUser > 0 {
 				login("k LOGIN karen pass")
 			}
-			answer := login("a LOGIN karen " + map[bool]string{true: "pass", false: "x"}[options.MaxLoginsPerUser > 0])
+			answer := login(
+				"a LOGIN karen " + map[bool]string{true: "pass", false: "x"}[options.MaxLoginsPerUser > 0],
+			)
 			require.Len(t, answer, 2)
 			assert.Contains(t, answer[0], "a NO ")
 			assert.Contains(t, answer[1], "* BYE ")
@@ -88,12 +90,13 @@ func TestTheAnswerIsOutBeforeTheBYEHoweverLateItIs(t *testing.T) {
 // What callbacks take after a login was refused is no time that its BYE has waited.
 func TestTheBYEWaitsForCallbacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		options := &limits.Options{MaxFailedLogins: 1, LimitsFor: func(c limits.Client) limits.ClientLimits {
+		options := &limits.Options{MaxFailedLogins: 1}
+		options.LimitsFor = func(c limits.Client) limits.ClientLimits {
 			if c.User == "" {
 				time.Sleep(time.Second) // it is asked once more when the login has failed
 			}
 			return c.Limits
-		}}
+		}
 		s := serve(t, &backend{}, options)
 		c := s.dial("192.0.2.1")
 		c.Send("a LOGIN karen x")
@@ -130,7 +133,10 @@ func TestDisconnect(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &backend{fetch: newWork(time.Minute).do, search: newWork(time.Minute).do}
 				var events []limits.Event
-				s := serve(t, b, &limits.Options{MaxFetches: 1, OnEvent: func(e limits.Event) { events = append(events, e) }})
+				s := serve(
+					t, b,
+					&limits.Options{MaxFetches: 1, OnEvent: func(e limits.Event) { events = append(events, e) }},
+				)
 				assert.False(t, s.limiter.Disconnect(7, text))
 				c := s.selected("karen")
 				victim := id(s, "karen")

@@ -139,7 +139,8 @@ func TestALoginThatWaitsTooLongForItsCheck(t *testing.T) {
 	})
 }
 
-// The server gives a LOGIN and an AUTHENTICATE 30 s from when they came, which the wait has used up.
+// The server gives a LOGIN and an AUTHENTICATE 30 s from when they came, which the wait has used
+// up.
 func TestALoginHasItsTimeWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{login: slowCheck(29 * time.Second)}
@@ -176,8 +177,8 @@ func (s *slowSteps) Next(response []byte) ([]byte, bool, error) {
 	return nil, s.messages == 3, nil
 }
 
-// Each step of an exchange may be the check. Between two steps there is none, also while a client that
-// has proven who it is keeps its place among the logins of its user.
+// Each step of an exchange may be the check. Between two steps there is none, also while a client
+// that has proven who it is keeps its place among the logins of its user.
 func TestChecksOfSASLExchanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -357,7 +358,8 @@ func TestChecksOfConnectionsWithoutAnAddress(t *testing.T) {
 	})
 }
 
-// Beside a stranger who guesses on 300 connections without a pause, a login takes as long as its check.
+// Beside a stranger who guesses on 300 connections without a pause, a login takes as long as its
+// check.
 func TestGuessersDoNotDelayALoginFromAnotherNetwork(t *testing.T) {
 	for _, delay := range []time.Duration{0, 15 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -25,8 +25,8 @@ type Client struct {
 	Limits ClientLimits
 }
 
-// ClientLimits are the limits that can differ from client to client; the fields of the same names in
-// [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
+// ClientLimits are the limits that can differ from client to client; the fields of the same names
+// in [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
 // Options: nobody connects or logs in with it, and the server logs which field it is.
 type ClientLimits struct {
 	MaxConnectionsPerIP int // asked for before the user is known
@@ -84,6 +84,7 @@ type client struct {
 
 	activity activity
 	presence presence
+	upload   upload
 
 	// Only the goroutine of the connection changes the identity; SetOptions computes the limits
 	// anew.
@@ -185,5 +186,7 @@ func newSettings(o Options) *settings {
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {
-	return slices.ContainsFunc(s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return slices.ContainsFunc(
+		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
+	)
 }

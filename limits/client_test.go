@@ -21,7 +21,8 @@ func TestLimitsForGivesAClientItsOwnLimits(t *testing.T) {
 		var mu sync.Mutex
 		asked := make(map[limits.Client]bool)
 		options := &limits.Options{
-			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 1, MaxLoginsPerIP: 2, MaxFetchesPerUser: 1, FetchQueueTimeout: 40 * time.Second,
+			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 1, MaxLoginsPerIP: 2, MaxFetchesPerUser: 1,
+			FetchQueueTimeout: 40 * time.Second,
 			LimitsFor: func(c limits.Client) limits.ClientLimits {
 				mu.Lock()
 				asked[limits.Client{User: c.User, Addr: c.Addr, TLS: c.TLS}] = true
@@ -82,9 +83,11 @@ func TestLimitsForAppliesThroughSetOptionsAtOnce(t *testing.T) {
 func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{
-			MaxConnections: 2, MaxConnectionsPerIP: 1, MaxLoginsPerUser: 1, MaxLoginsPerIP: 1, MaxFailedLogins: 1,
-			MaxFetches: 1, MaxFetchesPerUser: 1, MaxSearches: 1, MaxWaiting: 1, MaxListWildcards: 1, MaxSearchTerms: 1,
-			LoginTimeout: time.Second, ShareSearches: true, MaxSearchDepth: 1,
+			MaxConnections: 2, MaxConnectionsPerIP: 1, MaxLoginsPerUser: 1, MaxLoginsPerIP: 1,
+			MaxFailedLogins: 1,
+			MaxFetches:      1, MaxFetchesPerUser: 1, MaxSearches: 1, MaxWaiting: 1, MaxListWildcards: 1,
+			MaxSearchTerms: 1,
+			LoginTimeout:   time.Second, ShareSearches: true, MaxSearchDepth: 1,
 			Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		}
 		w := newWork(10 * time.Second)
@@ -113,7 +116,8 @@ func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 func TestSilentSessionsOfExemptNetworksAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{}, &limits.Options{
-			MaxLoginsPerUser: 2, EvictIdle: time.Minute, Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			MaxLoginsPerUser: 2, EvictIdle: time.Minute,
+			Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		})
 		webmail, _ := s.login("198.51.100.7", "karen")
 		time.Sleep(time.Second)
@@ -135,8 +139,10 @@ func TestDryRunRefusesNothing(t *testing.T) {
 		limitsHit := make(map[string]int)
 		options := &limits.Options{
 			MaxConnectionsPerIP: 3, MaxLoginsPerUser: 2, MaxLoginsPerIP: 4, MaxFailedLogins: 1,
-			MaxFetches: 1, FetchQueueTimeout: 40 * time.Second, MaxSearches: 1, SearchQueueTimeout: 30 * time.Second, MaxWaiting: 3,
-			MaxListWildcards: 1, MaxSearchTerms: 1, MaxSearchDepth: 1, MaxAppendSize: 1, LoginTimeout: time.Second, ShareSearches: true,
+			MaxFetches: 1, FetchQueueTimeout: 40 * time.Second, MaxSearches: 1,
+			SearchQueueTimeout: 30 * time.Second, MaxWaiting: 3,
+			MaxListWildcards: 1, MaxSearchTerms: 1, MaxSearchDepth: 1, MaxAppendSize: 1,
+			LoginTimeout: time.Second, ShareSearches: true,
 			DryRun: true,
 			OnEvent: func(e limits.Event) {
 				if e.Kind == limits.EventFailed {
@@ -178,8 +184,10 @@ func TestDryRunRefusesNothing(t *testing.T) {
 		assert.True(t, imaptest.IsOK(conns[0].Cmd("x UID SEARCH SEEN NOT FLAGGED")))
 		s.commandsInUse(limits.Stats{})
 		assert.Equal(t, map[string]int{
-			"MaxConnectionsPerIP": 3, "MaxLoginsPerUser": 2, "MaxLoginsPerIP": 2, "MaxFailedLogins": 6, "LoginTimeout": 6,
-			"MaxListWildcards": 6, "MaxAppendSize": 6, "MaxSearchTerms": 1, "MaxSearchDepth": 1, "MaxFetches": 3, "MaxWaiting": 2,
+			"MaxConnectionsPerIP": 3, "MaxLoginsPerUser": 2, "MaxLoginsPerIP": 2, "MaxFailedLogins": 6,
+			"LoginTimeout":     6,
+			"MaxListWildcards": 6, "MaxAppendSize": 6, "MaxSearchTerms": 1, "MaxSearchDepth": 1,
+			"MaxFetches": 3, "MaxWaiting": 2,
 		}, limitsHit)
 		s.Server.Close()
 		synctest.Wait()
@@ -283,7 +291,9 @@ func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
 		options.Exempt = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}
 		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
 		took := elapsed(
-			func() { assert.Equal(t, map[string]int{"OK": 50}, s.storm(50, "2001:db8::1", "karen", "pass")) },
+			func() {
+				assert.Equal(t, map[string]int{"OK": 50}, s.storm(50, "2001:db8::1", "karen", "pass"))
+			},
 		)
 		assert.Equal(t, time.Second, took)
 	})
@@ -292,14 +302,18 @@ func TestLoginsFromExemptNetworksDoNotWaitForOneAnother(t *testing.T) {
 func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{}, &limits.Options{
-			MaxLoginsPerUser: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("2001:db8::5/128"), netip.MustParsePrefix("198.51.100.7/32")},
+			MaxLoginsPerUser: 1,
+			Exempt: []netip.Prefix{
+				netip.MustParsePrefix("2001:db8::5/128"), netip.MustParsePrefix("198.51.100.7/32"),
+			},
 			IPKey: func(addr netip.Addr) netip.Prefix { // all of a provider's
 				prefix, _ := addr.Prefix(16)
 				return prefix
 			},
 		})
 		for _, test := range []struct{ address, want string }{
-			{"192.0.2.1", "OK"}, {"2001:db8::5", "OK"}, {"198.51.100.7", "OK"}, {"2001:db8::6", noUserLogins}, {"198.51.100.8", noUserLogins},
+			{"192.0.2.1", "OK"}, {"2001:db8::5", "OK"}, {"198.51.100.7", "OK"},
+			{"2001:db8::6", noUserLogins}, {"198.51.100.8", noUserLogins},
 		} {
 			_, answer := s.login(test.address, "karen")
 			assert.Contains(t, answer, test.want, test.address)

@@ -178,7 +178,7 @@ func (j *joining) refusal(err error) (r refusal, undecided bool) {
 
 // infoOf is info for a session that is logged in as the user, or about to be.
 func (s *session) infoOf(user string) SessionInfo {
-	info := s.info()
+	info := s.info(time.Now(), now())
 	info.User, info.LoggedIn = user, true
 	return info
 }

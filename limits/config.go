@@ -24,8 +24,8 @@ var eventKinds = enum.Names[EventKind]{
 // String returns the name in lower case, such as "timed out".
 func (k EventKind) String() string { return eventKinds.Text(k) }
 
-// MarshalText returns what [EventKind.String] does.
-func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+// MarshalText returns the name, or an error for a value that has none.
+func (k EventKind) MarshalText() ([]byte, error) { return eventKinds.Marshal(k) }
 
 // UnmarshalText accepts the names that [EventKind.String] returns.
 func (k *EventKind) UnmarshalText(text []byte) error { return eventKinds.Parse(text, k) }

@@ -94,5 +94,10 @@ func TestEventKindAsText(t *testing.T) {
 			"timed out, left, admitted, joined, evicted, stalled, failed, delayed, disconnected",
 	)
 	assert.Error(t, kind.UnmarshalText(nil))
+	for _, kind := range []limits.EventKind{0, limits.EventDisconnected + 1} {
+		_, err := kind.MarshalText()
+		assert.EqualError(t, err, fmt.Sprintf("limits: EventKind %d has no name", int(kind)))
+		assert.Equal(t, fmt.Sprintf("EventKind(%d)", int(kind)), kind.String())
+	}
 	assert.Equal(t, limits.EventLeft, kind)
 }

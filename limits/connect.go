@@ -18,8 +18,8 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// newSession admits a connection, and wraps the session that next makes for it. Whatever goes wrong,
-// the connection does not outlive endTimeout.
+// newSession admits a connection, and wraps the session that next makes for it. Whatever goes
+// wrong, the connection does not outlive endTimeout.
 func (l *Limiter) newSession(
 	conn *imapserver.Conn, next NewSessionFunc, backend uint64,
 ) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
@@ -81,7 +81,8 @@ func (s *session) connect() error {
 		s.refuse(Event{Command: commandConnect}, refusal{limit: limiterClosed})
 		return asGreeting(ErrClosed)
 	}
-	if accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn()); ok && accepted.limiter == s.limiter {
+	accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn())
+	if ok && accepted.limiter == s.limiter {
 		s.releaseConnection = accepted.hold()
 		return nil
 	}
@@ -132,8 +133,8 @@ func (s *session) preAuth() error {
 
 // refuseConnection gives back what a connection holds that was not admitted, and sees to it that it
 // is closed soon: the server writes what it was refused with, for which there may have to be a TLS
-// handshake first, and that has no deadline of its own. When there are too many of them it is closed
-// at once.
+// handshake first, and that has no deadline of its own. When there are too many of them it is
+// closed at once.
 func (s *session) refuseConnection() {
 	s.release()
 	l, conn := s.limiter, s.conn.NetConn()
@@ -163,9 +164,9 @@ func (s *session) refuseConnection() {
 	look()
 }
 
-// Accept counts a connection before anything is read from it, for a server that asks as soon as it has
-// accepted one, before TLS. A session that is made for the connection that is returned, or for one
-// above it, is not counted again; its Close gives the place back. After an error, which is an
+// Accept counts a connection before anything is read from it, for a server that asks as soon as it
+// has accepted one, before TLS. A session that is made for the connection that is returned, or for
+// one above it, is not counted again; its Close gives the place back. After an error, which is an
 // [*imap.Error] of type BYE, the connection is still the caller's to close.
 func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	c := &client{limiter: l, remote: addrPort(conn.RemoteAddr())}

@@ -36,9 +36,17 @@ var doors = map[string]door{
 		}
 		l.SetOptions(options)
 	}, stats: limits.Stats{Connections: 1}},
-	"NewSession fails":    {options: &limits.Options{MaxConnections: 1000}, failing: true},
-	"after Close":         {options: &limits.Options{MaxConnections: 1000}, prepare: func(l *limits.Limiter) { l.Close() }},
-	"a mistaken function": {options: &limits.Options{LimitsFor: func(limits.Client) limits.ClientLimits { return limits.ClientLimits{MaxLoginsPerIP: -1} }}},
+	"NewSession fails": {options: &limits.Options{MaxConnections: 1000}, failing: true},
+	"after Close": {
+		options: &limits.Options{MaxConnections: 1000}, prepare: func(l *limits.Limiter) { l.Close() },
+	},
+	"a mistaken function": {
+		options: &limits.Options{
+			LimitsFor: func(limits.Client) limits.ClientLimits {
+				return limits.ClientLimits{MaxLoginsPerIP: -1}
+			},
+		},
+	},
 }
 
 // ways are how a client can keep a server waiting that wants to be rid of it.
@@ -79,8 +87,8 @@ func hello(conn net.Conn) {
 	server.Close()
 }
 
-// No connection that was not admitted outlives ten seconds, whatever its client does, and until then
-// it can be seen.
+// No connection that was not admitted outlives ten seconds, whatever its client does, and until
+// then it can be seen.
 func TestWhoIsRefusedIsSoonGone(t *testing.T) {
 	for doorName, d := range doors {
 		for wayName, way := range ways {
@@ -120,15 +128,16 @@ func TestWhoIsRefusedIsSoonGone(t *testing.T) {
 func (d *door) open(t *testing.T, overTLS bool) (*limits.Limiter, func() net.Conn) {
 	limiter := limits.New(d.options)
 	b := &backend{}
+	newSession := b.NewSession
+	if d.failing {
+		newSession = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return nil, nil, errors.New("no database")
+		}
+	}
 	server := imapserver.New(&imapserver.Options{
-		NewSession: limiter.Wrap(func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			if d.failing {
-				return nil, nil, errors.New("no database")
-			}
-			return b.NewSession(conn)
-		}),
-		TLSConfig: imaptest.ServerTLS(),
-		Logger:    log.New(io.Discard, "", 0),
+		NewSession: limiter.Wrap(newSession),
+		TLSConfig:  imaptest.ServerTLS(),
+		Logger:     log.New(io.Discard, "", 0),
 	})
 	listener := imaptest.Listen()
 	if overTLS {
@@ -183,7 +192,9 @@ func TestAConnectionIsCountedWhenItIsAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limiter := limits.New(&limits.Options{MaxConnectionsPerIP: 2})
 		b := &backend{}
-		server := imapserver.New(&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), InsecureAuth: true})
+		server := imapserver.New(
+			&imapserver.Options{NewSession: limiter.Wrap(b.NewSession), InsecureAuth: true},
+		)
 		listener := imaptest.Listen()
 		go server.Serve(&accepting{listener, limiter})
 		t.Cleanup(func() { server.Close() })

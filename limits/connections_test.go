@@ -130,12 +130,18 @@ func TestNewSessionFails(t *testing.T) {
 		},
 		"session and error": {
 			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-				return &backendSession{backend: b}, nil, &imap.Error{Type: imap.StatusResponseTypeBye, Text: "Not today"}
+				return &backendSession{backend: b}, nil, &imap.Error{
+					Type: imap.StatusResponseTypeBye, Text: "Not today",
+				}
 			},
 			"* BYE Not today", 1,
 		},
 		"neither": {
-			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return nil, nil, nil },
+			func(*imapserver.Conn) (
+				imapserver.Session, *imapserver.GreetingData, error,
+			) {
+				return nil, nil, nil
+			},
 			"* NO [SERVERBUG] Internal server error", 0,
 		},
 		"panic": {

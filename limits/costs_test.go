@@ -15,21 +15,38 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// listing is a backend session that remembers the patterns it was asked for, and how much was
-// appended.
+// listing is a backend session that remembers the patterns it was asked for, and how often for the
+// delimiter, which it does not tell if that is "".
 type listing struct {
 	backendSession
-	mu       *sync.Mutex
-	patterns *[]string
+	mu        sync.Mutex
+	patterns  []string
+	delimiter string
+	asked     int
 }
 
 func (s *listing) List(
-	_ *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
+	w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*s.patterns = append(*s.patterns, strings.Join(patterns, " "))
+	if len(patterns) > 0 {
+		s.patterns = append(s.patterns, strings.Join(patterns, " "))
+		return nil
+	}
+	s.asked++
+	for _, delimiter := range s.delimiter {
+		return w.WriteList(&imap.ListData{Delim: delimiter})
+	}
 	return nil
+}
+
+func serveListing(t *testing.T, session *listing) *server {
+	session.backend = &backend{}
+	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return session, nil, nil
+	}
+	return serveSessions(t, session.backend, newSession, limits.DefaultOptions())
 }
 
 func TestMaxListWildcards(t *testing.T) {
@@ -37,13 +54,19 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" *`, "*"},
 		{`LIST "" %`, "%"},
 		{`LIST "" %/%`, "%/%"},
-		{`LIST "" %.%`, "%.%"},
+		{`LIST "" %.%`, ""},
+		{`LIST "" (a/%.% b)`, ""},
+		{`LIST "" %.*`, "%.*"},
+		{`LIST "" %.a`, "%.a"},
 		{`LIST "" *invoices*`, "*invoices*"},
 		{`LIST "" %invoices*`, "%invoices*"},
 		{`LIST "" ***%%**a%%%b`, ""},
 		{`LIST "" ***%%**aa%%%*`, "*aa*"},
 		{`LSUB "" a**`, "a*"},
-		{`LIST "" (INBOX INBOX/% Work Work/%/% "#users/%" Sent/* a)`, "INBOX INBOX/% Work Work/%/% #users/% Sent/* a"},
+		{
+			`LIST "" (INBOX INBOX/% Work Work/%/% "#users/%" Sent/* a)`,
+			"INBOX INBOX/% Work Work/%/% #users/% Sent/* a",
+		},
 		{`LIST "" (*%** a%% b)`, "* a% b"},
 		{`LIST "" (a% b% c% d% e% f%)`, "a% b% c% d% e% f%"},
 		{`LIST "" (a% b% c% d% e% f% g%)`, ""},
@@ -54,43 +77,63 @@ func TestMaxListWildcards(t *testing.T) {
 		{`LIST "" %/%/%`, ""},
 		{`LIST "" (INBOX *a*a)`, ""},
 		{`LSUB "" *a*a*a*a*a*a*b`, ""},
-		{`LIST "" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"`, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"},
+		{
+			`LIST "" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b"`,
+			"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%b",
+		},
 		{`LIST "" (` + strings.Repeat("a", 1001) + " " + strings.Repeat("b", 1000) + `)`, ""},
 		{`LIST "" "%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"`, ""},
 		{`LIST "" INBOX`, "INBOX"},
-		{`LIST "" ""`, ""}, // asks for the delimiter, and has no pattern
 	} {
 		t.Run(test.list, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var patterns []string
-				var mu sync.Mutex
-				b := &backend{}
-				s := serveSessions(
-					t,
-					b,
-					func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-						return &listing{backendSession{backend: b}, &mu, &patterns}, nil, nil
-					},
-					limits.DefaultOptions(),
-				)
-				c, _ := s.login("192.0.2.1", "karen")
+				session := &listing{delimiter: "/"}
+				c, _ := serveListing(t, session).login("192.0.2.1", "karen")
 				answer := imaptest.Last(c.Cmd("x " + test.list))
-				mu.Lock()
-				defer mu.Unlock()
-				if test.reaches != "" || strings.HasSuffix(test.list, `""`) {
-					assert.Contains(t, answer, "OK")
-					assert.Equal(t, []string{test.reaches}, patterns)
-				} else {
-					assert.Equal(t, "NO [LIMIT] Too many wildcards in a mailbox pattern", answer)
-					assert.Empty(t, patterns)
+				if test.reaches == "" {
+					assert.Equal(t, noWildcards, answer)
+					assert.Empty(t, session.patterns)
+					return
 				}
+				assert.Contains(t, answer, "OK")
+				assert.Equal(t, []string{test.reaches}, session.patterns)
+			})
+		})
+	}
+}
+
+const noWildcards = "NO [LIMIT] Too many wildcards in a mailbox pattern"
+
+// A % that stands before what is not the delimiter can end anywhere, as long as the name is.
+func TestTheDelimiterIsAskedOnceWherePatternsDependOnIt(t *testing.T) {
+	for delimiter, refused := range map[string]string{
+		"/": "%.%", ".": "%/%", "\x00": "%/% %.%", "^": "%/% %.%", "": "",
+	} {
+		t.Run(delimiter, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				session := &listing{delimiter: delimiter}
+				c, _ := serveListing(t, session).login("192.0.2.1", "karen")
+				c.Cmd(`x LIST "" *`)
+				c.Cmd(`x LIST "" (Work/% Work.% %/* *)`)
+				assert.Zero(t, session.asked)
+				for _, pattern := range []string{"%/%", "%.%"} {
+					answer := imaptest.Last(c.Cmd(`x LIST "" ` + pattern))
+					if strings.Contains(refused, pattern) {
+						assert.Equal(t, noWildcards, answer, pattern)
+					} else {
+						assert.Contains(t, answer, "OK", pattern)
+					}
+				}
+				assert.Equal(t, 1, session.asked)
+				assert.Len(t, session.patterns, 4-len(strings.Fields(refused)))
 			})
 		})
 	}
 }
 
 func TestMaxSearchTermsAndDepth(t *testing.T) {
-	const tooMany, tooDeep = "NO [LIMIT] Too many search terms", "NO [LIMIT] Search terms are nested too deep"
+	const tooMany = "NO [LIMIT] Too many search terms"
+	const tooDeep = "NO [LIMIT] Search terms are nested too deep"
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
 		options := limits.DefaultOptions()
@@ -101,7 +144,9 @@ func TestMaxSearchTermsAndDepth(t *testing.T) {
 			{strings.Repeat("SEEN ", 1999) + "SEEN", "OK"},
 			{strings.Repeat("SEEN ", 2000) + "SEEN", tooMany},
 			{strings.Repeat("TEXT a ", 999) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", "OK"},
-			{strings.Repeat("TEXT a ", 1000) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", tooMany},
+			{
+				strings.Repeat("TEXT a ", 1000) + "NOT (" + strings.Repeat("BODY b ", 999) + "BODY b)", tooMany,
+			},
 			{strings.Repeat("NOT ", 29) + "SEEN", "OK"},
 			{strings.Repeat("NOT ", 30) + "SEEN", tooDeep},
 			{strings.Repeat("OR ", 29) + "SEEN" + strings.Repeat(" SEEN", 29), "OK"},
@@ -111,7 +156,9 @@ func TestMaxSearchTermsAndDepth(t *testing.T) {
 			{strings.Repeat("OR (SEEN OR SEEN ", 14) + "SEEN" + strings.Repeat(" SEEN) SEEN", 14), "OK"},
 			{strings.Repeat("OR SEEN (SEEN ", 29) + "SEEN" + strings.Repeat(")", 29), "OK"},
 			{strings.Repeat("OR SEEN (SEEN ", 30) + "SEEN" + strings.Repeat(")", 30), tooDeep},
-			{strings.Repeat("(", 10) + "SEEN" + strings.Repeat(")", 10), "OK"}, // parentheses alone cost nothing
+			{
+				strings.Repeat("(", 10) + "SEEN" + strings.Repeat(")", 10), "OK",
+			}, // parentheses alone cost nothing
 			{"1:* UID 1:* SINCE 1-Jan-2026 LARGER 1 KEYWORD a HEADER b c", "OK"},
 		} {
 			for _, search := range []string{"x SEARCH ", "x UID SEARCH "} {
@@ -154,7 +201,9 @@ func TestWhoIsExemptMayAppendWhatIsTooLarge(t *testing.T) {
 			t, &backend{},
 			&limits.Options{MaxAppendSize: 1, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}},
 		)
-		for address, want := range map[string]string{"192.0.2.1": "OK", "192.0.2.2": "NO [TOOBIG] The message is too large"} {
+		for address, want := range map[string]string{
+			"192.0.2.1": "OK", "192.0.2.2": "NO [TOOBIG] The message is too large",
+		} {
 			c, _ := s.login(address, "karen")
 			assert.Contains(t, imaptest.Last(c.Cmd("x APPEND INBOX {3+}\r\nabc")), want)
 		}
@@ -166,7 +215,9 @@ func TestMaxListPatterns(t *testing.T) {
 		s := serve(t, &backend{}, limits.DefaultOptions())
 		c, _ := s.login("192.0.2.1", "karen")
 		list := func(patterns int) string {
-			return imaptest.Last(c.Cmd(`x LIST "" (` + strings.TrimSpace(strings.Repeat("a ", patterns)) + ")"))
+			return imaptest.Last(
+				c.Cmd(`x LIST "" (` + strings.TrimSpace(strings.Repeat("a ", patterns)) + ")"),
+			)
 		}
 		assert.Contains(t, list(8), "OK")
 		assert.Equal(t, "NO [LIMIT] Too many mailbox patterns", list(9))

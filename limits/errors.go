@@ -38,8 +38,8 @@ var (
 	ErrSearchRunTimeout = no("SEARCH took too long")
 	// ErrListPatterns refuses a LIST with more than MaxListPatterns patterns.
 	ErrListPatterns = no("Too many mailbox patterns")
-	// ErrListWildcards refuses a LIST or LSUB whose patterns have more than MaxListWildcards wildcards,
-	// or one that takes too long to match.
+	// ErrListWildcards refuses a LIST or LSUB whose patterns have more than MaxListWildcards
+	// wildcards, or one that takes too long to match.
 	ErrListWildcards = no("Too many wildcards in a mailbox pattern")
 	// ErrMailboxName refuses a CREATE or RENAME to a name of more than MaxMailboxName bytes.
 	ErrMailboxName = no("The mailbox name is too long")

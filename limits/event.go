@@ -10,14 +10,14 @@ type EventKind int
 
 const (
 	EventRefused      EventKind = iota + 1 // it was over a limit, or the Limiter is closed
-	EventTimedOut                          // it was refused after a wait, or stopped, when its time was up
+	EventTimedOut                          // it was refused or stopped when its time was up
 	EventLeft                              // its client hung up while it waited or ran
 	EventAdmitted                          // it runs or has run, after it had to wait
 	EventJoined                            // it was answered by an equal SEARCH, without running
 	EventEvicted                           // its session made room for a newer login of the user
-	EventStalled                           // its client took nothing of what was sent, and was cut off
+	EventStalled                           // its client took or sent too little, and was cut off
 	EventFailed                            // its credentials are wrong, see Options.MaxFailedLogins
-	EventDelayed                           // it had to wait because of wrong passwords from its network
+	EventDelayed                           // it waited because of wrong passwords from its network
 	EventDisconnected                      // its session was ended by Limiter.Disconnect
 )
 
@@ -32,7 +32,7 @@ type Event struct {
 	// client claims.
 	User   string
 	Addr   netip.Addr    // the client's; the zero Addr if it has none
-	Waited time.Duration // in the queue; for EventStalled since the client took something
+	Waited time.Duration // in the queue; for EventStalled since the client took or sent enough
 	Limit  string        // the field of Options that was reached, such as MaxFetches; "" if none was
 	Max    string        // its value then, such as 10 or 40s
 	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that was

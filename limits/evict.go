@@ -1,8 +1,8 @@
 package limits
 
 import (
+	"cmp"
 	"slices"
-	"time"
 
 	"github.com/imapgate/imapgate/internal/admission"
 )
@@ -13,7 +13,7 @@ const byeEvicted = "[LIMIT] A newer login of this user took the place of this id
 // while a command keeps the server from seeing it, and, with EvictIdle, those that have been silent
 // for so long, the longest first. It asks their sockets, so no lock is held.
 func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Login[*session]) {
-	since := make(map[*admission.Login[*session]]time.Time)
+	since := make(map[*admission.Login[*session]]instant)
 	for _, in := range logins {
 		s := in.Session
 		timeout := s.limiter.settings.Load().EvictIdle
@@ -21,13 +21,13 @@ func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Log
 		switch {
 		case s.socket.HungUp():
 			hungUp = append(hungUp, in)
-		case timeout > 0 && idle && !s.limits.Load().exempt && time.Since(quiet) >= timeout:
+		case timeout > 0 && idle && !s.limits.Load().exempt && quiet.ago() >= timeout:
 			silent = append(silent, in)
 			since[in] = quiet
 		}
 	}
 	slices.SortFunc(silent, func(a, b *admission.Login[*session]) int {
-		return since[a].Compare(since[b])
+		return cmp.Compare(since[a], since[b])
 	})
 	return hungUp, silent
 }

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -15,12 +16,12 @@ import (
 
 // ContextFetcher is a session whose FETCH can be stopped. A backend's session that has this method
 // gets the FETCHes through it instead of Fetch, through all wrappers of this module. A wrapper of
-// your own that changes Fetch should have it too: one that embeds the backend's session and overrides
-// Fetch alone gets the FETCHes as ever, without a context.
+// your own that changes Fetch should have it too: one that embeds the backend's session and
+// overrides Fetch alone gets the FETCHes as ever, without a context.
 //
 // The context ends when the client has hung up, after [Options.FetchRunTimeout], and at
-// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages: the
-// client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
+// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages:
+// the client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
 // message that was not closed. The client is told why, and never that the FETCH is complete.
 type ContextFetcher interface {
 	FetchContext(
@@ -42,7 +43,11 @@ func (s *session) Fetch(
 	s.limiter.stalls.watch(s.limiter)
 
 	answer, err := s.runFetch(w, numSet, options)
-	if answer == error(errClientGone) || err != nil && s.cutOff(err) {
+	gone := answer == error(errClientGone)
+	if gone && s.presence.outer != nil {
+		return cmp.Or(err, answer) // the Limiter around this one knows whether the client is gone
+	}
+	if gone || err != nil && s.cutOff(err) {
 		// A backend that gives up in the middle of a message (imapmemserver does) leaves the
 		// server's writer locked, and the server would wait for it for ever with its answer: the
 		// session would never be closed, and what it holds never come back. Ending the goroutine
@@ -51,6 +56,16 @@ func (s *session) Fetch(
 		runtime.Goexit()
 	}
 	return answer
+}
+
+// FetchContext is Fetch for another Limiter around this one, which would go around this one's
+// limits without it.
+func (s *session) FetchContext(
+	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
+) error {
+	s.presence.outer = ctx
+	defer func() { s.presence.outer = nil }()
+	return s.Fetch(w, numSet, options)
 }
 
 // runFetch returns the answer for the client, and the session's own error, which is another one if

@@ -81,7 +81,9 @@ func serveFinder(t testing.TB, f *finder, options *limits.Options) *server {
 // sharing are options under which three SEARCHes of a user may run at once, and equal ones are
 // shared.
 func sharing() *limits.Options {
-	return &limits.Options{MaxSearchesPerUser: 3, SearchQueueTimeout: 30 * time.Second, ShareSearches: true}
+	return &limits.Options{
+		MaxSearchesPerUser: 3, SearchQueueTimeout: 30 * time.Second, ShareSearches: true,
+	}
 }
 
 func TestFiftyRepeatsOfASearchCostTwo(t *testing.T) {
@@ -134,10 +136,16 @@ func TestARepeatedSearchNeverRunsMoreThanOnceAtATime(t *testing.T) {
 
 func TestEqualSearchesAreSharedHoweverTheyAreWritten(t *testing.T) {
 	for _, group := range [][]string{
-		{`UNSEEN FROM karen`, `from "karen" unseen`, `HEADER FROM karen UNSEEN UNSEEN`, `(UNSEEN) HEADER from {5+}` + "\r\n" + `karen ALL`},
+		{
+			`UNSEEN FROM karen`, `from "karen" unseen`, `HEADER FROM karen UNSEEN UNSEEN`,
+			`(UNSEEN) HEADER from {5+}` + "\r\n" + `karen ALL`,
+		},
 		{`UID 1:5,7`, `UID 7,5,4,3,2,1`, `UID 1:3,3:5,7`}, {`OR SEEN FLAGGED`, `OR FLAGGED SEEN`},
 		{`NOT (OR TEXT a TEXT b)`, `NOT OR TEXT b TEXT a`},
-		{`OR TEXT a OR TEXT b TEXT c`, `OR TEXT c OR TEXT a TEXT b`, `OR TEXT b OR TEXT a OR TEXT b TEXT c`},
+		{
+			`OR TEXT a OR TEXT b TEXT c`, `OR TEXT c OR TEXT a TEXT b`,
+			`OR TEXT b OR TEXT a OR TEXT b TEXT c`,
+		},
 		{`SINCE 1-Jan-2026 SINCE 1-Mar-2026`, `SINCE 1-Mar-2026`}, {`KEYWORD Work`, `KEYWORD WORK`},
 		{`RETURN () SEEN`, `RETURN (ALL) SEEN`},
 	} {
@@ -157,26 +165,43 @@ func TestEqualSearchesAreSharedHoweverTheyAreWritten(t *testing.T) {
 
 func TestSearchesThatAreNotShared(t *testing.T) {
 	for name, searches := range map[string][]string{
-		"sequence numbers":        {"SEARCH SEEN"},
-		"criteria by number":      {"UID SEARCH 1:5"},
-		"number in NOT":           {"UID SEARCH NOT 1"},
-		"number in OR":            {"UID SEARCH OR SEEN 1"},
-		"$":                       {"UID SEARCH $"},
-		"UID $":                   {"UID SEARCH UID $"},
-		"UID $ in OR":             {"UID SEARCH OR SEEN UID $"},
-		"UID $ in NOT":            {"UID SEARCH NOT UID $"},
-		"SAVE":                    {"UID SEARCH RETURN (SAVE) SEEN"},
-		"RECENT":                  {"UID SEARCH RECENT"},
-		"NEW":                     {"UID SEARCH NEW"},
-		"OLD":                     {"UID SEARCH NOT OLD"},
-		"recent in another case":  {`UID SEARCH KEYWORD \recent`},
-		"different alternatives":  {"UID SEARCH OR TEXT a OR TEXT b TEXT c", "UID SEARCH OR TEXT a TEXT b", "UID SEARCH OR TEXT a (TEXT b TEXT c)", `UID SEARCH OR TEXT a TEXT "b,TEXT c"`},
-		"too deep to compare":     {"UID SEARCH " + strings.Repeat("NOT ", 5000) + "SEEN"},
-		"different text":          {"UID SEARCH TEXT a", "UID SEARCH TEXT b", "UID SEARCH TEXT A", `UID SEARCH TEXT "a,TEXT b"`, "UID SEARCH BODY a", "UID SEARCH TEXT a TEXT b"},
-		"different logic":         {"UID SEARCH OR SEEN FLAGGED", "UID SEARCH SEEN FLAGGED", "UID SEARCH NOT (SEEN FLAGGED)", "UID SEARCH NOT SEEN NOT FLAGGED"},
-		"different options":       {"UID SEARCH RETURN (MIN) SEEN", "UID SEARCH RETURN (MAX) SEEN", "UID SEARCH RETURN (COUNT) SEEN", "UID SEARCH SEEN"},
-		"different header fields": {"UID SEARCH TO a", "UID SEARCH FROM a", `UID SEARCH HEADER X "a"`, `UID SEARCH HEADER "X a" ""`},
-		"different sizes":         {"UID SEARCH LARGER 5", "UID SEARCH SMALLER 5", "UID SEARCH SENTSINCE 1-Jan-2026", "UID SEARCH SINCE 1-Jan-2026"},
+		"sequence numbers":       {"SEARCH SEEN"},
+		"criteria by number":     {"UID SEARCH 1:5"},
+		"number in NOT":          {"UID SEARCH NOT 1"},
+		"number in OR":           {"UID SEARCH OR SEEN 1"},
+		"$":                      {"UID SEARCH $"},
+		"UID $":                  {"UID SEARCH UID $"},
+		"UID $ in OR":            {"UID SEARCH OR SEEN UID $"},
+		"UID $ in NOT":           {"UID SEARCH NOT UID $"},
+		"SAVE":                   {"UID SEARCH RETURN (SAVE) SEEN"},
+		"RECENT":                 {"UID SEARCH RECENT"},
+		"NEW":                    {"UID SEARCH NEW"},
+		"OLD":                    {"UID SEARCH NOT OLD"},
+		"recent in another case": {`UID SEARCH KEYWORD \recent`},
+		"different alternatives": {
+			"UID SEARCH OR TEXT a OR TEXT b TEXT c", "UID SEARCH OR TEXT a TEXT b",
+			"UID SEARCH OR TEXT a (TEXT b TEXT c)", `UID SEARCH OR TEXT a TEXT "b,TEXT c"`,
+		},
+		"too deep to compare": {"UID SEARCH " + strings.Repeat("NOT ", 5000) + "SEEN"},
+		"different text": {
+			"UID SEARCH TEXT a", "UID SEARCH TEXT b", "UID SEARCH TEXT A", `UID SEARCH TEXT "a,TEXT b"`,
+			"UID SEARCH BODY a", "UID SEARCH TEXT a TEXT b",
+		},
+		"different logic": {
+			"UID SEARCH OR SEEN FLAGGED", "UID SEARCH SEEN FLAGGED", "UID SEARCH NOT (SEEN FLAGGED)",
+			"UID SEARCH NOT SEEN NOT FLAGGED",
+		},
+		"different options": {
+			"UID SEARCH RETURN (MIN) SEEN", "UID SEARCH RETURN (MAX) SEEN", "UID SEARCH RETURN (COUNT) SEEN",
+			"UID SEARCH SEEN",
+		},
+		"different header fields": {
+			"UID SEARCH TO a", "UID SEARCH FROM a", `UID SEARCH HEADER X "a"`, `UID SEARCH HEADER "X a" ""`,
+		},
+		"different sizes": {
+			"UID SEARCH LARGER 5", "UID SEARCH SMALLER 5", "UID SEARCH SENTSINCE 1-Jan-2026",
+			"UID SEARCH SINCE 1-Jan-2026",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -265,7 +290,7 @@ func TestEachJoinedSearchHasItsOwnDeadline(t *testing.T) {
 				if i < 4 {
 					assert.Equal(t, noSearches, answer)
 					assert.Equal(t, arrived+30*time.Second, time.Since(start))
-				} else { // it came 24 s later, and 50 s is within its deadline: it takes over from those who led
+				} else { // it came 24 s later, and 50 s is within its deadline: it takes over
 					assert.Contains(t, answer, "OK")
 					assert.Equal(t, 100*time.Second, time.Since(start))
 				}

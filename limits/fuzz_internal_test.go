@@ -10,11 +10,16 @@ import (
 // Whatever a client says, the name is a piece of what it said, or no longer than that where there
 // are escapes in it.
 func FuzzSASLUser(f *testing.F) {
-	for _, seed := range []string{"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1", "user=karen\x01", ",,", "="} {
+	for _, seed := range []string{
+		"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1",
+		"user=karen\x01", ",,", "=",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, message string) {
-		for _, mech := range []string{"PLAIN", "LOGIN", "EXTERNAL", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "X"} {
+		for _, mech := range []string{
+			"PLAIN", "LOGIN", "EXTERNAL", "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256", "X",
+		} {
 			user := saslUser(mech, []byte(message))
 			escapes := mech == "OAUTHBEARER" || mech == "SCRAM-SHA-256"
 			if len(user) > len(message) || !escapes && !strings.Contains(message, user) {
@@ -39,7 +44,7 @@ func FuzzFoldWildcards(f *testing.F) {
 		if imapserver.MatchList(name, '/', "", pattern) != imapserver.MatchList(name, '/', "", folded) {
 			t.Errorf("%q and %q differ for %q", pattern, folded, name)
 		}
-		_, effort := foldAll([]string{pattern})
+		_, effort := foldAll([]string{pattern}, delimiters)
 		if effort.wildcards != strings.Count(folded, "*")+strings.Count(folded, "%") {
 			t.Errorf("%d wildcards in %q", effort.wildcards, folded)
 		}

@@ -51,9 +51,9 @@ func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duratio
 	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
 }
 
-// noteRight notes that the user has logged in from the client's network, so that the wrong passwords
-// of others there do not delay the user. It must be known for sure whose password was right: whoever
-// could choose the name could have that user's password guessed without a delay.
+// noteRight notes that the user has logged in from the client's network, so that the wrong
+// passwords of others there do not delay the user. It must be known for sure whose password was
+// right: whoever could choose the name could have that user's password guessed without a delay.
 func (c *client) noteRight(user string) {
 	if c.limiter.settings.Load().MaxGuessDelay > 0 {
 		c.limiter.guesses.Right(c.guessNetwork(), user)
@@ -67,8 +67,8 @@ func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
 	return c.limiter.guesses.Delay(c.guessNetwork(), user, longest)
 }
 
-// awaitGuesses waits as long as a login has to because of wrong passwords from its network, and until
-// it is the only one there that does not wait. It holds no slot for a check meanwhile.
+// awaitGuesses waits as long as a login has to because of wrong passwords from its network, and
+// until it is the only one there that does not wait. It holds no slot for a check meanwhile.
 func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	if s.guessesKnown != nil {
 		<-s.guessesKnown
@@ -111,9 +111,9 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 	})
 }
 
-// sleep waits until the network's next check may begin, which wrong passwords that come meanwhile can
-// put off, but to no more than the longest delay. It returns what has ended the wait before, nil if
-// nothing has.
+// sleep waits until the network's next check may begin, which wrong passwords that come meanwhile
+// can put off, but to no more than the longest delay. It returns what has ended the wait before,
+// nil if nothing has.
 func (s *session) sleep(user string) (ended *limit) {
 	start := time.Now()
 	for {
@@ -157,7 +157,8 @@ func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (en
 	}
 }
 
-// pause waits for that time, or until the channel is closed, and returns what else has ended the wait.
+// pause waits for that time, or until the channel is closed, and returns what else has ended the
+// wait.
 func (s *session) pause(wait time.Duration, changed <-chan struct{}) (ended *limit) {
 	w := s.wait()
 	defer s.endWait(w)

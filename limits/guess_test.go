@@ -116,8 +116,8 @@ func TestWrongPasswordsAreForgiven(t *testing.T) {
 	})
 }
 
-// Many connections from one network make one guess for each delay, after what was being checked when
-// the first was found wrong.
+// Many connections from one network make one guess for each delay, after what was being checked
+// when the first was found wrong.
 func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, w := checked(100 * time.Millisecond)
@@ -403,8 +403,13 @@ func TestWhatEndsTheDelay(t *testing.T) {
 			o.DryRun = true
 			s.limiter.SetOptions(&o)
 		}, "OK", 3 * time.Second},
-		"close":         {func(s *server, _ limits.Options) { s.limiter.Close() }, noShuttingDown, 3 * time.Second},
-		"login timeout": {func(s *server, o limits.Options) { o.LoginTimeout = 5 * time.Second; s.limiter.SetOptions(&o) }, "No login within the time allowed", 5 * time.Second},
+		"close": {
+			func(s *server, _ limits.Options) { s.limiter.Close() }, noShuttingDown, 3 * time.Second,
+		},
+		"login timeout": {
+			func(s *server, o limits.Options) { o.LoginTimeout = 5 * time.Second; s.limiter.SetOptions(&o) },
+			"No login within the time allowed", 5 * time.Second,
+		},
 		"disconnect": {func(s *server, _ limits.Options) {
 			s.limiter.Disconnect(s.limiter.Sessions()[0].ID, "bye")
 		}, "bye", 3 * time.Second},

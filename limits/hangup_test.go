@@ -92,17 +92,19 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 		dial   func(*testing.T, string) (*net.TCPConn, *imaptest.Conn)
 		hangUp func(*net.TCPConn, *imaptest.Conn)
 	}{
-		"FIN":                  {plain, dialPlain, fin},
-		"half close":           {plain, dialPlain, halfClose},
-		"RST":                  {plain, dialPlain, rst},
-		"bytes unread":         {plain, dialPlain, unread},
-		"TLS":                  {overTLS, dialTLS, fin},
-		"TLS, RST":             {overTLS, dialTLS, rst},
-		"TLS, bytes unread":    {overTLS, dialTLS, unread},
-		"STARTTLS":             {plain, startTLS, fin},
-		"layers":               {overLayers, dialPlain, fin},
-		"layers and STARTTLS":  {overLayers, startTLS, unread},
-		"TLS over layers, RST": {func(l net.Listener) net.Listener { return overTLS(overLayers(l)) }, dialTLS, rst},
+		"FIN":                 {plain, dialPlain, fin},
+		"half close":          {plain, dialPlain, halfClose},
+		"RST":                 {plain, dialPlain, rst},
+		"bytes unread":        {plain, dialPlain, unread},
+		"TLS":                 {overTLS, dialTLS, fin},
+		"TLS, RST":            {overTLS, dialTLS, rst},
+		"TLS, bytes unread":   {overTLS, dialTLS, unread},
+		"STARTTLS":            {plain, startTLS, fin},
+		"layers":              {overLayers, dialPlain, fin},
+		"layers and STARTTLS": {overLayers, startTLS, unread},
+		"TLS over layers, RST": {
+			func(l net.Listener) net.Listener { return overTLS(overLayers(l)) }, dialTLS, rst,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

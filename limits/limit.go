@@ -9,9 +9,10 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// A limit is the one declaration of a field of Options that limits something: what it is by default,
-// what the client reads when it is reached, what kind of event that is, and what counts it. Options,
-// Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from here.
+// A limit is the one declaration of a field of Options that limits something: what it is by
+// default, what the client reads when it is reached, what kind of event that is, and what counts
+// it. Options, Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from
+// here.
 type limit struct {
 	option  string // the name of the field; "" for what refuses and is no setting
 	initial int64  // the default; a time is in nanoseconds
@@ -21,7 +22,7 @@ type limit struct {
 	answer *imap.Error
 	kind   EventKind                // of the event
 	count  func(*Stats) *uint64     // what counts it; nil for one that is counted as another one
-	retry  *limit                   // the time after which it is worth trying again; nil if nobody can say
+	retry  *limit                   // the time after which to try again; nil if nobody can say
 	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
 	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
 
@@ -146,7 +147,7 @@ var (
 	}
 	stallTimeout = &limit{
 		option: "StallTimeout", initial: int64(30 * time.Second), kind: EventStalled,
-		help:  "time in which a client must take something of what a FETCH sends",
+		help:  "time in which a client must take something of an answer, or send something of an APPEND",
 		count: func(s *Stats) *uint64 { return &s.Refused.Stalled },
 	}
 	loginTimeout = &limit{
@@ -265,8 +266,8 @@ func (l *limit) isTime() bool {
 	return ok && field.Type == reflect.TypeFor[time.Duration]()
 }
 
-// validate returns an error that names the limit and its value if that is negative. The name is that
-// of the field of Options or ClientLimits, and who where it stands.
+// validate returns an error that names the limit and its value if that is negative. The name is
+// that of the field of Options or ClientLimits, and who where it stands.
 func (l *limit) validate(where string, value int64) error {
 	if value >= 0 {
 		return nil
@@ -274,56 +275,4 @@ func (l *limit) validate(where string, value int64) error {
 	return fmt.Errorf(
 		"limits: %s%s is %s: it must be 0 (no limit) or more", where, l.option, l.text(value),
 	)
-}
-
-// A Declaration describes one field of [Options] that limits something, for those who make a flag, a
-// table or a figure of each.
-type Declaration struct {
-	Option  string // the name of the field, such as MaxFetches
-	Help    string // what it limits, in a few words
-	Time    bool   // it is a time.Duration; otherwise it is a number
-	Default int64  // in DefaultOptions; a time is in nanoseconds
-	Answer  string // what the client reads, such as "NO [LIMIT] …"; "" if nothing of its own
-
-	limit *limit
-}
-
-// Declared returns the declaration of each limit, in the order of Options.
-func Declared() []Declaration {
-	all := make([]Declaration, len(declared))
-	for i, l := range declared {
-		all[i] = Declaration{l.option, l.help, l.isTime(), l.initial, "", l}
-		if l.answer != nil {
-			all[i].Answer = fmt.Sprintf("%s [%s] %s", l.answer.Type, l.answer.Code, l.answer.Text)
-		}
-	}
-	return all
-}
-
-// Value returns what the options say; a time is in nanoseconds.
-func (d Declaration) Value(options *Options) int64 { return d.limit.field(options).Int() }
-
-// Refused returns how often the limit refused something, or ended it. Limits that give the same answer
-// are counted together. ok is false for a limit that is counted as another one.
-func (d Declaration) Refused(stats Stats) (n uint64, ok bool) {
-	if d.limit.count == nil {
-		return 0, false
-	}
-	return *d.limit.count(&stats), true
-}
-
-// InUse returns how much of what it limits is in use; ok is false if nobody counts that.
-func (d Declaration) InUse(stats Stats) (n int, ok bool) {
-	if d.limit.inUse == nil {
-		return 0, false
-	}
-	return *d.limit.inUse(&stats), true
-}
-
-// Waiting returns how many wait for it; ok is false if nobody waits for such a limit.
-func (d Declaration) Waiting(stats Stats) (n int, ok bool) {
-	if d.limit.waits == nil {
-		return 0, false
-	}
-	return *d.limit.waits(&stats), true
 }

@@ -55,7 +55,9 @@ func TestEveryAnswerHasItsEventAndItsCount(t *testing.T) {
 	*limiterClosed.count(&stats), *clusterUnavailable.count(&stats) = 1, 1
 	refused := reflect.ValueOf(stats.Refused)
 	for i := range refused.NumField() {
-		assert.EqualValues(t, 1, refused.Field(i).Uint(), "nothing counts %s", refused.Type().Field(i).Name)
+		assert.EqualValues(
+			t, 1, refused.Field(i).Uint(), "nothing counts %s", refused.Type().Field(i).Name,
+		)
 	}
 }
 

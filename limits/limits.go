@@ -233,7 +233,8 @@ func (l *Limiter) Options() *Options {
 
 // Wrap returns a NewSession function whose sessions are those of next with the limits of l on them.
 // It goes outside every other wrapper, so that it refuses before any other work is done. A wrapped
-// session has exactly the optional interfaces of the session it wraps.
+// session has exactly the optional interfaces of the session it wraps. Inside another Limiter, each
+// limits by itself.
 func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
 	backend := l.backends.Add(1)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+
+	"github.com/imapgate/imapgate/internal/capture"
 )
 
 // List passes the patterns on with runs of wildcards folded into one, which match the same, or
@@ -15,43 +17,87 @@ func (s *session) List(
 ) error {
 	var turn turn
 	defer s.endCommand(&turn)
-	patterns, err := s.checkPatterns(patterns)
+	patterns, levels, err := s.checkPatterns(patterns)
 	if err != nil {
 		return err
 	}
 	if err := s.beginCommand(&turn, commandList); err != nil {
 		return err
 	}
+	if levels {
+		if err := s.checkLevels(patterns); err != nil {
+			return err
+		}
+	}
 	return s.Session.List(w, ref, patterns, options)
 }
 
-// checkPatterns returns the patterns as they are passed on, or the answer to a LIST that is refused.
-func (s *session) checkPatterns(patterns []string) ([]string, error) {
+// checkPatterns returns the patterns as they are passed on, and whether they are to be looked at
+// again by checkLevels; or the answer to a LIST that is refused.
+func (s *session) checkPatterns(patterns []string) (folded []string, levels bool, err error) {
 	settings := s.limiter.settings.Load()
 	if s.limits.Load().exempt {
-		return patterns, nil
+		return patterns, false, nil
 	}
 	event := Event{Command: commandList, User: s.user}
 	most := settings.MaxListPatterns
 	if most > 0 && len(patterns) > most && s.refuse(event, s.reached(maxListPatterns)) {
-		return nil, ErrListPatterns
+		return nil, false, ErrListPatterns
 	}
 	if most = settings.MaxListWildcards; most == 0 {
-		return patterns, nil
+		return patterns, false, nil
 	}
-	patterns, effort := foldAll(patterns)
-	if (effort.wildcards > most || effort.hard) && s.refuse(event, s.reached(maxListWildcards)) {
-		return nil, ErrListWildcards
+	folded, effort := foldAll(patterns, delimiters)
+	if effort.wildcards <= most && !effort.hard {
+		if effort.wildcards < 2 {
+			return folded, false, nil
+		}
+		_, flat := foldAll(folded, "")
+		return folded, flat.hard, nil
 	}
-	return patterns, nil
+	if s.refuse(event, s.reached(maxListWildcards)) {
+		return nil, false, ErrListWildcards
+	}
+	return folded, false, nil
+}
+
+// checkLevels refuses patterns that end a level with a character that is not the delimiter, which
+// is asked of the backend once in a session.
+func (s *session) checkLevels(patterns []string) error {
+	if s.delimiter == "" {
+		s.delimiter = s.askDelimiter()
+	}
+	_, effort := foldAll(patterns, s.delimiter)
+	event := Event{Command: commandList, User: s.user}
+	if effort.hard && s.refuse(event, s.reached(maxListWildcards)) {
+		return ErrListWildcards
+	}
+	return nil
+}
+
+// delimiters are what the delimiter of a backend may be, as far as is known here.
+const delimiters = "/."
+
+// askDelimiter returns the delimiter of the backend; NUL if it has none, and all delimiters if it
+// does not say.
+func (s *session) askDelimiter() string {
+	found := delimiters
+	var options imap.ListOptions
+	capture.List(&options, func(w *imapserver.ListWriter) error {
+		return s.Session.List(w, "", nil, &options)
+	}, func(data *imap.ListData) error {
+		found = string(data.Delim)
+		return nil
+	})
+	return found
 }
 
 const (
-	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks through
-	// them for each name.
+	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks
+	// through them for each name.
 	maxPatternBytes = 2000
-	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through those
-	// at each place in a name.
+	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through
+	// those at each place in a name.
 	maxTail = 64
 )
 
@@ -63,8 +109,8 @@ type effort struct {
 	hard      bool // it can take longer than in proportion to the length of a name
 }
 
-// foldAll folds the runs of wildcards in the patterns.
-func foldAll(patterns []string) (folded []string, all effort) {
+// foldAll folds the runs of wildcards in the patterns, for names with one of the delimiters.
+func foldAll(patterns []string, delimiters string) (folded []string, all effort) {
 	folded = patterns
 	for i, pattern := range patterns {
 		fold := foldWildcards(pattern)
@@ -74,7 +120,7 @@ func foldAll(patterns []string) (folded []string, all effort) {
 			}
 			folded[i] = fold
 		}
-		all.add(fold)
+		all.add(fold, delimiters)
 	}
 	all.hard = all.hard || all.tail > maxTail || all.bytes > maxPatternBytes
 	return folded, all
@@ -83,11 +129,10 @@ func foldAll(patterns []string) (folded []string, all effort) {
 // add adds what it takes to match a folded pattern.
 //
 // go-imap's matcher tries each place where a wildcard can end, and from there the next wildcard
-// likewise: the time grows with the length of a name to the power of the wildcards. One is harmless,
-// and so are a * at the end, which matches all that is left, and a % before the delimiter, which can
-// only end there. Which character that is only the backend knows, so there are no more than two in a
-// pattern: with names full of the other one the time is that of two.
-func (e *effort) add(pattern string) {
+// likewise: the time grows with the length of a name to the power of the wildcards. One is
+// harmless, and so are a * at the end, which matches all that is left, and a % before the
+// delimiter, which can only end there.
+func (e *effort) add(pattern, delimiters string) {
 	e.bytes += len(pattern)
 	wildcards, open := 0, 0
 	for i := range len(pattern) {
@@ -100,7 +145,7 @@ func (e *effort) add(pattern string) {
 		}
 		wildcards++
 		isLast := rest == "" && pattern[i] == '*'
-		isBefore := rest != "" && pattern[i] == '%' && (rest[0] == '/' || rest[0] == '.')
+		isBefore := rest != "" && pattern[i] == '%' && strings.IndexByte(delimiters, rest[0]) >= 0
 		if !isLast && !isBefore {
 			open++
 		}

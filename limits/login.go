@@ -54,9 +54,9 @@ func (s *session) Login(username, password string) error {
 	return s.admit(commandLogin, attempt, user, username)
 }
 
-// begin waits until the login of a client that names itself as username, "" if it has not yet, may be
-// checked, and if it is to be checked now, until there is a slot for that. It returns the user's key
-// and the attempt, or the answer to a login that is refused.
+// begin waits until the login of a client that names itself as username, "" if it has not yet, may
+// be checked, and if it is to be checked now, until there is a slot for that. It returns the user's
+// key and the attempt, or the answer to a login that is refused.
 func (s *session) begin(
 	command, username string, isCheck bool,
 ) (user string, _ *attempt, err error) {
@@ -106,8 +106,9 @@ func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	return nil
 }
 
-// awaitCheck waits until the network of the client may make a check, and for a slot. There may be wrong
-// passwords from the network while it waits for the slot: then it gives that back, and waits again.
+// awaitCheck waits until the network of the client may make a check, and for a slot. There may be
+// wrong passwords from the network while it waits for the slot: then it gives that back, and waits
+// again.
 func (s *session) awaitCheck(a *attempt, command, user string) error {
 	for {
 		if err := s.awaitGuesses(a, command, user); err != nil {
@@ -125,8 +126,8 @@ func (s *session) awaitCheck(a *attempt, command, user string) error {
 	}
 }
 
-// refuseCheck returns the answer to a login that has waited for its check in vain. The client may try
-// again, unless it is gone or the limiter is closed.
+// refuseCheck returns the answer to a login that has waited for its check in vain. The client may
+// try again, unless it is gone or the limiter is closed.
 func (s *session) refuseCheck(err error) error {
 	switch err {
 	case ErrClosed:
@@ -138,8 +139,8 @@ func (s *session) refuseCheck(err error) error {
 	return err
 }
 
-// ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if there
-// is a session that makes room.
+// ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if
+// there is a session that makes room.
 func (s *session) ask(user string) *attempt {
 	a := s.askOnce(user)
 	full := a.Refusal.Reason == admission.UserFull && !a.Refusal.TimedOut
@@ -172,8 +173,8 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 	return caller
 }
 
-// refuseLogin refuses a login for which there is no attempt, and ends the connection. But one that has
-// waited for others of its user, who wait because of wrong passwords, is refused for those.
+// refuseLogin refuses a login for which there is no attempt, and ends the connection. But one that
+// has waited for others of its user, who wait because of wrong passwords, is refused for those.
 func (s *session) refuseLogin(command, user string, a *attempt) error {
 	event := Event{Command: command, User: user, Waited: a.Waited}
 	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
@@ -201,8 +202,8 @@ func (s *session) renewDeadlines() {
 	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
-// admit counts the session, which the backend has logged in to the account, as one of the user's. The
-// backend may know the name better. It returns the answer to a login that is refused.
+// admit counts the session, which the backend has logged in to the account, as one of the user's.
+// The backend may know the name better. It returns the answer to a login that is refused.
 func (s *session) admit(command string, attempt *attempt, user, account string) error {
 	if e := s.ending.Load(); e != nil {
 		return e.answer // meanwhile its time was up
@@ -252,9 +253,9 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	return nil
 }
 
-// fail returns the backend's answer to a login that it has turned down, and counts it if it is about
-// wrong credentials: the last one allowed ends the connection. The name that was tried can be long,
-// and does not stay with the connection.
+// fail returns the backend's answer to a login that it has turned down, and counts it if it is
+// about wrong credentials: the last one allowed ends the connection. The name that was tried can be
+// long, and does not stay with the connection.
 func (s *session) fail(command, username string, guess admission.Guess, err error) error {
 	defer s.identify("")
 	if !wrongCredentials(err) {

@@ -422,13 +422,15 @@ func TestUsersAreCountedByACanonicalName(t *testing.T) {
 		first, then string
 		same        bool
 	}{
-		"case":         {limits.Options{}, `karen`, `KAREN`, true},
-		"space":        {limits.Options{}, `karen`, `" karen "`, true},
-		"Greek sigmas": {limits.Options{}, "{6+}\r\n\u03c3\u03c2\u03a3", "{6+}\r\n\u03a3\u03c3\u03c3", true},
-		"Kelvin sign":  {limits.Options{}, "karen", "{7+}\r\n\u212aaren", true},
-		"full width":   {limits.Options{}, "karen", "{15+}\r\n\uff4b\uff21\uff52\uff45\uff4e", true},
-		"wide space":   {limits.Options{}, "karen", "{8+}\r\n\u3000karen", true},
-		"other user":   {limits.Options{}, `karen`, `bob`, false},
+		"case":  {limits.Options{}, `karen`, `KAREN`, true},
+		"space": {limits.Options{}, `karen`, `" karen "`, true},
+		"Greek sigmas": {
+			limits.Options{}, "{6+}\r\n\u03c3\u03c2\u03a3", "{6+}\r\n\u03a3\u03c3\u03c3", true,
+		},
+		"Kelvin sign": {limits.Options{}, "karen", "{7+}\r\n\u212aaren", true},
+		"full width":  {limits.Options{}, "karen", "{15+}\r\n\uff4b\uff21\uff52\uff45\uff4e", true},
+		"wide space":  {limits.Options{}, "karen", "{8+}\r\n\u3000karen", true},
+		"other user":  {limits.Options{}, `karen`, `bob`, false},
 		"UserKey": {limits.Options{UserKey: func(name string) string {
 			name, _, _ = strings.Cut(name, "@")
 			return name
@@ -436,7 +438,9 @@ func TestUsersAreCountedByACanonicalName(t *testing.T) {
 		"Username": {limits.Options{Username: func(session imapserver.Session) string {
 			return strings.TrimPrefix(session.(*backendSession).user, "alias-of-")
 		}}, `karen`, `alias-of-karen`, true},
-		"Username does not know": {limits.Options{Username: func(imapserver.Session) string { return "" }}, `karen`, `bob`, false},
+		"Username does not know": {
+			limits.Options{Username: func(imapserver.Session) string { return "" }}, `karen`, `bob`, false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -588,7 +592,8 @@ func TestMasterSessionsDoNotLockTheUserOut(t *testing.T) {
 		}
 		s := serve(t, b, options)
 		for _, want := range []struct{ password, answer string }{
-			{"master", "OK"}, {"own", "OK"}, {"master", "OK"}, {"own", "OK"}, {"own", noUserLogins}, {"master", noUserLogins},
+			{"master", "OK"}, {"own", "OK"}, {"master", "OK"}, {"own", "OK"}, {"own", noUserLogins},
+			{"master", noUserLogins},
 		} {
 			c := s.dial("192.0.2.1")
 			assert.Contains(t, imaptest.Last(c.Cmd("a LOGIN karen "+want.password)), want.answer)
@@ -702,11 +707,17 @@ func TestLimitsForDoesNotTellStrangersOfAnAccount(t *testing.T) {
 
 func TestCallbacksThatPanicLeaveNothing(t *testing.T) {
 	for name, spoil := range map[string]func(*limits.Options){
-		"OnEvent":   func(o *limits.Options) { o.OnEvent = func(limits.Event) { panic("broken") } },
-		"UserKey":   func(o *limits.Options) { o.UserKey = func(string) string { panic("broken") } },
-		"IPKey":     func(o *limits.Options) { o.IPKey = func(netip.Addr) netip.Prefix { panic("broken") } },
-		"Username":  func(o *limits.Options) { o.Username = func(imapserver.Session) string { panic("broken") } },
-		"LimitsFor": func(o *limits.Options) { o.LimitsFor = func(limits.Client) limits.ClientLimits { panic("broken") } },
+		"OnEvent": func(o *limits.Options) { o.OnEvent = func(limits.Event) { panic("broken") } },
+		"UserKey": func(o *limits.Options) { o.UserKey = func(string) string { panic("broken") } },
+		"IPKey": func(o *limits.Options) {
+			o.IPKey = func(netip.Addr) netip.Prefix { panic("broken") }
+		},
+		"Username": func(o *limits.Options) {
+			o.Username = func(imapserver.Session) string { panic("broken") }
+		},
+		"LimitsFor": func(o *limits.Options) {
+			o.LimitsFor = func(limits.Client) limits.ClientLimits { panic("broken") }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

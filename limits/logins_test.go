@@ -39,7 +39,8 @@ func TestDryRunEvictsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event
 		s := serve(t, &backend{}, &limits.Options{
-			MaxLoginsPerUser: 1, EvictIdle: time.Minute, DryRun: true, OnEvent: func(e limits.Event) { events = append(events, e) },
+			MaxLoginsPerUser: 1, EvictIdle: time.Minute, DryRun: true,
+			OnEvent: func(e limits.Event) { events = append(events, e) },
 		})
 		silent, _ := s.login("192.0.2.1", "karen")
 		time.Sleep(2 * time.Minute)

@@ -75,9 +75,9 @@ type Options struct {
 	// MaxWaitingPerUser is how many may wait in each of them for one user.
 	MaxWaitingPerUser int
 
-	// ShareSearches gives the answer to a UID SEARCH also to those that came while it waited and
-	// are equal. It is only for backends whose sessions search the mailbox as it is, or bring
-	// themselves up to date in Poll: see "Shared searches" above.
+	// ShareSearches gives the answer to a UID SEARCH also to equal ones that came while it waited.
+	// Not every backend's sessions bear that: see "Shared searches" above. Where LimitsFor gives them
+	// different limits, all wait by those of the one that came first.
 	ShareSearches bool
 	// JoinRunning gives the answer also to those that came while the SEARCH ran. It comes sooner,
 	// but a message that the client has been told of meanwhile can be missing. It needs
@@ -95,9 +95,9 @@ type Options struct {
 	// SearchRunTimeout is how long a SEARCH may run with a backend that has [ContextSearcher]; then
 	// it gets [ErrSearchRunTimeout].
 	SearchRunTimeout time.Duration
-	// StallTimeout is in how long the client of a FETCH must take something of what is sent, 4 KiB
-	// a second on average; if it does not, the connection is closed. Only Linux tells, of TCP
-	// connections whose socket can be found; elsewhere go-imap's write timeout of 5 minutes stands.
+	// StallTimeout is in how long the client of a FETCH or another command must take, and that of an
+	// APPEND send, 4 KiB a second on average; else the connection is closed, in an APPEND with a BYE.
+	// What is taken only Linux tells, of TCP sockets that can be found; go-imap has other timeouts.
 	StallTimeout time.Duration
 	// LoginTimeout is how long a connection may take to log in, counted from its start whatever it
 	// sends, and anew after UNAUTHENTICATE; then it is closed, with a BYE unless the TLS handshake
@@ -111,9 +111,9 @@ type Options struct {
 
 	// MaxListPatterns is how many patterns a LIST may have. Beyond it: [ErrListPatterns].
 	MaxListPatterns int
-	// MaxListWildcards is how many wildcards a pattern of LIST and LSUB may have, a run of them
-	// counted as one: go-imap's own matcher takes time to the power of it. Clients use one or two.
-	// Beyond it: [ErrListWildcards].
+	// MaxListWildcards is how many wildcards the patterns of a LIST or LSUB may have together, a run
+	// of them counted as one. A pattern has one at most, but for a * at its end and a % before the
+	// delimiter: go-imap's matcher takes time to the power of it. Beyond it: [ErrListWildcards].
 	MaxListWildcards int
 	// MaxMailboxName is how many bytes the name may have that CREATE or RENAME gives to a mailbox:
 	// the time that a LIST takes grows with it. Beyond it: [ErrMailboxName].

@@ -6,10 +6,11 @@ import (
 )
 
 // beginCommand notes that the command has come, and takes a slot for it, for which it may have to
-// wait. endCommand must be called, whatever became of it. After an error, which is the answer to the
-// command, the backend is not asked.
+// wait. endCommand must be called, whatever became of it. After an error, which is the answer to
+// the command, the backend is not asked.
 func (s *session) beginCommand(t *turn, command string) error {
 	s.activity.begin(command)
+	s.limiter.stalls.watch(s.limiter)
 	t.command = command
 	return s.enter(t, &s.limiter.commands)
 }

@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 type presence struct {
 	mu   sync.Mutex
 	lost func() // of the command that goes on, nil if there is none
+
+	// outer is what another Limiter, around this one, gave the command: when it ends, the client is as
+	// good as gone. It is nil if there is none, and belongs to the goroutine of the connection.
+	outer context.Context
 }
 
 // watch calls lost, at most once and perhaps from another goroutine, when the client has hung up or
@@ -24,8 +29,13 @@ func (c *client) watch(lost func()) (stop func()) {
 	if c.socket.HungUp() {
 		c.lost()
 	}
+	stopOuter := func() bool { return true }
+	if c.presence.outer != nil {
+		stopOuter = context.AfterFunc(c.presence.outer, c.lost)
+	}
 	return func() {
 		watch.Stop()
+		stopOuter()
 		c.presence.mu.Lock()
 		c.presence.lost = nil
 		c.presence.mu.Unlock()
@@ -63,7 +73,8 @@ const (
 	textRunning = "The command is running"
 )
 
-// startWaitNotice tells the client now and then that its command waits, until the queue's time is up.
+// startWaitNotice tells the client now and then that its command waits, until the queue's time is
+// up.
 func (s *session) startWaitNotice(q *queue) {
 	var until time.Time
 	if timeout := s.timeout(q); timeout > 0 {
@@ -72,8 +83,8 @@ func (s *session) startWaitNotice(q *queue) {
 	s.startNotice(textWaiting, until)
 }
 
-// startNotice tells the client the text at each ProgressInterval, if it has one, before until if that
-// is not zero. A client that cannot be told is gone.
+// startNotice tells the client the text at each ProgressInterval, if it has one, before until if
+// that is not zero. A client that cannot be told is gone.
 func (s *session) startNotice(text string, until time.Time) {
 	interval := s.limits.Load().ProgressInterval
 	if interval <= 0 {

@@ -182,8 +182,8 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 	})
 }
 
-// halfLine is a listener on whose connections half of a notice gets through, and then nothing for as
-// long as it may take.
+// halfLine is a listener on whose connections half of a notice gets through, and then nothing for
+// as long as it may take.
 type halfLine struct{ *imaptest.Listener }
 
 func (l halfLine) Accept() (net.Conn, error) {
@@ -226,7 +226,9 @@ func TestAPieceOfANoticeIsTheLastThingThatIsSent(t *testing.T) {
 				synctest.Wait()
 			}
 			rest := strings.Join(last.Rest(), "\n")
-			assert.True(t, strings.HasPrefix(inQueue, rest) || strings.HasPrefix(isRunning, rest), "%q", rest)
+			assert.True(
+				t, strings.HasPrefix(inQueue, rest) || strings.HasPrefix(isRunning, rest), "%q", rest,
+			)
 			server.Close()
 			time.Sleep(time.Hour)
 			stats := limiter.Stats()

@@ -127,9 +127,13 @@ func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {
 
 func TestSessionsShowEachCommand(t *testing.T) {
 	for command, name := range map[string]string{
-		"SELECT a": "SELECT", "SUBSCRIBE a": "SUBSCRIBE", "UNSUBSCRIBE a": "UNSUBSCRIBE", "NAMESPACE": "NAMESPACE", "COPY 1 a": "COPY", "MOVE 1 a": "MOVE", `STORE 1 FLAGS (\Seen)`: "STORE", "EXPUNGE": "EXPUNGE",
-		"STATUS a (MESSAGES)": "STATUS", "CREATE a": "CREATE", "DELETE a": "DELETE", "RENAME a b": "RENAME", `LIST "" *`: "LIST",
-		"FETCH 1 FLAGS": "FETCH", "SEARCH ALL": "SEARCH", "UID SEARCH ALL": "SEARCH", "APPEND a {3+}\r\nabc": "APPEND",
+		"SELECT a": "SELECT", "SUBSCRIBE a": "SUBSCRIBE", "UNSUBSCRIBE a": "UNSUBSCRIBE",
+		"NAMESPACE": "NAMESPACE", "COPY 1 a": "COPY", "MOVE 1 a": "MOVE",
+		`STORE 1 FLAGS (\Seen)`: "STORE", "EXPUNGE": "EXPUNGE",
+		"STATUS a (MESSAGES)": "STATUS", "CREATE a": "CREATE", "DELETE a": "DELETE",
+		"RENAME a b": "RENAME", `LIST "" *`: "LIST",
+		"FETCH 1 FLAGS": "FETCH", "SEARCH ALL": "SEARCH", "UID SEARCH ALL": "SEARCH",
+		"APPEND a {3+}\r\nabc": "APPEND",
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

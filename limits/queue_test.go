@@ -159,8 +159,8 @@ func (c command) next() string {
 	return fmt.Sprintf("%s LARGER %d", c.line, searches.Add(1))
 }
 
-// eachCommand runs the test for FETCH and SEARCH, with and without UID, and for STATUS, in a bubble of
-// its own each.
+// eachCommand runs the test for FETCH and SEARCH, with and without UID, and for STATUS, in a bubble
+// of its own each.
 func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 	for name, cmd := range commands {
 		t.Run(name, func(t *testing.T) {

@@ -23,8 +23,8 @@ type stopReason struct{ refusal refusal }
 func (r *stopReason) Error() string { return r.refusal.answer().Error() }
 func (r *stopReason) Unwrap() error { return r.refusal.answer() }
 
-// startRun returns a run whose context ends when clientGone is called, when the limit is reached, and
-// when the limiter is closed. It must be ended.
+// startRun returns a run whose context ends when clientGone is called, when the limit is reached,
+// and when the limiter is closed. It must be ended.
 func (s *session) startRun(command string, limit *limit) *run {
 	r := &run{session: s, command: command, limit: limit, start: time.Now(), stop: func() {}}
 	r.ctx, r.cancel = context.WithCancelCause(s.limiter.open)
@@ -44,8 +44,8 @@ func (r *run) close() {
 	r.cancel(nil)
 }
 
-// stopped returns what the client of a command reads whose context ended before the command did; nil
-// if it did not. Then its result may be incomplete, whatever the backend says.
+// stopped returns what the client of a command reads whose context ended before the command did;
+// nil if it did not. Then its result may be incomplete, whatever the backend says.
 func (r *run) stopped() error {
 	s, event := r.session, Event{Command: r.command, User: r.session.user}
 	var why *stopReason

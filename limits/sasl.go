@@ -111,8 +111,8 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 }
 
 // begin returns the attempt that is held for this exchange, or begins one for its next step. Which
-// step it is that checks the password only the backend knows, but none does before the client has sent
-// something.
+// step it is that checks the password only the backend knows, but none does before the client has
+// sent something.
 func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
 	if kept := e.resume(); kept != nil {
@@ -127,8 +127,8 @@ func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 }
 
 // refuseToken counts a bad bearer token: the server answers it with a challenge, and with an error
-// only when the client has replied (RFC 7628 section 3.2.3). It returns an error if that was the last
-// one allowed.
+// only when the client has replied (RFC 7628 section 3.2.3). It returns an error if that was the
+// last one allowed.
 func (e *exchange) refuseToken(response []byte) error {
 	if !e.isBearer() || len(response) == 0 || e.failed {
 		return nil
@@ -175,8 +175,8 @@ func (e *exchange) password(message []byte) string {
 }
 
 // provesName tells whether a client that gets through, and whose first message this was, has proven
-// that it is the user, and not only named the user as the one that it will act as: some backends ignore
-// that, and others take a token for whomever it is of.
+// that it is the user, and not only named the user as the one that it will act as: some backends
+// ignore that, and others take a token for whomever it is of.
 func provesName(mech string, message []byte) bool {
 	switch {
 	case mech == "PLAIN":

@@ -29,7 +29,8 @@ func (s *stepServer) Next(response []byte) ([]byte, bool, error) {
 	}
 	s.messages--
 	// An empty message at the end only acknowledges the server's proof, in SCRAM.
-	if checks := s.messages == 0 && len(response) > 0 || strings.HasPrefix(string(response), "c="); checks {
+	isLast := s.messages == 0 && len(response) > 0
+	if isLast || strings.HasPrefix(string(response), "c=") {
 		if err := s.check(string(response)); err != nil {
 			return nil, false, err
 		}
@@ -78,21 +79,35 @@ func TestTheUserIsKnownAfterSASL(t *testing.T) {
 		messages []string
 		user     string
 	}{
-		"PLAIN":                     {"PLAIN", []string{"\x00Karen\x00pass"}, "karen"},
-		"PLAIN for somebody else":   {"PLAIN", []string{"karen\x00admin\x00pass"}, "karen"},
-		"PLAIN malformed":           {"PLAIN", []string{"karen"}, ""},
-		"LOGIN":                     {"LOGIN", []string{"karen", "pass"}, "karen"},
-		"EXTERNAL with identity":    {"EXTERNAL", []string{"karen"}, "karen"},
-		"EXTERNAL without":          {"EXTERNAL", []string{""}, ""},
-		"OAUTHBEARER":               {"OAUTHBEARER", []string{"n,a=karen@example.com,\x01host=imap\x01auth=Bearer x\x01\x01"}, "karen@example.com"},
-		"OAUTHBEARER escaped":       {"OAUTHBEARER", []string{"n,a=ka=2Cr=3Den,\x01auth=Bearer x\x01\x01"}, "ka,r=en"},
-		"OAUTHBEARER without":       {"OAUTHBEARER", []string{"n,,\x01auth=Bearer x\x01\x01"}, ""},
-		"OAUTHBEARER malformed":     {"OAUTHBEARER", []string{"n"}, ""},
-		"XOAUTH2":                   {"XOAUTH2", []string{"user=karen\x01auth=Bearer x\x01\x01"}, "karen"},
-		"XOAUTH2 without":           {"XOAUTH2", []string{"auth=Bearer x\x01\x01"}, ""},
-		"SCRAM-SHA-256":             {"SCRAM-SHA-256", []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}, "karen"},
-		"SCRAM escaped":             {"SCRAM-SHA-1", []string{"n,,n=ka=2cr=3den,r=nonce", "c=biws,r=nonce,p=proof"}, "ka,r=en"},
-		"SCRAM for somebody else":   {"SCRAM-SHA-1-PLUS", []string{"p=tls-unique,a=karen,n=admin,r=nonce", "c=x,r=nonce,p=proof"}, "karen"},
+		"PLAIN":                   {"PLAIN", []string{"\x00Karen\x00pass"}, "karen"},
+		"PLAIN for somebody else": {"PLAIN", []string{"karen\x00admin\x00pass"}, "karen"},
+		"PLAIN malformed":         {"PLAIN", []string{"karen"}, ""},
+		"LOGIN":                   {"LOGIN", []string{"karen", "pass"}, "karen"},
+		"EXTERNAL with identity":  {"EXTERNAL", []string{"karen"}, "karen"},
+		"EXTERNAL without":        {"EXTERNAL", []string{""}, ""},
+		"OAUTHBEARER": {
+			"OAUTHBEARER", []string{"n,a=karen@example.com,\x01host=imap\x01auth=Bearer x\x01\x01"},
+			"karen@example.com",
+		},
+		"OAUTHBEARER escaped": {
+			"OAUTHBEARER", []string{"n,a=ka=2Cr=3Den,\x01auth=Bearer x\x01\x01"}, "ka,r=en",
+		},
+		"OAUTHBEARER without":   {"OAUTHBEARER", []string{"n,,\x01auth=Bearer x\x01\x01"}, ""},
+		"OAUTHBEARER malformed": {"OAUTHBEARER", []string{"n"}, ""},
+		"XOAUTH2": {
+			"XOAUTH2", []string{"user=karen\x01auth=Bearer x\x01\x01"}, "karen",
+		},
+		"XOAUTH2 without": {"XOAUTH2", []string{"auth=Bearer x\x01\x01"}, ""},
+		"SCRAM-SHA-256": {
+			"SCRAM-SHA-256", []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}, "karen",
+		},
+		"SCRAM escaped": {
+			"SCRAM-SHA-1", []string{"n,,n=ka=2cr=3den,r=nonce", "c=biws,r=nonce,p=proof"}, "ka,r=en",
+		},
+		"SCRAM for somebody else": {
+			"SCRAM-SHA-1-PLUS", []string{"p=tls-unique,a=karen,n=admin,r=nonce", "c=x,r=nonce,p=proof"},
+			"karen",
+		},
 		"SCRAM malformed":           {"SCRAM-SHA-256", []string{"karen", "x"}, ""},
 		"a mechanism without names": {"X-TOKEN", []string{"karen"}, ""},
 	} {
@@ -392,7 +407,12 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 		messages := []string{"n,,n=karen,r=nonce", "c=biws,r=nonce,p=proof"}
 		for i, leave := range []func(*imaptest.Conn){
 			func(*imaptest.Conn) {},
-			func(c *imaptest.Conn) { c.Send("*"); c.Answer("a"); c.Send("b AUTHENTICATE SCRAM-SHA-256"); c.Line() },
+			func(c *imaptest.Conn) {
+				c.Send("*")
+				c.Answer("a")
+				c.Send("b AUTHENTICATE SCRAM-SHA-256")
+				c.Line()
+			},
 			func(c *imaptest.Conn) { c.Close() },
 		} {
 			c := s.dial("192.0.2.1")

@@ -12,11 +12,11 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this method
-// gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher]. The
-// context ends when every client that would get the answer has hung up, after
-// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with any
-// error: the client is told why, and never gets a shortened result.
+// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this
+// method gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher].
+// The context ends when every client that would get the answer has hung up, after
+// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with
+// any error: the client is told why, and never gets a shortened result.
 type ContextSearcher interface {
 	SearchContext(
 		ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
@@ -37,6 +37,16 @@ func (s *session) Search(
 		return s.searchOnce(key, criteria, options)
 	}
 	return s.searchAlone(kind, criteria, options)
+}
+
+// SearchContext is Search for another Limiter around this one, as FetchContext is Fetch.
+func (s *session) SearchContext(
+	ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
+	options *imap.SearchOptions,
+) (*imap.SearchData, error) {
+	s.presence.outer = ctx
+	defer func() { s.presence.outer = nil }()
+	return s.Search(kind, criteria, options)
 }
 
 // runsAtOnce tells whether a SEARCH waits for nobody, and so not for an equal one either.

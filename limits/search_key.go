@@ -36,9 +36,9 @@ type flightKey struct {
 	search  string
 }
 
-// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends, which
-// may choose the store by where the client came in. The name is that of LOGIN, or the one that
-// Options.Username gives; what a client claims in a SASL exchange proves too little.
+// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends,
+// which may choose the store by where the client came in. The name is that of LOGIN, or the one
+// that Options.Username gives; what a client claims in a SASL exchange proves too little.
 type account struct {
 	backend    uint64
 	name       string
@@ -92,7 +92,10 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	for _, date := range []struct {
 		name string
 		time time.Time
-	}{{"SINCE", c.Since}, {"BEFORE", c.Before}, {"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore}} {
+	}{
+		{"SINCE", c.Since}, {"BEFORE", c.Before},
+		{"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore},
+	} {
 		if !date.time.IsZero() {
 			add(date.name, date.time.Format(time.DateOnly))
 		}
@@ -191,8 +194,9 @@ func ordered(set imap.UIDSet) string {
 	return sorted.String()
 }
 
-// countTerms returns how many terms the criteria have, and how deep they are nested. Criteria without
-// NOT and OR have the depth 1, and a list of alternatives, OR a OR b OR c d, has the depth 2.
+// countTerms returns how many terms the criteria have, and how deep they are nested. Criteria
+// without NOT and OR have the depth 1, and a list of alternatives, OR a OR b OR c d, has the depth
+// 2.
 func countTerms(c *imap.SearchCriteria) (terms, depth int) {
 	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
 		len(c.NotFlag)

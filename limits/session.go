@@ -20,16 +20,17 @@ type session struct {
 	id         uint64
 	next, prev *session // in the registry
 
-	user     string                     // the key of the user who is logged in, "" if none or not known
-	login    *admission.Login[*session] // nil if nobody is logged in
-	lease    lease                      // of the cluster
-	failed   int                        // logins with wrong credentials
-	account  account                    // whose mail this is; without a name if not known
-	mailbox  mailbox                    // the one that is selected
-	exchange *exchange                  // the SASL exchange that goes on, or was broken off
-	notice   progress.Notice            // tells the client of a command that waits or runs
-	whenLost func()                     // lost, made once
-	ending   atomic.Pointer[ending]     // set when the connection is about to be closed
+	user      string                     // the key of who is logged in, "" if nobody or not known
+	login     *admission.Login[*session] // nil if nobody is logged in
+	lease     lease                      // of the cluster
+	failed    int                        // logins with wrong credentials
+	account   account                    // whose mail this is; without a name if not known
+	mailbox   mailbox                    // the one that is selected
+	delimiter string                     // of the mailboxes' names, "" if nobody has asked yet
+	exchange  *exchange                  // the SASL exchange that goes on, or was broken off
+	notice    progress.Notice            // tells the client of a command that waits or runs
+	whenLost  func()                     // lost, made once
+	ending    atomic.Pointer[ending]     // set when the connection is about to be closed
 
 	// guessesKnown is closed when the wrong passwords on other machines are known; nil if they are.
 	guessesKnown <-chan struct{}

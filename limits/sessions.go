@@ -15,7 +15,7 @@ type SessionInfo struct {
 	LoggedIn  bool
 	Ending    bool      // it was refused, and is not closed yet
 	Connected time.Time // or since UNAUTHENTICATE
-	Command   string    // what runs or waits (FETCH, SEARCH, SELECT and so on, and IDLE), "" if nothing
+	Command   string    // what runs or waits, such as FETCH, or IDLE; "" if nothing
 	Waiting   bool      // for a slot, or for the answer to an equal SEARCH
 	Since     time.Time // of Command or, if that is "", of silence
 }
@@ -25,13 +25,15 @@ type SessionInfo struct {
 func (l *Limiter) Sessions() []SessionInfo {
 	sessions := l.sessions.all()
 	infos := make([]SessionInfo, len(sessions))
+	wall, at := time.Now(), now()
 	for i, s := range sessions {
-		infos[i] = s.info()
+		infos[i] = s.info(wall, at)
 	}
 	return infos
 }
 
-func (s *session) info() SessionInfo {
+// info needs the time of now on both clocks.
+func (s *session) info(wall time.Time, at instant) SessionInfo {
 	identity := s.identity.Load()
 	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls, Ending: !s.endsBy.IsZero()}
 	s.timers.Lock()
@@ -43,16 +45,17 @@ func (s *session) info() SessionInfo {
 	a := &s.activity
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	info.Command, info.Waiting, info.Since = a.command, a.waiting, a.since
+	info.Command, info.Waiting = a.command, a.waiting
+	info.Since = wall.Add(time.Duration(a.since - at))
 	if info.Command == "" && a.idling > 0 {
 		info.Command = "IDLE"
 	}
 	return info
 }
 
-// Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells whether
-// there is one. Its client reads a BYE with the text, in which control characters become spaces, if
-// it reads at all. What its command holds comes back when the backend returns.
+// Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells
+// whether there is one. Its client reads a BYE with the text, in which control characters become
+// spaces, if it reads at all. What its command holds comes back when the backend returns.
 func (l *Limiter) Disconnect(id uint64, text string) bool {
 	s := l.sessions.find(id)
 	if s == nil {

@@ -204,3 +204,53 @@ func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 	running(3)
 }
+
+// Those who share an answer wait by the limits of the one that came first, also by those that it
+// has not any more.
+func TestASharedSearchWaitsByTheLimitsOfTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := sharing()
+		options.LimitsFor = func(c limits.Client) limits.ClientLimits {
+			if c.Addr == netip.MustParseAddr("192.0.2.1") {
+				c.Limits.MaxSearchesPerUser = 1
+			}
+			return c.Limits
+		}
+		s := serveFinder(t, &finder{took: 20 * time.Second}, options)
+		selected := func(address string) *imaptest.Conn {
+			c, _ := s.login(address, "karen")
+			c.Cmd("s SELECT INBOX")
+			return c
+		}
+		busy, first, second := selected("192.0.2.1"), selected("192.0.2.1"), selected("192.0.2.2")
+		start := time.Now()
+		busy.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		first.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		second.Send("x UID SEARCH ALL") // could run by itself
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 1, SearchesWaiting: 1, SearchesJoined: 1})
+		for _, c := range []*imaptest.Conn{busy, first, second} {
+			assert.True(t, imaptest.IsOK(c.Answer("x")))
+		}
+		assert.Equal(t, 40*time.Second, time.Since(start))
+
+		// And where the first has left, by those of the next one, as soon as they change.
+		start = time.Now()
+		busy.Send("x UID SEARCH SEEN")
+		synctest.Wait()
+		first.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		second.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		assert.True(t, s.limiter.Disconnect(s.limiter.Sessions()[1].ID, "bye"))
+		synctest.Wait()
+		s.commandsInUse(limits.Stats{Searches: 1, SearchesWaiting: 1})
+		require.NoError(t, s.limiter.SetOptions(options))
+		s.commandsInUse(limits.Stats{Searches: 2})
+		assert.True(t, imaptest.IsOK(second.Answer("x")))
+		assert.Equal(t, 20*time.Second, time.Since(start))
+		assert.True(t, imaptest.IsOK(busy.Answer("x")))
+	})
+}

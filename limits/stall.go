@@ -3,21 +3,42 @@ package limits
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 )
 
-// stallRate is how many bytes a second the client of a FETCH must take on average over each
-// StallTimeout: what a slow mobile network bears, and nobody who holds slots on purpose for long.
+// stallRate is how many bytes a second the client of a command must take, and that of an APPEND
+// send, on average over each StallTimeout: what a slow mobile network bears, and nobody who holds
+// slots on purpose for long.
 const stallRate = 4 << 10
 
-// stalls looks now and then at the connections on which a FETCH runs, and closes those whose client
-// takes nothing of what is sent. It has a timer only while FETCHes run.
+// byeStalled is the BYE to a client that sends the message of an APPEND too slowly.
+const byeStalled = "[LIMIT] The message came too slowly"
+
+// upload is the message of an APPEND, and what the stall watch sees of it.
+type upload struct {
+	imap.LiteralReader
+	taken atomic.Uint64 // bytes, of earlier messages, too
+	asks  atomic.Bool   // the backend waits for more of it
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.asks.Store(true)
+	n, err := u.LiteralReader.Read(p)
+	u.asks.Store(false)
+	u.taken.Add(uint64(n))
+	return n, err
+}
+
+// stalls looks now and then at the connections on which a command runs, and closes those whose
+// client takes or sends too little. It has a timer only while commands run.
 type stalls struct {
 	watching atomic.Bool
 }
 
 // watch makes sure that the connections are looked at, if there is a StallTimeout.
 func (w *stalls) watch(l *Limiter) {
-	if l.settings.Load().StallTimeout > 0 && !w.watching.Swap(true) {
+	if l.settings.Load().StallTimeout > 0 && !w.watching.Load() && !w.watching.Swap(true) {
 		w.again(l)
 	}
 }
@@ -33,47 +54,69 @@ func (w *stalls) look(l *Limiter) {
 	if timeout == 0 || l.closed.Load() {
 		return
 	}
-	fetching := false
+	again := false
 	for _, s := range l.sessions.all() {
-		stalled, fetches := s.stalledFor(timeout)
-		fetching = fetching || fetches
-		event := Event{Command: commandFetch, User: s.identity.Load().user, Waited: timeout}
-		if stalled && s.refuse(event, s.reached(stallTimeout)) {
-			abort(s.conn.NetConn())
+		command, stalled := s.stalledFor(timeout)
+		again = again || command != ""
+		if stalled {
+			s.endStalled(command, timeout)
 		}
 	}
-	if fetching {
+	if again {
 		w.watch(l)
 	}
 }
 
-// stalledFor tells whether a FETCH runs and has sent something, of which the client has taken less
-// than it must in so long a time.
-func (c *client) stalledFor(timeout time.Duration) (stalled, fetches bool) {
+// endStalled closes the connection of a client that has stalled. The client of an APPEND can read a
+// BYE; others do not read, and that of a FETCH would take it for a part of the message.
+func (s *session) endStalled(command string, timeout time.Duration) {
+	event := Event{Command: command, User: s.identity.Load().user, Waited: timeout}
+	switch {
+	case !s.refuse(event, s.reached(stallTimeout)):
+	case command == commandAppend:
+		go s.hangUpBetween(byeStalled)
+	default:
+		abort(s.conn.NetConn())
+	}
+}
+
+// stalledFor returns the command that is watched, "" if none runs; and whether its client has taken
+// or sent less than it must in so long a time.
+func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool) {
 	a := &c.activity
 	a.mu.Lock()
-	fetches, waits, began := a.command == commandFetch, a.waiting, a.since
+	command, waits, began := a.command, a.waiting, a.since
 	a.mu.Unlock()
-	if !fetches || c.limits.Load().exempt {
-		return false, false
+	if command == "" || c.limits.Load().exempt {
+		return "", false
 	}
 	if waits {
-		return false, true
+		return command, false
 	}
-	now := time.Now()
-	sent, more, ok := c.socket.Sent()
+	now := now()
+	moved, owes := c.moved(command)
 	least := uint64(timeout.Seconds() * stallRate)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case a.since != began: // another command meanwhile
-		return false, true
-	case !ok || !more || sent-a.sent >= max(least, 1):
-		a.sent, a.sentSince = sent, now
+	case a.since != began || a.waiting: // another command meanwhile
+		return command, false
+	case !owes || moved-a.moved >= max(least, 1):
+		a.moved, a.movedSince = moved, now
 	}
-	if stalled = now.Sub(a.sentSince) >= timeout; stalled {
-		a.sentSince = now // told once, under DryRun
+	if stalled = time.Duration(now-a.movedSince) >= timeout; stalled {
+		a.movedSince = now // told once, under DryRun
 	}
-	return stalled, true
+	return command, stalled
+}
+
+// moved returns how many bytes the client has taken, or has sent of its message, and whether the
+// next ones depend on it and not on the backend.
+func (c *client) moved(command string) (bytes uint64, owes bool) {
+	if command == commandAppend {
+		return c.upload.taken.Load(), c.upload.asks.Load()
+	}
+	sent, more, ok := c.socket.Sent()
+	return sent, ok && more
 }

@@ -79,13 +79,58 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 	t.Parallel()
 	events := make(chan limits.Event, 1)
 	limiter, _ := fetching(t, 100<<20, &limits.Options{
-		MaxFetches: 1, StallTimeout: 300 * time.Millisecond, OnEvent: func(e limits.Event) { events <- e },
+		MaxFetches: 1, StallTimeout: 300 * time.Millisecond,
+		OnEvent: func(e limits.Event) { events <- e },
 	})
 	event := <-events
 	assert.Equal(t, limits.EventStalled, event.Kind)
 	assert.Equal(t, "FETCH", event.Command)
 	assert.Equal(t, "karen", event.User)
 	assert.Equal(t, "StallTimeout", event.Limit)
+	for limiter.Stats().Connections > 0 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
+}
+
+// bigList is a backend session with more mailboxes than a connection holds.
+type bigList struct{ backendSession }
+
+func (s *bigList) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
+	for range 100_000 {
+		if err := w.WriteList(&imap.ListData{Mailbox: strings.Repeat("m", 1000)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Not only a FETCH writes much: LIST does, and STORE, in the slots of the other commands.
+func TestAClientThatDoesNotReadAListGivesItsSlotBack(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	t.Parallel()
+	events := make(chan limits.Event, 1)
+	limiter := limits.New(&limits.Options{
+		MaxCommands: 1, StallTimeout: 300 * time.Millisecond,
+		OnEvent: func(e limits.Event) { events <- e },
+	})
+	b := &backend{}
+	address := listenTCP(t, plain, limiter.Wrap(
+		func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &bigList{backendSession{backend: b}}, nil, nil
+		},
+	))
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Cmd("a LOGIN karen pass")
+	c.Send(`x LIST "" *`)
+	event := <-events
+	assert.Equal(t, limits.EventStalled, event.Kind)
+	assert.Equal(t, "LIST", event.Command)
 	for limiter.Stats().Connections > 0 {
 		runtime.Gosched()
 	}
@@ -178,7 +223,8 @@ func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
 	const size = 60 << 20
 	var stalled []limits.Event
 	limiter, conn := fetching(t, size, &limits.Options{
-		StallTimeout: 1200 * time.Millisecond, OnEvent: func(e limits.Event) { stalled = append(stalled, e) },
+		StallTimeout: 1200 * time.Millisecond,
+		OnEvent:      func(e limits.Event) { stalled = append(stalled, e) },
 	})
 	// A pause after each two megabytes, all together longer than the timeout.
 	buf := make([]byte, 2<<20)
@@ -257,7 +303,8 @@ func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
 			runtime.Gosched()
 		}
 		require.NoError(t, limiter.SetOptions(&limits.Options{
-			StallTimeout: 200 * time.Millisecond, DryRun: dryRun, OnEvent: func(e limits.Event) { events <- e },
+			StallTimeout: 200 * time.Millisecond, DryRun: dryRun,
+			OnEvent: func(e limits.Event) { events <- e },
 		}))
 		event := <-events
 		assert.Equal(t, limits.EventStalled, event.Kind)

@@ -35,7 +35,7 @@ type Totals struct {
 	Evicted          uint64 // sessions that made room for a newer login of their user
 	Disconnected     uint64 // sessions that were ended by Disconnect
 	Delayed          uint64 // logins that went on after a wait for wrong passwords from their network
-	WrongCredentials uint64 // logins that the backend has turned down, whether a limit was reached or not
+	WrongCredentials uint64 // logins that the backend has turned down
 	Undecided        uint64 // logins that the Cluster could not decide, admitted or not
 }
 
@@ -49,7 +49,7 @@ type Refusals struct {
 	LoginTimeout                      uint64 // connections that were closed because nobody logged in
 	Fetches, Searches, Commands       uint64 // commands that waited in vain, or found the queue full
 	FetchRunTimeout, SearchRunTimeout uint64 // commands that were stopped because they ran too long
-	Stalled                           uint64 // connections that were closed because their client took nothing
+	Stalled                           uint64 // connections closed because their client stalled
 	ListPatterns, ListWildcards       uint64
 	MailboxName                       uint64
 	SearchTerms, SearchDepth          uint64

@@ -167,7 +167,11 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 			kinds = append(kinds, e.Kind)
 		}
 		assert.Equal(
-			t, []limits.EventKind{limits.EventRefused, limits.EventFailed, limits.EventEvicted, limits.EventRefused}, kinds,
+			t,
+			[]limits.EventKind{
+				limits.EventRefused, limits.EventFailed, limits.EventEvicted, limits.EventRefused,
+			},
+			kinds,
 		)
 
 		s.Server.Close()

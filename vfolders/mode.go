@@ -10,8 +10,8 @@ var modes = enum.Names[Mode]{
 // String returns selectable or noselect.
 func (m Mode) String() string { return modes.Text(m) }
 
-// MarshalText returns what [Mode.String] does.
-func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+// MarshalText returns the name, or an error for a value that has none.
+func (m Mode) MarshalText() ([]byte, error) { return modes.Marshal(m) }
 
 // UnmarshalText accepts selectable and noselect, so that a Mode can be set by [flag.TextVar] or in
 // a configuration file.

@@ -61,6 +61,8 @@ func TestModeAsAFlag(t *testing.T) {
 		t, "selectable noselect Mode(2)",
 		fmt.Sprint(vfolders.Selectable, vfolders.NoSelect, vfolders.Mode(2)),
 	)
+	_, err := vfolders.Mode(2).MarshalText()
+	assert.EqualError(t, err, "vfolders: Mode 2 has no name")
 }
 
 type closing struct {

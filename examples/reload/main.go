@@ -1,5 +1,5 @@
-// Command reload is an IMAP server whose settings are in a YAML file, which it reads again at SIGHUP.
-// It is a module of its own, so that the packages do not depend on a YAML library.
+// Command reload is an IMAP server whose settings are in a YAML file, which it reads again at
+// SIGHUP. It is a module of its own, so that the packages do not depend on a YAML library.
 package main
 
 import (
@@ -20,7 +20,9 @@ import (
 )
 
 func main() {
-	address := flag.String("listen", "127.0.0.1:1145", "`address`, a loopback one because there is no TLS")
+	address := flag.String(
+		"listen", "127.0.0.1:1145", "`address`, a loopback one because there is no TLS",
+	)
 	path := flag.String("settings", "settings.yaml", "`file` of the settings")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

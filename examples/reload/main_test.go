@@ -43,7 +43,9 @@ func TestFewerSettings(t *testing.T) {
 		assert.Equal(t, limits.DefaultOptions(), options.Limits, text)
 		assert.Nil(t, options.Copy)
 	}
-	for _, text := range []string{"limit:\n  max-fetches: 1\n", "limits:\n  max-fetchs: 1\n", "limits: ["} {
+	for _, text := range []string{
+		"limit:\n  max-fetches: 1\n", "limits:\n  max-fetchs: 1\n", "limits: [",
+	} {
 		path := filepath.Join(t.TempDir(), "settings.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		_, err := load(path)

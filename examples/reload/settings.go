@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// settings is what the file may say. A package that it does not name is left out, except the limits,
-// which are then the defaults.
+// settings is what the file may say. A package that it does not name is left out, except the
+// limits, which are then the defaults.
 type settings struct {
 	Limits  *limits.Options
 	Idle    *idle.Options
@@ -25,7 +25,8 @@ type settings struct {
 	Copy    *copymeta.Options
 }
 
-// load reads a file, and sets all of the options but Server. A key that it does not know is an error.
+// load reads a file, and sets all of the options but Server. A key that it does not know is an
+// error.
 func load(path string) (*imapgate.Options, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

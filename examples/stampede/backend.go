@@ -35,8 +35,10 @@ type backend struct {
 	store *store
 	users map[string]*account
 
-	sessions                  gauge // of everybody
-	checks, fetches, searches gauge // of all others but the ordinary user; the last two are in the store, waiting for a worker or served
+	sessions gauge // of everybody
+	// Of all others but the ordinary user. The last two are in the store, waiting for a worker or
+	// served.
+	checks, fetches, searches gauge
 }
 
 type account struct {
@@ -58,7 +60,9 @@ func newBackend() (*backend, error) {
 		}
 		for i := range a.messages {
 			mail := fmt.Sprintf("Subject: Invoice %d\r\n\r\nPlease pay.\r\n", i)
-			if _, err := a.Append("INBOX", literal{strings.NewReader(mail)}, &imap.AppendOptions{}); err != nil {
+			if _, err := a.Append(
+				"INBOX", literal{strings.NewReader(mail)}, &imap.AppendOptions{},
+			); err != nil {
 				return nil, fmt.Errorf("append to INBOX: %w", err)
 			}
 		}
@@ -157,7 +161,9 @@ var iterations = sync.OnceValue(func() int {
 	fastest := time.Hour
 	for range 5 {
 		start := time.Now()
-		if _, err := pbkdf2.Key(sha256.New, password, bytes.Repeat([]byte{1}, 16), sample, sha256.Size); err != nil {
+		if _, err := pbkdf2.Key(
+			sha256.New, password, bytes.Repeat([]byte{1}, 16), sample, sha256.Size,
+		); err != nil {
 			panic(err)
 		}
 		fastest = min(fastest, time.Since(start))

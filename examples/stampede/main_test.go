@@ -124,7 +124,9 @@ func TestChartOfAlmostNothing(t *testing.T) {
 }
 
 func TestWrongArguments(t *testing.T) {
-	for _, args := range []string{"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 61", "-nonsense", "extra"} {
+	for _, args := range []string{
+		"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 61", "-nonsense", "extra",
+	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, run(t.Context(), strings.Fields(args), &stdout, &stderr), args)
 		assert.Empty(t, stdout.String(), args)
@@ -161,7 +163,9 @@ func TestInterrupted(t *testing.T) {
 
 	stderr.Reset() // where nothing else is asked for, the folder of the user is left alone
 	assert.Equal(t, exitFailed, run(ctx, nil, io.Discard, &stderr))
-	assert.Contains(t, stderr.String(), "the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"))
+	assert.Contains(
+		t, stderr.String(), "the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"),
+	)
 }
 
 func TestChartThatCannotBeWritten(t *testing.T) {

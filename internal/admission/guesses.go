@@ -26,14 +26,15 @@ const (
 	forgetAtOnce = 16
 )
 
-// Guesses slows down those who guess passwords. For each network, an IPv4 address or an IPv6 /64, it
-// remembers how often somebody there has guessed wrong, and says how long its next check has to wait
-// since the last time: 2 s, 4 s, 8 s and so on. A guess that is made again does not count again: it is
-// a device with an old password, and teaches nobody anything. A user who has logged in from the
-// network lately does not wait. A /48 in which many /64s have guessed wrong waits as a whole.
+// Guesses slows down those who guess passwords. For each network, an IPv4 address or an IPv6 /64,
+// it remembers how often somebody there has guessed wrong, and says how long its next check has to
+// wait since the last time: 2 s, 4 s, 8 s and so on. A guess that is made again does not count
+// again: it is a device with an old password, and teaches nobody anything. A user who has logged in
+// from the network lately does not wait. A /48 in which many /64s have guessed wrong waits as a
+// whole.
 //
-// It remembers 64 K networks and as many users, the least recent make room, and of guesses and users
-// hashes under a key that nobody knows.
+// It remembers 64 K networks and as many users, the least recent make room, and of guesses and
+// users hashes under a key that nobody knows.
 type Guesses struct {
 	once sync.Once
 	key  [sha256.Size]byte
@@ -78,8 +79,8 @@ func (g *Guesses) start() {
 	})
 }
 
-// UseKey has hashes made with a key that others have too, so that a Guess of theirs can be compared. It
-// does nothing after the first hash.
+// UseKey has hashes made with a key that others have too, so that a Guess of theirs can be
+// compared. It does nothing after the first hash.
 func (g *Guesses) UseKey(key []byte) {
 	g.once.Do(func() {
 		g.key = sha256.Sum256(key)
@@ -114,8 +115,8 @@ func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration
 	return g.WrongBefore(network, guess, longest, 0)
 }
 
-// WrongBefore is Wrong for a guess that was made so long ago. It is taken for one of the time of the
-// network's last one if that was later.
+// WrongBefore is Wrong for a guess that was made so long ago. It is taken for one of the time of
+// the network's last one if that was later.
 func (g *Guesses) WrongBefore(
 	network netip.Prefix, guess Guess, longest, ago time.Duration,
 ) (counts bool) {
@@ -193,9 +194,9 @@ func (g *Guesses) Right(network netip.Prefix, user string) {
 	*g.users.touch(key) = time.Since(g.from)
 }
 
-// Delay returns by which network the check of the user's password has to wait its turn, and how long
-// it is until then; the zero Prefix if it has not to wait. Of the checks of that network no more than
-// one should go on at a time.
+// Delay returns by which network the check of the user's password has to wait its turn, and how
+// long it is until then; the zero Prefix if it has not to wait. Of the checks of that network no
+// more than one should go on at a time.
 func (g *Guesses) Delay(
 	network netip.Prefix, user string, longest time.Duration,
 ) (by netip.Prefix, wait time.Duration) {
@@ -273,7 +274,9 @@ func (g *Guesses) Networks() int {
 }
 
 // forgiven tells whether there is nothing left for which the network has to wait.
-func (n *guesser) forgiven(now time.Duration) bool { return n.levelAt(now) == 0 && n.badAt(now) == 0 }
+func (n *guesser) forgiven(now time.Duration) bool {
+	return n.levelAt(now) == 0 && n.badAt(now) == 0
+}
 
 func (n *guesser) levelAt(now time.Duration) uint8 {
 	if n == nil {

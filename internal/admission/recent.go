@@ -3,8 +3,8 @@ package admission
 // maxRecent is how many entries a recent table has at most.
 const maxRecent = 64 << 10
 
-// recent is a table of bounded size: when it is full, the entry that was touched least recently makes
-// room. The zero table is empty. It has no lock.
+// recent is a table of bounded size: when it is full, the entry that was touched least recently
+// makes room. The zero table is empty. It has no lock.
 type recent[K comparable, V any] struct {
 	index map[K]int32
 	// entries[0] is where the ring of all entries begins: the one after it was touched least recently,

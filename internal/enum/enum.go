@@ -21,6 +21,15 @@ func (n Names[T]) Text(value T) string {
 	return n.List[value]
 }
 
+// Marshal returns the name of the value. The error names the type and the value if it has none:
+// what was written of it could not be read again.
+func (n Names[T]) Marshal(value T) ([]byte, error) {
+	if !n.Has(value) {
+		return nil, fmt.Errorf("%s %d has no name", n.Type, int(value))
+	}
+	return []byte(n.List[value]), nil
+}
+
 // Has tells whether the value has a name.
 func (n Names[T]) Has(value T) bool {
 	return value >= 0 && int(value) < len(n.List) && n.List[value] != ""

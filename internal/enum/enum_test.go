@@ -19,6 +19,20 @@ func TestText(t *testing.T) {
 	assert.Equal(t, "Colour(-1)", names.Text(-1))
 }
 
+func TestMarshal(t *testing.T) {
+	text, err := names.Marshal(1)
+	assert.NoError(t, err)
+	assert.Equal(t, "green", string(text))
+	for value, want := range map[colour]string{
+		2:  "paint: Colour 2 has no name",
+		-1: "paint: Colour -1 has no name",
+	} {
+		text, err := names.Marshal(value)
+		assert.EqualError(t, err, want)
+		assert.Nil(t, text)
+	}
+}
+
 func TestParse(t *testing.T) {
 	var c colour
 	assert.NoError(t, names.Parse([]byte("green"), &c))
@@ -38,6 +52,8 @@ func TestTheZeroWithoutAName(t *testing.T) {
 	assert.Equal(t, "Colour(0)", names.Text(0))
 	assert.False(t, names.Has(0))
 	assert.True(t, names.Has(1))
+	_, err := names.Marshal(0)
+	assert.EqualError(t, err, "paint: Colour 0 has no name")
 	c := colour(2)
 	assert.EqualError(t, names.Parse(nil, &c), `paint: Colour "" is none of red, green`)
 	assert.Equal(t, colour(2), c)

@@ -42,10 +42,13 @@ type Notice struct {
 	running bool // one is told of
 	text    string
 	until   time.Time
-	due     time.Time
-	timer   *time.Timer
-	goesOff time.Time     // zero if the timer does not go
+	timer   *time.Timer   // nil before the first Start
 	writing chan struct{} // closed when the line that is being written is out; nil if none is
+
+	// Times since the first Start: to read one takes half of what time.Now takes.
+	first   time.Time
+	due     time.Duration
+	goesOff time.Duration // zero if the timer does not go
 }
 
 // A Command is what a client is told about.
@@ -64,15 +67,18 @@ func (n *Notice) Start(c Command) {
 	if c.Interval <= 0 {
 		return
 	}
-	now := time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.timer == nil {
+		n.first = time.Now()
+	}
+	now := time.Since(n.first)
 	n.command, n.running = c, true
-	n.text, n.until, n.due = c.Text, c.Until, now.Add(c.Interval)
+	n.text, n.until, n.due = c.Text, c.Until, now+c.Interval
 	switch {
 	case n.timer == nil:
 		n.timer, n.goesOff = time.AfterFunc(c.Interval, n.goOff), n.due
-	case n.goesOff.IsZero() || n.due.Before(n.goesOff):
+	case n.goesOff == 0 || n.due < n.goesOff:
 		n.setLocked(now)
 	}
 }
@@ -82,8 +88,8 @@ func (n *Notice) Say(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.text, n.until = text, time.Time{}
-	if now := time.Now(); n.running && n.goesOff.IsZero() && n.writing == nil {
-		n.setLocked(now) // it had come to its end
+	if n.running && n.goesOff == 0 && n.writing == nil {
+		n.setLocked(time.Since(n.first)) // it had come to its end
 	}
 }
 
@@ -106,7 +112,7 @@ func (n *Notice) End() {
 	defer n.mu.Unlock()
 	if n.timer != nil {
 		n.timer.Stop()
-		n.goesOff = time.Time{}
+		n.goesOff = 0
 	}
 }
 
@@ -127,12 +133,12 @@ func (n *Notice) goOff() {
 func (n *Notice) take() (c Command, text string, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.goesOff = time.Time{}
-	now := time.Now()
+	n.goesOff = 0
+	now := time.Since(n.first)
 	switch {
-	case !n.running || !n.until.IsZero() && !now.Before(n.until):
+	case !n.running || !n.until.IsZero() && now >= n.until.Sub(n.first):
 		return Command{}, "", false
-	case now.Before(n.due): // the timer was set for an earlier command
+	case now < n.due: // the timer was set for an earlier command
 		n.setLocked(now)
 		return Command{}, "", false
 	}
@@ -150,14 +156,14 @@ func (n *Notice) wrote(told bool) {
 	case !told:
 		n.command, n.running = Command{}, false
 	case n.running:
-		now := time.Now()
-		n.due = now.Add(n.command.Interval)
+		now := time.Since(n.first)
+		n.due = now + n.command.Interval
 		n.setLocked(now)
 	}
 }
 
 // setLocked lets the timer go off when something is due.
-func (n *Notice) setLocked(now time.Time) {
+func (n *Notice) setLocked(now time.Duration) {
 	n.goesOff = n.due
-	n.timer.Reset(n.due.Sub(now))
+	n.timer.Reset(n.due - now)
 }

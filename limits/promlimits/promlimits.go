@@ -84,7 +84,8 @@ func New(options *limits.Options) *Collector {
 	}
 }
 
-// buckets returns the bounds of the histogram: a ladder up to the longest timeout, with all of them.
+// buckets returns the bounds of the histogram: a ladder up to the longest timeout, with all of
+// them.
 func buckets(options *limits.Options) []float64 {
 	var timeouts []float64
 	for _, l := range limits.Declared() {

@@ -45,8 +45,8 @@ type guess struct {
 	At      int64        `json:"t,omitempty"` // in Unix milliseconds, by the clock of Redis
 }
 
-// GuessKey returns the key for hashes of guesses, nil without a secret: whoever reads Redis must not
-// be able to find out passwords by them.
+// GuessKey returns the key for hashes of guesses, nil without a secret: whoever reads Redis must
+// not be able to find out passwords by them.
 func (c *Cluster) GuessKey() []byte { return c.names.guess }
 
 // Hear has tell called for wrong passwords on other nodes, and on this one.

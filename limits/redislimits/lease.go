@@ -78,8 +78,8 @@ func (l *leases) choose(birth string, due time.Time) *page {
 }
 
 // hold adds a lease to its page, from where it is renewed. Others may have filled the page
-// meanwhile, which does no harm. If the page was empty and forgotten, it is due when a new one would
-// be.
+// meanwhile, which does no harm. If the page was empty and forgotten, it is due when a new one
+// would be.
 func (l *leases) hold(in *lease, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

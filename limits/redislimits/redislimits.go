@@ -29,14 +29,14 @@
 // # Guesses
 //
 // Wrong passwords that slow down a network (MaxGuessDelay) do so on all nodes, and of the checks
-// that they delay one goes on at a time on all of them together. With Options.Secret the same name and
-// password again counts once on all nodes, else once on each.
+// that they delay one goes on at a time on all of them together. With Options.Secret the same name
+// and password again counts once on all nodes, else once on each.
 //
 // # What it does not do
 //
-// Each node counts by its own limits and keys: UserKey, IPKey and LimitsFor should be the same on all.
-// A client that is Exempt counts for others, and does not wait for Redis. UNAUTHENTICATE gives the
-// lease back, and a PREAUTH greeting takes one.
+// Each node counts by its own limits and keys: UserKey, IPKey and LimitsFor should be the same on
+// all. A client that is Exempt counts for others, and does not wait for Redis. UNAUTHENTICATE gives
+// the lease back, and a PREAUTH greeting takes one.
 //
 // A login that only Redis refuses has cost a password check on each node that it tries. EvictIdle
 // makes room for it among the sessions of its own node only.

@@ -1,0 +1,246 @@
+package admission
+
+import (
+	"container/list"
+	"time"
+)
+
+// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for
+// Withdraw and Abandoned.
+type Part[K comparable, V any] struct {
+	Refusal Refusal
+	Runs    bool          // the caller is the one to run the work
+	Waited  time.Duration // until the answer was there, or until the caller could run the work
+	Start   time.Time     // when the wait began: now, unless the caller has waited before
+
+	flights *Flights[K, V]
+	group   *group[K, V]
+	place   *list.Element // in group.members
+	caller  Caller
+	changed <-chan struct{} // flightsState.replaced, as it was when the caller last read its limits
+	settled bool            // there is nothing to wait for any more
+	left    bool            // it is no member of the group any more
+}
+
+// Join returns the caller's part in the work of the key. It does not block: if the part is waiting,
+// Wait does. The turn is the caller's key at the gate.
+func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
+	p := &Part[K, V]{flights: f, caller: caller, Start: time.Now()}
+	state, shard := f.now(), f.shard(key)
+	if state.closed {
+		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
+		return p
+	}
+	p.changed = state.replaced
+	shard.mu.Lock()
+	fl := shard.keys.Get(key)
+	if fl == nil {
+		fl = &flight[K, V]{shard: shard, key: key}
+		shard.keys.Set(key, fl)
+	}
+	g := fl.open(sharing)
+	if g == nil {
+		g = &group[K, V]{flight: fl, turn: turn, caller: caller, alone: sharing == Alone}
+		g.place = fl.waiting.PushBack(g)
+		f.countBehind(g, 1)
+	}
+	f.addLocked(g, p)
+	next := f.nextLocked(fl)
+	shard.mu.Unlock()
+	f.ask(next, false, p)
+	return p
+}
+
+// Waiting tells whether the caller has neither an answer nor a refusal, nor is to run the work.
+func (p *Part[K, V]) Waiting() bool { return !p.settled }
+
+// settleLocked looks at the group, and takes the work over if nobody runs it who could.
+func (p *Part[K, V]) settleLocked() {
+	g := p.group
+	switch {
+	case g.stage == stageFinished:
+		p.settled, p.Refusal = true, g.refusal
+	case g.stage == stageQueued && !g.ticket.Waiting():
+		g.flight.waiting.Remove(g.place)
+		g.flight.running = g
+		g.setLocked(stageRunning)
+		p.settled, p.Runs = true, true
+	}
+}
+
+// Wait blocks until there is an answer or the caller is the one to run the work, or returns the
+// refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller
+// need not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be
+// it at the last moment. After a refusal the caller has no part in it. Each caller has its own
+// deadline, until the work begins; began is called when it does, if the caller waits then.
+func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
+	if p.settled {
+		return p.Refusal
+	}
+	for {
+		if isClosed(gone) {
+			p.refuse(Refusal{Reason: Gone})
+		}
+		e := p.look()
+		if p.settled {
+			p.Waited = time.Since(p.Start)
+			return p.Refusal
+		}
+		if e.running && began != nil {
+			began()
+			began = nil
+		}
+		switch e.wait(gone) {
+		case wokenLate:
+			p.timeIsUp(e.timeout)
+		case wokenChanged:
+			p.review()
+		}
+	}
+}
+
+// event is what a member waits for.
+type event struct {
+	running     bool            // the work runs, and there is no deadline any more
+	wake, ready <-chan struct{} // there is something to look at
+	changed     <-chan struct{} // limits have changed
+	deadline    time.Time       // zero if there is none
+	timeout     time.Duration   // from which the deadline follows
+}
+
+// look settles the part, or returns what it waits for.
+func (p *Part[K, V]) look() event {
+	g := p.group
+	g.lock()
+	defer g.unlock()
+	if !p.settled { // by a refusal
+		p.settleLocked()
+	}
+	if p.settled {
+		return event{}
+	}
+	if g.wake == nil {
+		g.wake = make(chan struct{})
+	}
+	e := event{wake: g.wake, changed: p.changed, running: g.stage == stageRunning}
+	if e.running {
+		return e
+	}
+	if g.stage == stageQueued {
+		e.ready = g.ticket.Ready()
+	}
+	if e.timeout = p.flights.now().timeout; e.timeout > 0 {
+		e.deadline = p.Start.Add(e.timeout)
+	}
+	return e
+}
+
+// woken is why a wait ended.
+type woken int
+
+const (
+	wokenToLook woken = iota
+	wokenLate
+	wokenChanged
+)
+
+func (e event) wait(gone <-chan struct{}) woken {
+	var timeout <-chan time.Time
+	if !e.deadline.IsZero() {
+		timer := time.NewTimer(time.Until(e.deadline))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-e.wake:
+	case <-e.ready:
+	case <-gone:
+	case <-timeout:
+		return wokenLate
+	case <-e.changed:
+		return wokenChanged
+	}
+	return wokenToLook
+}
+
+// timeIsUp refuses the caller, unless its wait has just ended or the work has begun.
+func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
+	g := p.group
+	g.lock()
+	stage, ticket := g.stage, g.ticket
+	g.unlock()
+	why := Refusal{Reason: EqualRuns, Timeout: timeout, TimedOut: true}
+	if stage == stageQueued {
+		why = ticket.blocked() // none if it has got the slot
+	}
+	if why.Is() && stage < stageRunning {
+		p.refuse(why)
+	}
+}
+
+// review looks at the caller's limits, which may have changed.
+func (p *Part[K, V]) review() {
+	g, state := p.group, p.flights.now()
+	p.changed = state.replaced
+	limits := p.caller.KeyLimits(p.flights.Gate)
+	g.lock()
+	why := Refusal{}
+	switch {
+	case g.stage == stageFinished || g.stage == stageQueued && !g.ticket.Waiting():
+	case state.closed:
+		why.Reason = Closed
+	case limits.Exempt && g.stage < stageRunning:
+		why.Reason = Exempt
+	}
+	g.unlock()
+	if why.Is() {
+		p.refuse(why)
+	}
+}
+
+// refuse takes the caller out of the group for the reason.
+func (p *Part[K, V]) refuse(why Refusal) {
+	p.settled, p.Refusal = true, why
+	p.Withdraw()
+}
+
+// Withdraw says that the client of the caller that runs the work does not want the answer any more.
+// It may be called again, and from another goroutine.
+func (p *Part[K, V]) Withdraw() {
+	if p.group == nil {
+		return // it was refused at once
+	}
+	p.group.lock()
+	release := p.leaveLocked()
+	p.group.unlock()
+	release()
+}
+
+// leaveLocked takes the caller out of the group, and the group out of the flight if it was the last
+// one and it does not run. The rest is to be done without the lock.
+func (p *Part[K, V]) leaveLocked() (release func()) {
+	f, g := p.flights, p.group
+	if p.left || g.stage == stageFinished {
+		return func() {}
+	}
+	p.left = true
+	f.removeLocked(g, p)
+	switch {
+	case g.members.Len() > 0:
+		return func() {}
+	case g.stage == stageRunning:
+		if g.abandoned != nil {
+			close(g.abandoned)
+		}
+		return func() {}
+	case g.stage == stageBehind:
+		f.countBehind(g, -1)
+	}
+	fl, ticket := g.flight, g.ticket
+	fl.waiting.Remove(g.place)
+	next := f.nextLocked(fl)
+	return func() {
+		ticket.Release()
+		f.ask(next, true, nil)
+	}
+}

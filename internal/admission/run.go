@@ -1,0 +1,45 @@
+package admission
+
+// Abandoned returns a channel that is closed when nobody wants the answer any more. It is for the
+// caller that runs the work, which says by Withdraw that its own client does not.
+func (p *Part[K, V]) Abandoned() <-chan struct{} {
+	g := p.group
+	g.lock()
+	defer g.unlock()
+	if g.abandoned == nil {
+		g.abandoned = make(chan struct{})
+		if g.members.Len() == 0 {
+			close(g.abandoned)
+		}
+	}
+	return g.abandoned
+}
+
+// Run runs the work for all who want its answer. Orphaned says that it failed and that the client
+// for whom it ran was gone, which may be all that was wrong. If the work panics, the answer of the
+// others is Broken.
+func (p *Part[K, V]) Run(work func() (value V, orphaned bool, err error)) {
+	g := p.group
+	defer p.finish()
+	g.err = p.flights.Broken // until it is known better
+	g.value, g.orphaned, g.err = work()
+}
+
+// finish gives the answer out and the slot back, and lets the next group ask for a ticket.
+func (p *Part[K, V]) finish() {
+	f, g := p.flights, p.group
+	fl := g.flight
+	g.lock()
+	fl.running = nil
+	f.overLocked(g)
+	ticket := g.ticket
+	next := f.nextLocked(fl)
+	g.unlock()
+	ticket.Release()
+	f.ask(next, true, nil)
+}
+
+// Answer returns the answer, and whether it is an orphan's: see Run.
+func (p *Part[K, V]) Answer() (value V, orphaned bool, err error) {
+	return p.group.value, p.group.orphaned, p.group.err
+}
