@@ -144,7 +144,6 @@ func NewServer(options *Options) (*Server, error) {
 		StartTLS:     options.Server.TLSConfig,
 		InsecureAuth: options.Server.InsecureAuth,
 		HideIdle:     func() bool { return s.packages.Load().hidesIdle },
-		Admit:        s.limiter.Accept,
 	}))
 	inner := options.Server
 	inner.TLSConfig, inner.InsecureAuth = nil, true
@@ -195,7 +194,8 @@ func (s *Server) Limiter() *limits.Limiter { return s.limiter }
 
 // Serve accepts connections until the server or the listener is closed, and then returns nil. The
 // listener is a plain one or one of [crypto/tls.NewListener], or has connections with a NetConn
-// method that leads to a [crypto/tls.Conn]. One of [NewListener] is an error.
+// method that leads to a [crypto/tls.Conn]. A connection whose RemoteAddr waits for the header of a
+// proxy holds up no other, and has 10 s. A listener of [NewListener] is an error.
 func (s *Server) Serve(ln net.Listener) error {
 	if wire.Guarded(ln) {
 		return errors.New("imapgate: Serve needs the listener below NewListener")

@@ -165,10 +165,11 @@ func (s *session) refuseConnection() {
 
 // Accept counts a connection before anything is read from it, for a server that asks as soon as it has
 // accepted one, before TLS. A session that is made for the connection that is returned, or for one
-// above it, is not counted again; its Close gives the place back. After an error, which is an
-// [*imap.Error] of type BYE, the connection is still the caller's to close.
+// above it, is not counted again; its Close gives the place back. It waits for conn.RemoteAddr(),
+// and counts the connection without an address meanwhile. After an error, which is an [*imap.Error]
+// of type BYE, the connection is still the caller's to close.
 func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
-	c := &client{limiter: l, remote: addrPort(conn.RemoteAddr())}
+	c := &client{limiter: l, remote: addrPort(l.addrOf(conn))}
 	c.addr = c.remote.Addr()
 	c.ip = l.settings.Load().ipKey(c.addr)
 	_, encrypted := layers.Find[*tls.Conn](conn)
@@ -188,6 +189,14 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	accepted := &acceptedConn{Conn: conn, limiter: l, release: release}
 	accepted.closed = accepted.hold()
 	return accepted, nil
+}
+
+// addrOf returns the address of a connection, which counts meanwhile: behind a proxy that may take
+// until its header has come.
+func (l *Limiter) addrOf(conn net.Conn) net.Addr {
+	release, _ := l.connections.Acquire(netip.Prefix{}, admission.CounterLimits{})
+	defer release()
+	return conn.RemoteAddr()
 }
 
 // acceptedConn is a connection that has been counted. It counts until it is closed, and its session

@@ -33,7 +33,7 @@ func BenchmarkCommand(b *testing.B) {
 			guard := wire.New(wire.Config{Limits: func(net.Conn) wire.Limits {
 				return wire.Limits{LoginBytes: 64 << 10, CommandBytes: 1 << 20, SearchDepth: 30}
 			}})
-			conn, err := guard.Listen(once{conn: &same{line: []byte(said[0])}}).Accept()
+			conn, err := guard.Listen(newOnce(&same{line: []byte(said[0])})).Accept()
 			require.NoError(b, err)
 			_, err = conn.Write([]byte("* PREAUTH ready\r\n"))
 			require.NoError(b, err)

@@ -42,15 +42,30 @@ func (s *script) next() int {
 func (s *script) Write(p []byte) (int, error) { return s.output.Write(p) }
 func (s *script) Close() error                { return nil }
 
+func (s *script) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// once is a listener of one connection.
 type once struct {
 	net.Listener
-	conn net.Conn
+	conns chan net.Conn
 }
 
-func (o once) Accept() (net.Conn, error) { return o.conn, nil }
+func newOnce(conn net.Conn) once {
+	conns := make(chan net.Conn, 1)
+	conns <- conn
+	close(conns)
+	return once{conns: conns}
+}
+
+func (o once) Accept() (net.Conn, error) {
+	if conn, ok := <-o.conns; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
 
 func filtered(t *testing.T, s *script) net.Conn {
-	conn, err := newListener(once{conn: s}).Accept()
+	conn, err := newListener(newOnce(s)).Accept()
 	require.NoError(t, err)
 	return conn
 }

@@ -41,8 +41,8 @@ type Config struct {
 	// HideIdle tells whether a new connection has no IDLE.
 	HideIdle func() bool
 	// Admit is asked for each connection before anything is read from it, and returns the one to
-	// serve, whose Close gives back what it holds. After an error the client reads "* BYE" and its
-	// text, after a TLS handshake if there is TLS, for which it has 10 s.
+	// serve, whose Close gives back what it holds. It may wait for the address, for 10 s. After an
+	// error the client reads "* BYE" and its text, after a TLS handshake, for which it has 10 s.
 	Admit func(conn net.Conn) (net.Conn, error)
 	// Limits returns the limits of a connection, anew for each command.
 	Limits func(conn net.Conn) Limits
@@ -69,7 +69,7 @@ func New(config Config) *Guard { return &Guard{config: config, conns: make(map[*
 // Listen returns a listener whose connections are guarded. It must be handed on as a pointer, which
 // it is: imapserver keeps listeners in a map.
 func (g *Guard) Listen(inner net.Listener) net.Listener {
-	return &listener{Listener: inner, guard: g}
+	return newListener(inner, g)
 }
 
 func (g *Guard) limits(conn net.Conn) Limits {

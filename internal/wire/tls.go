@@ -5,9 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/imapgate/imapgate/internal/layers"
 )
+
+// handshakeTimeout is how long a TLS handshake may take, whatever the client sends meanwhile.
+const handshakeTimeout = 10 * time.Second
 
 // Mistakes that only show when a client is there. They end the server's Serve.
 var (
@@ -53,6 +57,13 @@ func (c *conn) secure() error {
 	}
 	c.transport.CompareAndSwap(t, &transport{inner: t.inner})
 	return nil
+}
+
+// handshake does the handshake, or closes the socket when its time is over.
+func handshake(t *tls.Conn) error {
+	timer := time.AfterFunc(handshakeTimeout, func() { t.NetConn().Close() })
+	defer timer.Stop()
+	return t.Handshake()
 }
 
 // shaking tells whether the TLS handshake is not done.

@@ -340,7 +340,7 @@ type endless struct{ net.Conn }
 func (e endless) NetConn() net.Conn { return e }
 
 func TestAConnectionThatHasItselfBelowCountsAsClear(t *testing.T) {
-	conn, err := newListener(once{conn: endless{&script{}}}).Accept()
+	conn, err := newListener(newOnce(endless{&script{}})).Accept()
 	require.NoError(t, err)
 	assert.IsType(t, endless{}, conn.(interface{ NetConn() net.Conn }).NetConn())
 }
