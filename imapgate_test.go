@@ -433,6 +433,12 @@ func TestWhatSessionsAskOfTheWire(t *testing.T) {
 			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("d SELECT x")))
 			s.readOnly = true
 			assert.Equal(t, "OK [READ-ONLY] EXAMINE completed", imaptest.Last(c.Cmd("e EXAMINE x")))
+			s.readOnly = false
+			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("f SELECT x")))
+			early, _ := layers.Find[interface{ ReadOnlyNext() }](s.conn)
+			early.ReadOnlyNext()
+			assert.Equal(t, "OK NOOP completed", imaptest.Last(c.Cmd("g NOOP")))
+			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("h SELECT x")))
 
 			// When no command runs there is nothing to wait for.
 			called := make(chan struct{})

@@ -297,8 +297,8 @@ func (c *conn) callAfter() {
 	}
 }
 
-// ReadOnlyNext makes the next tagged OK that says READ-WRITE say READ-ONLY.
-func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnly() }
+// ReadOnlyNext makes the next tagged answer say READ-ONLY if it is an OK that says READ-WRITE.
+func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 
 // Close closes the connection.
 func (c *conn) Close() error {

@@ -19,7 +19,8 @@ type dialogue struct {
 	command       command
 	running       bool   // from its name to its answer
 	answer        string // replaces that of the server, if not empty
-	readOnly      bool   // READ-WRITE is to become READ-ONLY
+	readOnlyNext  bool   // the READ-WRITE of the next answer is to become READ-ONLY
+	readOnly      bool   // that of this one is
 	after         []func()
 	answered      bool // a tagged line was written since the last read
 	challenged    bool // a continuation request was
@@ -186,19 +187,17 @@ func (d *dialogue) takeAfter() []func() {
 	return after
 }
 
-func (d *dialogue) setReadOnly() {
+func (d *dialogue) setReadOnlyNext() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readOnly = true
+	d.readOnlyNext = true
 }
 
-// takeReadOnly tells whether a READ-WRITE is to become a READ-ONLY.
-func (d *dialogue) takeReadOnly() bool {
+// isReadOnly tells whether the READ-WRITE of the answer is to become a READ-ONLY.
+func (d *dialogue) isReadOnly() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	readOnly := d.readOnly
-	d.readOnly = false
-	return readOnly
+	return d.readOnly
 }
 
 // greeting notes the status of the greeting, or of any other untagged response.
@@ -237,10 +236,10 @@ func (d *dialogue) finish(status string) (instead string) {
 	defer d.mu.Unlock()
 	command, answer, ok := d.command, d.answer, status == "OK"
 	d.command, d.answer, d.answered, d.running = otherCommand, "", true, false
+	d.readOnly, d.readOnlyNext = ok && d.readOnlyNext, false
 	config := &d.listener.guard.config
 	switch {
 	case !ok:
-		d.readOnly = false
 	case command == startTLSCommand && !config.Terminates:
 		d.failLocked(errServerTLS)
 	case command == loginCommand || command == authenticateCommand:

@@ -175,7 +175,7 @@ func (r *responses) byte(out []byte, b byte) []byte {
 
 // code appends the name of a response code.
 func (r *responses) code(out []byte) []byte {
-	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.takeReadOnly() {
+	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.isReadOnly() {
 		return append(out, "READ-ONLY"...)
 	}
 	return append(out, r.held...)
