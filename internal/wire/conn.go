@@ -139,26 +139,24 @@ func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
 	return n, c.checkStacking(in[:n])
 }
 
-// handOn copies to p what of the input the server may have, which can be nothing.
-func (c *conn) handOn(p, in []byte) (int, error) {
-	switch {
-	case len(in) == 0:
+// handOn copies to p what of the input the server may have, which can be nothing. The input may be
+// a part of p.
+func (c *conn) handOn(p, in []byte) (n int, err error) {
+	if len(in) == 0 {
 		return 0, nil
-	case c.requests.betweenCommands():
+	}
+	if c.requests.betweenCommands() {
 		c.limits = c.guard.limits(c) // here, and not where they are used, far up the stack
-	case c.requests.passesLiteral():
-		return c.passLiteral(p, in)
 	}
 	before := c.beforeLogin()
 	c.requests.loggedIn = !before
-	buf := scratch.Get().(*[8 << 10]byte)
-	out, used := c.requests.take(buf[:0], in)
-	c.unread.keep(in, used)
-	n := copy(p, out)
-	if n < len(out) {
-		c.pending = append([]byte(nil), out[n:]...)
+	used := c.requests.plain(in)
+	if used > 0 {
+		n = copy(p, in[:used])
+		c.unread.keep(in, used)
+	} else {
+		n, used = c.take(p, in)
 	}
-	scratch.Put(buf)
 	if before && !c.countLogin(used) {
 		return 0, c.bye(byeLoginBytes)
 	}
@@ -168,17 +166,17 @@ func (c *conn) handOn(p, in []byte) (int, error) {
 	return n, nil
 }
 
-// passLiteral hands on a piece of a literal, of which in may be a part of p already.
-func (c *conn) passLiteral(p, in []byte) (int, error) {
-	n := int(min(int64(len(in)), c.requests.literal))
-	copy(p, in[:n])
-	c.unread.keep(in, n)
-	before := c.beforeLogin()
-	c.requests.skip(int64(n))
-	if before && !c.countLogin(n) {
-		return 0, c.bye(byeLoginBytes)
+// take copies to p what becomes of the input, and returns how much of that was used.
+func (c *conn) take(p, in []byte) (n, used int) {
+	buf := scratch.Get().(*[8 << 10]byte)
+	defer scratch.Put(buf)
+	out, used := c.requests.take(buf[:0], in)
+	c.unread.keep(in, used)
+	n = copy(p, out)
+	if n < len(out) {
+		c.pending = append([]byte(nil), out[n:]...)
 	}
-	return n, nil
+	return n, used
 }
 
 // beforeLogin tells whether nobody is logged in. What is sent after UNAUTHENTICATE counts anew.
@@ -232,36 +230,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.NetConn().Write(p)
 	}
-	buf := scratch.Get().(*[8 << 10]byte)
-	defer scratch.Put(buf)
-	out := buf[:0]
-	for rest := p; len(rest) > 0; {
-		n := int(min(int64(len(rest)), c.responses.literal))
-		switch {
-		case n == 0:
-			out, n = c.responses.take(out, rest)
-		case n < directLiteral && n < len(p):
-			out = append(out, rest[:n]...)
-			c.responses.literal -= int64(n)
-		default:
-			if err := c.write(out); err != nil {
-				return 0, err
-			}
-			out = out[:0]
-			if err := c.write(rest[:n]); err != nil {
-				return 0, err
-			}
-			c.responses.literal -= int64(n)
-		}
-		rest = rest[n:]
-	}
-	if !c.greeted || c.dialogue.alarm.Load() {
-		c.greeted = true
-		if err := c.dialogue.spoken(); err != nil {
-			return 0, err
-		}
-	}
-	if err := c.write(out); err != nil {
+	if err := c.rewrite(p); err != nil {
 		return 0, err
 	}
 	if c.responses.finished {
@@ -272,6 +241,49 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// rewrite writes what the client gets of p.
+func (c *conn) rewrite(p []byte) error {
+	n, instead := c.responses.plain(p)
+	if n == len(p) && instead == "" {
+		return c.send(p)
+	}
+	buf := scratch.Get().(*[8 << 10]byte)
+	defer scratch.Put(buf)
+	out := appendPlain(buf[:0], p[:n], instead)
+	for rest := p[n:]; len(rest) > 0; {
+		n := int(min(int64(len(rest)), c.responses.literal))
+		switch {
+		case n == 0:
+			out, n = c.responses.take(out, rest)
+		case n < directLiteral && n < len(p):
+			out = append(out, rest[:n]...)
+			c.responses.literal -= int64(n)
+		default:
+			if err := c.write(out); err != nil {
+				return err
+			}
+			out = out[:0]
+			if err := c.write(rest[:n]); err != nil {
+				return err
+			}
+			c.responses.literal -= int64(n)
+		}
+		rest = rest[n:]
+	}
+	return c.send(out)
+}
+
+// send writes the end of what the server says at once, unless that shows that it is set up wrongly.
+func (c *conn) send(p []byte) error {
+	if !c.greeted || c.dialogue.alarm.Load() {
+		c.greeted = true
+		if err := c.dialogue.spoken(); err != nil {
+			return err
+		}
+	}
+	return c.write(p)
 }
 
 func (c *conn) write(p []byte) error {

@@ -143,8 +143,8 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		return out, n
 	}
 	for i := 0; i < len(in); i++ {
-		var n int
-		if out, n = r.ordinary(out, in[i:]); n > 0 {
+		if n := r.ordinary(in[i:]); n > 0 {
+			out = append(out, in[i:i+n]...)
 			if i += n; i == len(in) {
 				break
 			}
@@ -171,52 +171,9 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// ordinary takes at once what means nothing, byte by byte, and returns how much of in that is.
-func (r *requests) ordinary(out, in []byte) ([]byte, int) {
-	if r.cr {
-		return out, 0
-	}
-	n := 0
-	switch r.state {
-	case inTag:
-		n = r.wholeTag(in)
-	case inName, inSubName:
-		return out, r.atom(in) // held back
-	case inArguments:
-		n = r.ordinaryArguments(in)
-	}
-	return append(out, in[:n]...), n
-}
-
-// wholeTag takes a tag of ordinary length and the space behind it, if all of that is here.
-func (r *requests) wholeTag(in []byte) int {
-	if r.text > 0 {
-		return 0
-	}
-	for n, b := range in[:min(len(in), 64)] {
-		switch b {
-		case '\r', '\n':
-			return 0
-		case ' ':
-			r.text, r.state = n+1, inName
-			return n + 1
-		}
-	}
-	return 0
-}
-
-// atom takes what is of a name.
-func (r *requests) atom(in []byte) int {
-	n, most := 0, min(len(in), maxName-(len(r.name)-r.uid))
-	for n < most && isAtomChar(in[n]) {
-		n++
-	}
-	r.name = append(r.name, in[:n]...)
-	return n
-}
-
-func (r *requests) ordinaryArguments(in []byte) int {
-	if r.quoted || r.spec.state != noLiteral || r.nesting != nil {
+// ordinary returns how much of in is of arguments, and means nothing byte by byte.
+func (r *requests) ordinary(in []byte) int {
+	if r.state != inArguments || r.cr || r.quoted || r.spec.state != noLiteral || r.nesting != nil {
 		return 0
 	}
 	most := maxText - len("\r") - len(spoiler) - 1 - r.text
@@ -231,13 +188,6 @@ func (r *requests) ordinaryArguments(in []byte) int {
 	r.arguments += n
 	r.text += n
 	return n
-}
-
-// skip notes that n bytes of the literal were passed on.
-func (r *requests) skip(n int64) {
-	if r.literal -= n; r.literal == 0 {
-		r.state = afterLiteral
-	}
 }
 
 // drop takes one byte of a command that the server does not get.
@@ -290,7 +240,7 @@ func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 			r.name = append(r.name, b)
 			return out, false
 		}
-		if r.state == inName && b == ' ' && strings.ToUpper(string(r.name)) == "UID" {
+		if r.state == inName && b == ' ' && isUID(r.name) {
 			r.name = append(r.name, b)
 			r.uid, r.state = len(r.name), inSubName
 			return out, false
@@ -395,22 +345,13 @@ func (r *requests) tooMuch(b byte) string {
 	if r.most.CommandBytes == 0 {
 		return ""
 	}
-	size := int64(r.text) + 1 + r.literals
-	if r.spec.state == literalComplete && !r.announcesMessage() && r.spec.size <= maxBuffered {
-		size += r.spec.size
-	}
-	if size > r.most.CommandBytes {
+	if r.size(r.text+1) > r.most.CommandBytes {
 		if r.conn.guard.refuses(r.conn, CommandBytes, r.most.CommandBytes) {
 			return answerTooLarge
 		}
 		r.most.CommandBytes = 0 // told once
 	}
 	return ""
-}
-
-// announcesMessage tells whether the literal that is announced is the message of an APPEND.
-func (r *requests) announcesMessage() bool {
-	return r.specAt != 1 && r.dialogue.current() == appendCommand
 }
 
 // scan looks at one byte of the arguments.

@@ -46,12 +46,10 @@ func (r *responses) betweenLines() bool {
 // much of in that was.
 func (r *responses) take(out, in []byte) ([]byte, int) {
 	for i := 0; i < len(in); i++ {
-		if r.betweenLines() {
-			var n int
-			if out, n = r.ordinary(out, in[i:]); n > 0 {
-				i += n - 1
-				continue
-			}
+		if n, instead := r.plain(in[i:]); n > 0 {
+			out = appendPlain(out, in[i:i+n], instead)
+			i += n - 1
+			continue
 		}
 		if r.state == inText || r.state == inData {
 			line := in[i:]
@@ -86,29 +84,37 @@ func (r *responses) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// ordinary takes a whole line at once if nothing about it concerns the guard but that it ends a
-// command, and returns how much of in that was: data without a literal, or a tagged OK.
-func (r *responses) ordinary(out, in []byte) ([]byte, int) {
+// plain returns the length of the line at the beginning of in if nothing about it concerns the guard
+// but that it ends a command: data without a literal, or a tagged OK. What follows the tag is to be
+// replaced if instead is not empty.
+func (r *responses) plain(in []byte) (n int, instead string) {
+	if !r.betweenLines() {
+		return 0, ""
+	}
 	end := bytes.IndexByte(in, '\n') + 1
-	line := in[:end]
-	first, rest, ok := bytes.Cut(line, space)
+	first, rest, ok := bytes.Cut(in[:end], space)
 	switch {
 	case !ok || len(first) == 0 || len(rest) == 0 || len(first) == 1 && first[0] == '+':
-		return out, 0
+		return 0, ""
 	case len(first) == 1 && first[0] == '*':
 		if !isOtherData(rest[0]) || bytes.IndexByte(rest, '{') >= 0 {
-			return out, 0
+			return 0, ""
 		}
-		return append(out, line...), end
+		return end, ""
 	case !bytes.HasPrefix(rest, completed) || concernsUs(rest[len(completed):]):
-		return out, 0
+		return 0, ""
 	}
 	r.finished = true
-	if instead := r.dialogue.finish("OK"); instead != "" {
-		out = append(append(out, first...), ' ')
-		return append(append(out, instead...), "\r\n"...), end
+	return end, r.dialogue.finish("OK")
+}
+
+// appendPlain appends a line of plain.
+func appendPlain(out, line []byte, instead string) []byte {
+	if instead == "" {
+		return append(out, line...)
 	}
-	return append(out, line...), end
+	tag, _, _ := bytes.Cut(line, space)
+	return append(append(append(append(out, tag...), ' '), instead...), "\r\n"...)
 }
 
 var space, completed = []byte(" "), []byte("OK ")
@@ -116,9 +122,10 @@ var space, completed = []byte(" "), []byte("OK ")
 // isOtherData tells, by its first byte, that a response is neither of a status nor of capabilities.
 func isOtherData(b byte) bool { return b >= '0' && b <= '9' || b == 'F' || b == 'L' || b == 'S' }
 
-// concernsUs tells whether a text may begin with a response code that matters.
+// concernsUs tells whether a text may begin with a response code that matters: it does not with
+// APPENDUID, UIDNEXT and COPYUID.
 func concernsUs(text []byte) bool {
-	return len(text) > 1 && text[0] == '[' && text[1] != 'A' && text[1] != 'U' // …PPENDUID, …IDNEXT
+	return len(text) > 2 && text[0] == '[' && text[1] != 'A' && text[1] != 'U' && text[2] != 'O'
 }
 
 func (r *responses) byte(out []byte, b byte) []byte {
