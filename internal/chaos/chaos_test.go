@@ -278,6 +278,10 @@ func (c *chaos) assertNobodyLeft() {
 		)
 	}
 	w := c.witness
+	// The server does not wait for an IDLE of the backend when it closes its session.
+	if !until(c.patience, func() bool { return w.inside(&w.idles) == 0 }) {
+		c.t.Errorf("%d IDLEs that do not end", w.inside(&w.idles))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {

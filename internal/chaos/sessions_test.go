@@ -102,6 +102,10 @@ type outside struct {
 
 func (s *outside) Login(username, password string) error {
 	s.login = s.witness.arrive(s.ip, loginTimeout)
+	stay := &stay{user: strings.ToLower(username), ip: s.ip, arrival: s.login}
+	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
+	entered, decided := false, s.witness.come(stay)
+	defer func() { decided(entered) }()
 	err := s.Session.Login(username, password)
 	if !s.login.inside {
 		s.witness.endWait(s.login, "LOGIN", 0)
@@ -110,10 +114,9 @@ func (s *outside) Login(username, password string) error {
 		s.checkRefusal(err)
 		return err
 	}
-	s.user = strings.ToLower(username)
-	stay := s.stay(s.login)
-	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
+	s.user = stay.user
 	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
+	entered = true
 	return nil
 }
 
