@@ -180,13 +180,17 @@ func TestConnectionsThatAreRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(t, &limits.Options{MaxConnectionsPerIP: 5})
 				var conns []net.Conn
+				for range 5 {
+					g.dialOnly(transport)
+				}
+				synctest.Wait()
 				for range 300 {
 					conns = append(conns, g.dialOnly(transport))
 				}
 				synctest.Wait()
 				assert.Equal(t, 5, g.Limiter().Stats().Connections)
 				start := time.Now()
-				for _, conn := range conns[5:] {
+				for _, conn := range conns {
 					io.Copy(io.Discard, conn)
 				}
 				assert.LessOrEqual(t, time.Since(start), 10*time.Second)

@@ -18,42 +18,41 @@ const directLiteral = 16 << 10
 // conn is a guarded connection. The server reads and writes it from one goroutine; what others
 // write must be whole lines.
 type conn struct {
-	guard     *Guard
 	dialogue  dialogue
 	requests  requests
 	responses responses
 	socket    syscall.RawConn // nil if it cannot be found
 
-	reading sync.Mutex // guards requests and what follows
-	unread  rest       // from the client, not looked at yet
-	pending []byte     // for the server
-	err     error      // follows unread
-	broken  error      // what every further Read returns
-	heard   bool       // the client has sent something
-	sent    int64      // bytes before the login
+	// What follows, and requests, belongs to the goroutine of the server that reads.
+	unread  rest   // from the client, not looked at yet
+	pending []byte // for the server
+	err     error  // follows unread
+	sent    int64  // bytes before the login
+	limits  Limits // of the next command
+	broken  bool   // err is what every further Read returns
+	heard   bool   // the client has sent something
 	// loggedIn tells whether somebody was logged in when the server began to read. While it reads
 	// that cannot change.
 	loggedIn bool
-	limits   Limits // of the next command
 
-	writing sync.Mutex // guards responses and what follows
-	greeted bool       // the server has said something
+	greeted   bool       // the server has said something; as responses, guarded by writing
+	lastTurns uint32     // at the last look; of the guard's goroutine
+	writing   sync.Mutex // guards responses
 
 	transport atomic.Pointer[transport]
-
 	life      life
-	lastTurns uint32 // at the last look; of the guard's goroutine
 }
 
 var _ net.Conn = (*conn)(nil)
 
 func newConn(inner net.Conn, listener *listener) *conn {
-	c := &conn{guard: listener.guard}
+	c := &conn{}
+	config := &listener.guard.config
 	c.transport.Store(&transport{inner: inner, handshake: pendingHandshake(inner)})
 	c.dialogue.listener = listener
 	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
-	c.dialogue.hidesIdle = c.guard.config.HideIdle != nil && c.guard.config.HideIdle()
-	c.requests.conn, c.requests.dialogue = c, &c.dialogue
+	c.dialogue.hidesIdle = config.HideIdle != nil && config.HideIdle()
+	c.requests.conn = c
 	c.responses.dialogue = &c.dialogue
 	if below, ok := layers.Find[syscall.Conn](inner); ok {
 		c.socket, _ = below.SyscallConn()
@@ -68,8 +67,6 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	n, err = c.begin(p)
 	for n == 0 && err == nil {
 		in := c.unread.next(len(p))
@@ -95,8 +92,8 @@ func (c *conn) Read(p []byte) (n int, err error) {
 
 // begin returns what there is for the server without another look at what the client sends.
 func (c *conn) begin(p []byte) (int, error) {
-	if c.broken != nil {
-		return 0, c.broken
+	if c.broken {
+		return 0, c.err
 	}
 	if len(c.pending) > 0 {
 		n := copy(p, c.pending)
@@ -105,7 +102,7 @@ func (c *conn) begin(p []byte) (int, error) {
 	}
 	c.loggedIn = c.requests.resume()
 	if !c.unread.empty() && c.requests.betweenCommands() && c.life.isDraining() {
-		return 0, c.bye(c.life.text)
+		return 0, c.bye(c.guard().bye)
 	}
 	return 0, nil // before it reads from the client it asks again
 }
@@ -121,7 +118,7 @@ func (c *conn) beforeReading() (*ahead, error) {
 	}
 	ahead, ok := c.life.enter(c.requests.mayEnd())
 	if !ok {
-		return nil, c.bye(c.life.text)
+		return nil, c.bye(c.guard().bye)
 	}
 	return ahead, nil
 }
@@ -129,8 +126,7 @@ func (c *conn) beforeReading() (*ahead, error) {
 // afterReading says what becomes of what was read.
 func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
 	if !c.life.leave() {
-		c.broken = net.ErrClosed // somebody else has said goodbye
-		return 0, c.broken
+		return 0, c.end(net.ErrClosed) // somebody else has said goodbye
 	}
 	if n == 0 {
 		return 0, c.failed(err)
@@ -146,7 +142,7 @@ func (c *conn) handOn(p, in []byte) (n int, err error) {
 		return 0, nil
 	}
 	if c.requests.betweenCommands() {
-		c.limits = c.guard.limits(c) // here, and not where they are used, far up the stack
+		c.limits = c.guard().limits(c) // here, and not where they are used, far up the stack
 	}
 	before := c.beforeLogin()
 	c.requests.loggedIn = !before
@@ -196,14 +192,13 @@ func (c *conn) countLogin(n int) bool {
 	if most == 0 || c.sent <= most || before > most {
 		return true // or it was allowed once, by a dry run
 	}
-	return !c.guard.refuses(c, LoginBytes, most)
+	return !c.guard().refuses(c, LoginBytes, most)
 }
 
 // bye ends the connection, and returns what the server reads.
 func (c *conn) bye(text string) error {
 	c.goodbye(text)
-	c.broken = net.ErrClosed
-	return c.broken
+	return c.end(net.ErrClosed)
 }
 
 // failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
@@ -215,10 +210,18 @@ func (c *conn) failed(err error) error {
 	}
 	c.dialogue.failed()
 	if c.requests.message {
-		c.broken = err
+		c.end(err)
 	}
 	return err
 }
+
+// end makes every further Read return the error.
+func (c *conn) end(err error) error {
+	c.broken, c.err = true, err
+	return err
+}
+
+func (c *conn) guard() *Guard { return c.dialogue.listener.guard }
 
 // Write passes on what the server says, and begins TLS when it has agreed to that.
 func (c *conn) Write(p []byte) (int, error) {
@@ -277,7 +280,7 @@ func (c *conn) rewrite(p []byte) error {
 
 // send writes the end of what the server says at once, unless that shows that it is set up wrongly.
 func (c *conn) send(p []byte) error {
-	if !c.greeted || c.dialogue.alarm.Load() {
+	if !c.greeted || c.dialogue.failure.Load() != nil {
 		c.greeted = true
 		if err := c.dialogue.spoken(); err != nil {
 			return err
@@ -315,7 +318,7 @@ func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.life.end()
-	defer c.guard.remove(c)
+	defer c.guard().remove(c)
 	return c.NetConn().Close()
 }
 

@@ -16,12 +16,12 @@ type dialogue struct {
 	hidesIdle bool
 
 	mu            sync.Mutex
-	command       command
-	running       bool   // from its name to its answer
 	answer        string // replaces that of the server, if not empty
-	readOnlyNext  bool   // the READ-WRITE of the next answer is to become READ-ONLY
-	readOnly      bool   // that of this one is
 	after         []func()
+	command       command
+	running       bool // from its name to its answer
+	readOnlyNext  bool // the READ-WRITE of the next answer is to become READ-ONLY
+	readOnly      bool // that of this one is
 	answered      bool // a tagged line was written since the last read
 	challenged    bool // a continuation request was
 	encrypted     bool
@@ -29,11 +29,10 @@ type dialogue struct {
 	upgrade       bool // TLS begins when the line is out
 	rev2Only      bool // the server does not speak IMAP4rev1
 	rev2Enabled   bool
-	greeted       bool  // the server has said something
-	err           error // why the server must not go on
+	greeted       bool // the server has said something
 
-	alarm   atomic.Bool // err is set
-	hasMore atomic.Bool // upgrade or after may be set
+	hasMore atomic.Bool           // upgrade or after may be set
+	failure atomic.Pointer[error] // why the server must not go on; nil: it may
 }
 
 // next tells the reader what the server has written since it last asked, and whether somebody is
@@ -136,10 +135,7 @@ func (d *dialogue) silent() bool {
 	return !d.greeted
 }
 
-func (d *dialogue) failLocked(err error) {
-	d.err = err
-	d.alarm.Store(true)
-}
+func (d *dialogue) fail(err error) { d.failure.Store(&err) }
 
 // spoken notes that the server has said something, and returns an error if that showed that it is
 // set up wrongly.
@@ -148,11 +144,15 @@ func (d *dialogue) spoken() error {
 	defer d.mu.Unlock()
 	first := !d.greeted
 	d.greeted = true
-	if d.err != nil && first {
-		// What comes after the greeting may be of a client's making, and ends its connection only.
-		d.listener.fail(d.err)
+	failure := d.failure.Load()
+	if failure == nil {
+		return nil
 	}
-	return d.err
+	if first {
+		// What comes after the greeting may be of a client's making, and ends its connection only.
+		d.listener.fail(*failure)
+	}
+	return *failure
 }
 
 // upgraded tells whether TLS begins now.
@@ -222,7 +222,7 @@ func (d *dialogue) challenge(word string) string {
 	d.challenged = true
 	switch {
 	case word == "idling" && d.hidesIdle:
-		d.failLocked(errIdling)
+		d.fail(errIdling)
 	case word == "=" && d.command == authenticateCommand:
 		return ""
 	}
@@ -241,7 +241,7 @@ func (d *dialogue) finish(status string) (instead string) {
 	switch {
 	case !ok:
 	case command == startTLSCommand && !config.Terminates:
-		d.failLocked(errServerTLS)
+		d.fail(errServerTLS)
 	case command == loginCommand || command == authenticateCommand:
 		d.authenticated = true
 	case command == unauthenticateCommand:
@@ -279,9 +279,9 @@ func (d *dialogue) capabilities(caps []string) []string {
 	if !config.Terminates {
 		switch {
 		case slices.Contains(caps, "STARTTLS"):
-			d.failLocked(errServerTLS)
+			d.fail(errServerTLS)
 		case d.encrypted && slices.Contains(caps, "LOGINDISABLED"):
-			d.failLocked(errLoginDisabled)
+			d.fail(errLoginDisabled)
 		}
 		return caps
 	}

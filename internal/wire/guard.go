@@ -60,6 +60,7 @@ type Guard struct {
 	sockets  int // how many conns can tell what is unread
 	watching bool
 	draining bool
+	bye      string        // what the connections read then; it does not change
 	empty    chan struct{} // closed when draining and the last connection is gone
 }
 
@@ -129,7 +130,7 @@ func (g *Guard) all() []*conn {
 func (g *Guard) Drain(ctx context.Context, text string) error {
 	g.mu.Lock()
 	if !g.draining {
-		g.draining, g.empty = true, make(chan struct{})
+		g.draining, g.bye, g.empty = true, text, make(chan struct{})
 		if len(g.conns) == 0 {
 			close(g.empty)
 		}
@@ -137,7 +138,7 @@ func (g *Guard) Drain(ctx context.Context, text string) error {
 	empty := g.empty
 	g.mu.Unlock()
 	for _, c := range g.all() {
-		c.drain(text)
+		c.drain(g.bye)
 	}
 	select {
 	case <-empty:

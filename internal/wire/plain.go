@@ -60,7 +60,7 @@ func (r *requests) plainCommand(line []byte) int {
 	if b := line[end]; b != ' ' && b != '\r' || end-start > maxName {
 		return 0
 	}
-	command, verdict := r.dialogue.begin(string(line[start:end]), line[end] == '\r')
+	command, verdict := r.conn.dialogue.begin(string(line[start:end]), line[end] == '\r')
 	if verdict != passes {
 		return 0 // take asks again, and is told the same
 	}
@@ -101,12 +101,13 @@ func (r *requests) plainArguments(line, arguments []byte) int {
 		return 0
 	}
 	r.spec.skim(arguments)
-	r.specAt = r.arguments + bytes.LastIndexByte(arguments, '{')
+	r.specAt = r.arguments + int32(bytes.LastIndexByte(arguments, '{'))
 	if most := r.most.CommandBytes; most > 0 && r.size(text) > most {
 		r.spec = announcement{}
 		return 0
 	}
-	r.text, r.arguments, r.state = text, r.arguments+len(arguments)-len("\r"), afterLine
+	r.text, r.state = text, afterLine
+	r.arguments += int32(len(arguments) - len("\r"))
 	return len(line)
 }
 
@@ -122,5 +123,5 @@ func (r *requests) size(text int) int64 {
 
 // announcesMessage tells whether the literal that is announced is the message of an APPEND.
 func (r *requests) announcesMessage() bool {
-	return r.specAt != 1 && r.dialogue.current() == appendCommand
+	return r.specAt != 1 && r.conn.dialogue.current() == appendCommand
 }

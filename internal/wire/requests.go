@@ -34,7 +34,7 @@ const (
 // lines there and others not.
 const substitute = 0x1a
 
-type requestState int
+type requestState uint8
 
 const (
 	inTag requestState = iota
@@ -51,34 +51,35 @@ const (
 // about what comes next: after each line and after each literal. The rest is decided when it reads
 // again.
 type requests struct {
-	dialogue *dialogue
-	conn     *conn
+	conn *conn
 
 	state     requestState
-	text      int    // bytes of this command so far, literals apart
-	literals  int64  // bytes of its literals, the message apart
-	tag       []byte // the first bytes of it
-	name      []byte // held back
-	uid       int    // how much of it is "UID", if that is what it begins with
-	cr        bool   // a CR is held back
-	arguments int    // bytes after the name
+	tagLength uint8   // of the tag, as much as there is room for
+	tag       [5]byte // its first bytes
+	uid       uint8   // how much of the name is "UID ", if that is what it begins with
+	cr        bool    // a CR is held back
 	quoted    bool
 	escaped   bool
-	spec      announcement
-	specAt    int // which byte of the arguments its brace was
-	message   bool
-	literal   int64 // bytes left of it
+	message   bool  // the literal is that of an APPEND
 	swallows  bool  // what is dropped has literals
 	overlong  bool  // the tag is
 	loggedIn  bool  // when the command began
-	most      Limits
-	nesting   *nesting // of a SEARCH
+	arguments int32 // bytes after the name
+	specAt    int32 // which byte of the arguments the brace of spec was
+
+	name     []byte // held back
+	text     int    // bytes of this command so far, literals apart
+	literals int64  // bytes of its literals, the message apart
+	literal  int64  // bytes left of the one that comes
+	spec     announcement
+	most     Limits
+	nesting  *nesting // of a SEARCH
 }
 
 // resume is called when the server wants more and has had all there was. It tells whether somebody
 // is logged in.
 func (r *requests) resume() (loggedIn bool) {
-	answered, challenged, loggedIn := r.dialogue.next()
+	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
 	case answered:
@@ -93,8 +94,7 @@ func (r *requests) resume() (loggedIn bool) {
 
 func (r *requests) reset() {
 	*r = requests{
-		dialogue: r.dialogue, conn: r.conn, loggedIn: r.loggedIn,
-		cr: r.cr, tag: r.tag[:0], name: r.name[:0],
+		conn: r.conn, loggedIn: r.loggedIn, cr: r.cr, name: r.name[:0],
 	}
 }
 
@@ -110,7 +110,7 @@ func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inD
 
 // endLine finds out what follows a line that the server has not answered.
 func (r *requests) endLine(challenged bool) {
-	command := r.dialogue.current()
+	command := r.conn.dialogue.current()
 	size, ok := r.spec.take()
 	switch {
 	case r.message:
@@ -185,7 +185,7 @@ func (r *requests) ordinary(in []byte) int {
 	for n < len(in) && in[n] != '\n' && in[n] != '\r' && in[n] != '"' && in[n] != '{' {
 		n++
 	}
-	r.arguments += n
+	r.arguments += int32(n)
 	r.text += n
 	return n
 }
@@ -228,21 +228,21 @@ func (r *requests) command(out []byte, b byte) (_ []byte, stop bool) {
 func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 	switch r.state {
 	case inTag:
-		if b == '\n' && r.dialogue.hidesIdle && strings.EqualFold(string(r.tag), "DONE") {
+		if b == '\n' && r.conn.dialogue.hidesIdle && strings.EqualFold(string(r.tag[:r.tagLength]), "DONE") {
 			// The client did not wait to be told that there is no IDLE. go-imap would end the
 			// connection over this line.
-			r.dialogue.begin("IDLE", true)
+			r.conn.dialogue.begin("IDLE", true)
 			return r.refuse(append(out, ' '), refusal, b)
 		}
 		r.takeTag(b)
 	case inName, inSubName:
-		if isAtomChar(b) && len(r.name)-r.uid < maxName {
+		if isAtomChar(b) && len(r.name)-int(r.uid) < maxName {
 			r.name = append(r.name, b)
 			return out, false
 		}
 		if r.state == inName && b == ' ' && isUID(r.name) {
 			r.name = append(r.name, b)
-			r.uid, r.state = len(r.name), inSubName
+			r.uid, r.state = uint8(len(r.name)), inSubName
 			return out, false
 		}
 		if out, stop = r.endName(out, b); stop {
@@ -271,8 +271,9 @@ func (r *requests) takeTag(b byte) {
 	switch {
 	case b == ' ':
 		r.state = inName
-	case len(r.tag) <= len("DONE"):
-		r.tag = append(r.tag, b)
+	case int(r.tagLength) < len(r.tag):
+		r.tag[r.tagLength] = b
+		r.tagLength++
 	case r.text >= maxTag:
 		r.overlong = true
 	}
@@ -282,7 +283,7 @@ func (r *requests) takeTag(b byte) {
 func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	r.state = inArguments
 	bare := b == '\n' || b == '\r'
-	command, verdict := r.dialogue.begin(string(r.name), bare)
+	command, verdict := r.conn.dialogue.begin(string(r.name), bare)
 	switch verdict {
 	case passes:
 	case unknown:
@@ -316,7 +317,7 @@ func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
 // the server does not get, was looked at already.
 func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 	if !r.message { // what go-imap does not answer
-		r.dialogue.replace(answer)
+		r.conn.dialogue.replace(answer)
 	}
 	r.cr = false
 	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
@@ -334,7 +335,7 @@ func (r *requests) tooMuch(b byte) string {
 	if r.nesting != nil {
 		switch r.nesting.feed(b) {
 		case tooDeep:
-			if r.conn.guard.refuses(r.conn, SearchDepth, int64(r.most.SearchDepth)) {
+			if r.conn.guard().refuses(r.conn, SearchDepth, int64(r.most.SearchDepth)) {
 				return answerTooDeep
 			}
 			r.nesting.most = 0
@@ -346,7 +347,7 @@ func (r *requests) tooMuch(b byte) string {
 		return ""
 	}
 	if r.size(r.text+1) > r.most.CommandBytes {
-		if r.conn.guard.refuses(r.conn, CommandBytes, r.most.CommandBytes) {
+		if r.conn.guard().refuses(r.conn, CommandBytes, r.most.CommandBytes) {
 			return answerTooLarge
 		}
 		r.most.CommandBytes = 0 // told once

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-type responseState int
+type responseState uint8
 
 const (
 	inFirstWord  responseState = iota
@@ -26,20 +26,21 @@ type responses struct {
 	dialogue *dialogue
 
 	state    responseState
-	first    []byte // the first bytes of the first word
-	held     []byte
+	first    byte  // of the first word
+	length   uint8 // of the first word: 2 stands for more, too
 	untagged bool
 	enabled  bool // the list is that of an ENABLED response
 	inCode   bool // the list ends at a bracket
 	tagged   bool // the line is the answer to a command
 	finished bool // such a line is complete; of the connection
+	held     []byte
 	spec     announcement
 	literal  int64 // bytes left of it
 }
 
 // betweenLines tells whether a whole response may be written now.
 func (r *responses) betweenLines() bool {
-	return r.state == inFirstWord && len(r.first) == 0 && r.literal == 0
+	return r.state == inFirstWord && r.length == 0 && r.literal == 0
 }
 
 // take appends what the client gets of in to out, up to a literal or to the end, and returns how
@@ -77,12 +78,21 @@ func (r *responses) take(out, in []byte) ([]byte, int) {
 			}
 			continue
 		}
-		*r = responses{
-			dialogue: r.dialogue, finished: r.finished || r.tagged, first: r.first[:0], held: r.held[:0],
-		}
+		r.endLine()
 	}
 	return out, len(in)
 }
+
+// endLine is ready for the next line. What was held back can be long, and is not kept then.
+func (r *responses) endLine() {
+	held := r.held[:0]
+	if cap(held) > 2*maxWord {
+		held = nil
+	}
+	*r = responses{dialogue: r.dialogue, finished: r.finished || r.tagged, held: held}
+}
+
+func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
 
 // plain returns the length of the line at the beginning of in if nothing about it concerns the guard
 // but that it ends a command: data without a literal, or a tagged OK. What follows the tag is to be
@@ -133,10 +143,12 @@ func (r *responses) byte(out []byte, b byte) []byte {
 	switch r.state {
 	case inFirstWord:
 		if b == ' ' {
-			r.untagged = string(r.first) == "*"
+			r.untagged = r.firstWordIs('*')
 			r.state = inSecondWord
-		} else if len(r.first) < 2 {
-			r.first = append(r.first, b)
+		} else if r.length++; r.length == 1 {
+			r.first = b
+		} else {
+			r.length = 2
 		}
 	case inSecondWord:
 		if !end && b != ' ' && len(r.held) < maxWord {
@@ -215,7 +227,7 @@ func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 		} else if strings.EqualFold(word, "ENABLED") && spaced {
 			r.state, r.enabled = inList, true
 		}
-	case string(r.first) == "+" && !isStatus: // a client may choose this tag, and go-imap accepts it
+	case r.firstWordIs('+') && !isStatus: // a client may choose this tag, and go-imap accepts it
 		r.state = inText
 		word = r.dialogue.challenge(word)
 	default:

@@ -74,8 +74,6 @@ func (c *conn) upgrade() {
 	if !c.dialogue.upgraded() {
 		return
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	early := append(bytes.Clone(c.unread.data), c.takeAhead()...)
 	c.unread.clear()
 	below := c.NetConn()
