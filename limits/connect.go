@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,7 +81,8 @@ func (s *session) connect() error {
 		return asGreeting(ErrClosed)
 	}
 	if accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn()); ok && accepted.limiter == s.limiter {
-		s.releaseConnection = accepted.hold()
+		accepted.hold()
+		s.releaseConnection = accepted.drop
 		return nil
 	}
 	release, r := s.count()
@@ -187,7 +187,7 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 		return nil, r.answer()
 	}
 	accepted := &acceptedConn{Conn: conn, limiter: l, release: release}
-	accepted.closed = accepted.hold()
+	accepted.holders.Store(1)
 	return accepted, nil
 }
 
@@ -204,25 +204,25 @@ func (l *Limiter) addrOf(conn net.Conn) net.Addr {
 type acceptedConn struct {
 	net.Conn
 	limiter *Limiter
-	release func() // gives the place back
-	closed  func() // what the connection itself holds
-	holders atomic.Int32
+	release func()       // gives the place back
+	holders atomic.Int32 // the connection and its sessions
+	closed  atomic.Bool
 }
 
-// hold makes the connection count until the function is called.
-func (c *acceptedConn) hold() (drop func()) {
-	c.holders.Add(1)
-	return sync.OnceFunc(func() {
-		if c.holders.Add(-1) == 0 {
-			c.release()
-		}
-	})
+func (c *acceptedConn) hold() { c.holders.Add(1) }
+
+func (c *acceptedConn) drop() {
+	if c.holders.Add(-1) == 0 {
+		c.release()
+	}
 }
 
 // NetConn returns the connection below.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *acceptedConn) Close() error {
-	defer c.closed()
+	if !c.closed.Swap(true) {
+		defer c.drop()
+	}
 	return c.Conn.Close()
 }

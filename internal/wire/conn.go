@@ -45,10 +45,10 @@ type conn struct {
 
 var _ net.Conn = (*conn)(nil)
 
-func newConn(inner net.Conn, listener *listener) *conn {
+// newConn guards the connection, which is accepted or one that has its Read.
+func newConn(inner, accepted net.Conn, listener *listener) *conn {
 	c := &conn{}
 	config := &listener.guard.config
-	c.transport.Store(&transport{inner: inner, handshake: pendingHandshake(inner)})
 	c.dialogue.listener = listener
 	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
 	c.dialogue.hidesIdle = config.HideIdle != nil && config.HideIdle()
@@ -57,6 +57,7 @@ func newConn(inner net.Conn, listener *listener) *conn {
 	if below, ok := layers.Find[syscall.Conn](inner); ok {
 		c.socket, _ = below.SyscallConn()
 	}
+	c.transport.Store(&transport{inner, pendingHandshake(inner), newDirect(accepted, c.socket)})
 	return c
 }
 
@@ -75,10 +76,14 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			if ahead, err = c.beforeReading(); err != nil {
 				return 0, err
 			}
-			if ahead != nil {
+			switch t := c.transport.Load(); {
+			case ahead != nil:
 				n, err = c.readAheadOf(ahead, p)
-			} else {
-				n, err = c.NetConn().Read(p)
+			case t.direct != nil: // read from here, without a frame more
+				t.direct.in = p
+				n, err = t.direct.result(t.direct.socket.Read(t.direct.try))
+			default:
+				n, err = t.inner.Read(p)
 			}
 			if n, err = c.afterReading(p, n, err); err != nil {
 				return 0, err

@@ -41,8 +41,9 @@ type Config struct {
 	// HideIdle tells whether a new connection has no IDLE.
 	HideIdle func() bool
 	// Admit is asked for each connection before anything is read from it, and returns the one to
-	// serve, whose Close gives back what it holds. It may wait for the address, for 10 s. After an
-	// error the client reads "* BYE" and its text, after a TLS handshake, for which it has 10 s.
+	// serve, whose Read is that of conn, and whose Close gives back what it holds. It may wait for the
+	// address, for 10 s. After an error the client reads "* BYE" and its text, after a TLS handshake,
+	// for which it has 10 s.
 	Admit func(conn net.Conn) (net.Conn, error)
 	// Limits returns the limits of a connection, anew for each command.
 	Limits func(conn net.Conn) Limits

@@ -167,7 +167,7 @@ func (l *listener) admit(a *arrival) {
 		admitted.Close()
 		return
 	}
-	if c := newConn(admitted, l); !l.guard.add(c) || !l.handOver(accepted{conn: c}) {
+	if c := newConn(admitted, a.conn, l); !l.guard.add(c) || !l.handOver(accepted{conn: c}) {
 		c.Close()
 	}
 }

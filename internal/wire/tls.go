@@ -112,6 +112,7 @@ func (c *conn) NetConn() net.Conn { return c.transport.Load().inner }
 type transport struct {
 	inner     net.Conn
 	handshake *tls.Conn // inner, or in it, if its handshake is not done
+	direct    *direct   // what inner reads from, if that is a socket and nothing else
 }
 
 // pendingHandshake returns the TLS connection that is accepted and has not been used yet.
