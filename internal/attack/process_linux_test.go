@@ -254,6 +254,7 @@ func (a *memoryAttack) on(conn net.Conn, until time.Time) {
 var (
 	everyTransport = flag.Bool("every-transport", false, "measure each attack over plain, TLS and STARTTLS")
 	attackTime     = flag.Duration("attack-time", time.Second, "how long each measured attack lasts")
+	guardedOnly    = flag.Bool("guarded-only", false, "attack only the server of the root package")
 )
 
 // What an attack may make the server grow by: 300 connections from one address, the most that the
@@ -269,7 +270,10 @@ const (
 //
 //	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x -every-transport -attack-time 3s ./internal/attack
 func BenchmarkMemory(b *testing.B) {
-	turn := 0
+	turn, kinds := 0, []string{"go-imap", "guarded"}
+	if *guardedOnly {
+		kinds = kinds[1:]
+	}
 	row := func(name string, n int, login bool, a memoryAttack, most int64) {
 		over := transports[turn%len(transports):][:1]
 		if turn++; *everyTransport {
@@ -278,7 +282,7 @@ func BenchmarkMemory(b *testing.B) {
 		for _, transport := range over {
 			b.Run(name+"/"+a.name+"/"+transport, func(b *testing.B) {
 				for b.Loop() {
-					for _, kind := range []string{"go-imap", "guarded"} {
+					for _, kind := range kinds {
 						grown := newVictim(b, kind).attack(transport, n, login, a, *attackTime)
 						b.ReportMetric(float64(grown)/(1<<20), kind+"-MiB")
 						if kind == "guarded" {
