@@ -91,8 +91,8 @@ func (o *Options) hidesIdle() bool {
 //
 // It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard
 // refuses logins on connections that are not encrypted, as Options.Server says. A backend that
-// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
-// [imapserver.Conn.NetConn] returns.
+// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on
+// what [imapserver.Conn.NetConn] returns.
 type Server struct {
 	options  imapserver.Options
 	server   *imapserver.Server

@@ -238,7 +238,10 @@ func TestSetOptions(t *testing.T) {
 		memory := imaptest.Run(t, server)
 		before := memory.Login("karen", "pass")
 		copied := func(c *imaptest.Conn) string { // whether a copy keeps its flag
-			assert.True(t, imaptest.IsOK(c.Cmd("a APPEND INBOX (\\Flagged) {20+}\r\nSubject: x\r\n\r\nhello\n")))
+			assert.True(
+				t,
+				imaptest.IsOK(c.Cmd("a APPEND INBOX (\\Flagged) {20+}\r\nSubject: x\r\n\r\nhello\n")),
+			)
 			c.Cmd("a SELECT INBOX")
 			assert.True(t, imaptest.IsOK(c.Cmd("a COPY * Archive")))
 			c.Cmd("a SELECT Archive")

@@ -35,8 +35,10 @@ type backend struct {
 	store *store
 	users map[string]*account
 
-	sessions                  gauge // of everybody
-	checks, fetches, searches gauge // of all others but the ordinary user; the last two are in the store, waiting for a worker or served
+	sessions gauge // of everybody
+	// of all others but the ordinary user; the last two are in the store, waiting for a worker or
+	// served
+	checks, fetches, searches gauge
 }
 
 type account struct {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The chart has a panel for each scene, two in a row: when in the scene the ordinary user asked, and
-// how long the answer took, on one logarithmic scale for all.
+// The chart has a panel for each scene, two in a row: when in the scene the ordinary user asked,
+// and how long the answer took, on one logarithmic scale for all.
 const (
 	chartWidth, chartHeight = 960, 760
 	panelLeft, panelTop     = 94, 114

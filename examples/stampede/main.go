@@ -3,9 +3,9 @@
 //
 //	go run ./examples/stampede
 //
-// It starts the server itself, on a loopback socket, and takes a minute and a half. Progress goes to
-// standard error, a table to standard output, and a chart to the file of -chart, or else to one in
-// the folder for temporary files, which it names before it begins and at the end. There are four
+// It starts the server itself, on a loopback socket, and takes a minute and a half. Progress goes
+// to standard error, a table to standard output, and a chart to the file of -chart, or else to one
+// in the folder for temporary files, which it names before it begins and at the end. There are four
 // scenes, each played twice, against the same backend:
 //
 //   - 200 logins of one user at once, again and again: a client that opens a connection for

@@ -161,7 +161,11 @@ func TestInterrupted(t *testing.T) {
 
 	stderr.Reset() // where nothing else is asked for, the folder of the user is left alone
 	assert.Equal(t, exitFailed, run(ctx, nil, io.Discard, &stderr))
-	assert.Contains(t, stderr.String(), "the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"))
+	assert.Contains(
+		t,
+		stderr.String(),
+		"the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"),
+	)
 }
 
 func TestChartThatCannotBeWritten(t *testing.T) {

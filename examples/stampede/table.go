@@ -63,6 +63,9 @@ func printTable(w io.Writer, acts []act) error {
 func model() string {
 	return fmt.Sprintf(
 		"A store of %d workers, %d ms for each message; %d ms of CPU for each password check; %d CPUs for server and clients",
-		workers, readCost.Milliseconds(), checkCost.Milliseconds(), runtime.GOMAXPROCS(0),
+		workers,
+		readCost.Milliseconds(),
+		checkCost.Milliseconds(),
+		runtime.GOMAXPROCS(0),
 	)
 }

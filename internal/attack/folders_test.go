@@ -13,8 +13,10 @@ import (
 
 // aboutMailbox are the commands about a mailbox, ?, for a client that has INBOX selected.
 var aboutMailbox = []string{
-	"SELECT ?", "EXAMINE ?", "SELECT INBOX", "STATUS ? (MESSAGES UIDVALIDITY)", "SUBSCRIBE ?", "UNSUBSCRIBE ?", "APPEND ? {1+}\r\nx", "COPY 1 ?",
-	"MOVE 1 ?", "RENAME ? ?/y", "DELETE ?", `LIST "" ?`, `LIST "" ?/%`, `LIST ? %`, `LIST "" ?*`, `LSUB "" ?*`, `LIST (SUBSCRIBED) "" ?*`,
+	"SELECT ?", "EXAMINE ?", "SELECT INBOX", "STATUS ? (MESSAGES UIDVALIDITY)", "SUBSCRIBE ?",
+	"UNSUBSCRIBE ?", "APPEND ? {1+}\r\nx", "COPY 1 ?",
+	"MOVE 1 ?", "RENAME ? ?/y", "DELETE ?", `LIST "" ?`, `LIST "" ?/%`, `LIST ? %`, `LIST "" ?*`,
+	`LSUB "" ?*`, `LIST (SUBSCRIBED) "" ?*`,
 	`LIST (SUBSCRIBED RECURSIVEMATCH) "" ?`, `LIST "" ? RETURN (CHILDREN STATUS (MESSAGES))`,
 }
 

@@ -331,7 +331,11 @@ func TestASearchForAThousandAddresses(t *testing.T) {
 		options.MaxSearchTerms = 0
 		g := newGate(t, options)
 		c := g.login(transport)
-		go send(c, "a UID SEARCH "+strings.Repeat("OR FROM karen@example.com ", 999)+"FROM bob@example.com\r\n", 0)
+		go send(
+			c,
+			"a UID SEARCH "+strings.Repeat("OR FROM karen@example.com ", 999)+"FROM bob@example.com\r\n",
+			0,
+		)
 		answer := c.Answer("a")
 		assert.NotContains(t, imaptest.Last(answer), "BAD")
 		assert.NotEqual(t, "NO [LIMIT] Too many search terms", imaptest.Last(answer))
@@ -388,8 +392,8 @@ func TestLargeCommandsInOnePiece(t *testing.T) {
 	})
 }
 
-// PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an empty
-// challenge for base64, and gives up.
+// PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an
+// empty challenge for base64, and gives up.
 func TestAnEmptyChallengeIsEmpty(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		c := newGate(t, nil).dial(transport)

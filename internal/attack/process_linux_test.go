@@ -252,9 +252,13 @@ func (a *memoryAttack) on(conn net.Conn, until time.Time) {
 
 // Attacks are measured over one transport each, in turns, or over all of them.
 var (
-	everyTransport = flag.Bool("every-transport", false, "measure each attack over plain, TLS and STARTTLS")
-	attackTime     = flag.Duration("attack-time", time.Second, "how long each measured attack lasts")
-	guardedOnly    = flag.Bool("guarded-only", false, "attack only the server of the root package")
+	everyTransport = flag.Bool(
+		"every-transport",
+		false,
+		"measure each attack over plain, TLS and STARTTLS",
+	)
+	attackTime  = flag.Duration("attack-time", time.Second, "how long each measured attack lasts")
+	guardedOnly = flag.Bool("guarded-only", false, "attack only the server of the root package")
 )
 
 // What an attack may make the server grow by: 300 connections from one address, the most that the
@@ -264,9 +268,9 @@ const (
 	mostByUser      = 128 << 20
 )
 
-// BenchmarkMemory prints what each attack costs, with go-imap's server and the default limits around
-// its sessions, and with that of the root package, and fails if that is too much. It is no test
-// because the race detector takes more than any attack.
+// BenchmarkMemory prints what each attack costs, with go-imap's server and the default limits
+// around its sessions, and with that of the root package, and fails if that is too much. It is no
+// test because the race detector takes more than any attack.
 //
 //	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x -every-transport -attack-time 3s ./internal/attack
 func BenchmarkMemory(b *testing.B) {

@@ -27,7 +27,8 @@ import (
 var (
 	chaosTime = flag.Duration(
 		"chaos", 2*time.Second,
-		"how long the chaos over sockets lasts; in memory thirty times as long goes by, and costs about as much",
+		"how long the chaos over sockets lasts; in memory thirty times as long goes by, "+
+			"and costs about as much",
 	)
 	chaosSeed = flag.Uint64("chaos-seed", 0, "what the chaos does; 0: something new each time")
 )
@@ -92,10 +93,14 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d evicted, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
-		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
-		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), "+
+			"%d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, "+
+			"%d refused, %d evicted, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.checks.total, w.checks.most,
+		w.logins.total, w.logins.most, w.fetches.total, w.fetches.most,
+		w.searches.total, w.searches.most, w.others.total, w.others.most,
+		w.idles.total, w.idles.most, w.waited.Load(), w.joined.Load(), w.timedOut.Load(),
+		w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
 	)
 }
 

@@ -96,7 +96,8 @@ func chaosOverSockets(
 	t *testing.T, hasIdle, secure bool, newServer func(*imapserver.Options) (server, error),
 ) {
 	c := &chaos{
-		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute, margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
+		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute,
+		margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
 	}
 	c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -80,8 +80,8 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 
 func noTimeout(*limits.Options) time.Duration { return 0 }
 
-// A login waits for others of its user and address, for its check, for those of its network if there
-// were wrong passwords meanwhile, and for its check again.
+// A login waits for others of its user and address, for its check, for those of its network if
+// there were wrong passwords meanwhile, and for its check again.
 func loginTimeout(options *limits.Options) time.Duration {
 	return 4*30*time.Second + options.MaxGuessDelay
 }

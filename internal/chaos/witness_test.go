@@ -25,8 +25,9 @@ import (
 // A client that may have been exempt counts only for those who came when it was inside, and a
 // session that was evicted does not count, although it is inside until it has closed.
 type witness struct {
-	t      testing.TB
-	margin time.Duration // that a wait may be longer than its timeout: zero in a bubble, where time is exact
+	t testing.TB
+	// that a wait may be longer than its timeout: zero in a bubble, where time is exact
+	margin time.Duration
 
 	mu        sync.Mutex
 	history   []*limits.Options
@@ -44,7 +45,8 @@ type witness struct {
 	longestRun time.Duration                    // of a SEARCH
 
 	visits sync.Map // of *visit, by *imapserver.Conn
-	gone   sync.Map // of *atomic.Bool by the client's address: set before the connection is closed on either side
+	// of *atomic.Bool by the client's address: set before the connection is closed on either side
+	gone sync.Map
 
 	refused, waited, joined, timedOut, evicted atomic.Int64
 }

@@ -44,8 +44,8 @@ var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	},
 }
 
-// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong password
-// the next login would wait.
+// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong
+// password the next login would wait.
 func defaults() *limits.Options {
 	options := limits.DefaultOptions()
 	options.MaxGuessDelay = 0

@@ -126,8 +126,8 @@ func (g *Guard) all() []*conn {
 }
 
 // Drain ends the connections: those that no command runs on at once, the others after its answer.
-// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx when
-// that is done first. The listeners must be closed before; what they have accepted is closed.
+// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx
+// when that is done first. The listeners must be closed before; what they have accepted is closed.
 func (g *Guard) Drain(ctx context.Context, text string) error {
 	g.mu.Lock()
 	if !g.draining {

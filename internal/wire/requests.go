@@ -194,7 +194,8 @@ func (r *requests) command(out []byte, b byte) (_ []byte, stop bool) {
 func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 	switch r.state {
 	case inTag:
-		if b == '\n' && r.conn.dialogue.hidesIdle && strings.EqualFold(string(r.tag[:r.tagLength]), "DONE") {
+		if b == '\n' && r.conn.dialogue.hidesIdle &&
+			strings.EqualFold(string(r.tag[:r.tagLength]), "DONE") {
 			// The client did not wait to be told that there is no IDLE. go-imap would end the
 			// connection over this line.
 			r.conn.dialogue.begin("IDLE", true)

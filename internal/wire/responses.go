@@ -94,9 +94,9 @@ func (r *responses) endLine() {
 
 func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
 
-// plain returns the length of the line at the beginning of in if nothing about it concerns the guard
-// but that it ends a command: data without a literal, or a tagged OK. What follows the tag is to be
-// replaced if instead is not empty.
+// plain returns the length of the line at the beginning of in if nothing about it concerns the
+// guard but that it ends a command: data without a literal, or a tagged OK. What follows the tag is
+// to be replaced if instead is not empty.
 func (r *responses) plain(in []byte) (n int, instead string) {
 	if !r.betweenLines() {
 		return 0, ""

@@ -65,7 +65,8 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 	start(t, newServer(options), hidden)
 	input := strings.Join([]string{
 		"a LOGIN u p", "b LIST \"\" *", "c CREATE x", "d DELETE x", "e SELECT x", "f FETCH 1 (BODY[])",
-		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}", "x IDLE\r\n* {3 (MESSAGES)",
+		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}",
+		"x IDLE\r\n* {3 (MESSAGES)",
 		"OK NO OK", "é UID SEARCH RETURN (ALL) ALL", "+ SEARCH RETURN (ALL) ALL", "i LOGOUT", "",
 	}, "\r\n")
 	want := strings.Replace(

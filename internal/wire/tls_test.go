@@ -245,7 +245,8 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 		want    string
 	}{
 		{"a server with STARTTLS", withTLS, newListener, nil, "", "offers STARTTLS above the listener"},
-		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""}, // ends its connection only
+		// ends its connection only
+		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""},
 		{"a server that does not see TLS", imapserver.Options{NewSession: stub(t)}, func(ln net.Listener) net.Listener {
 			return newListener(tls.NewListener(ln, imaptest.ServerTLS()))
 		}, func(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }, "", "does not see that the listener is encrypted"},

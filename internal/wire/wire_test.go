@@ -194,7 +194,8 @@ func TestLiteralsAndStringsPassUntouched(t *testing.T) {
 			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil },
 		),
 	)
-	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" + // not IMAP, but go-imap takes it for a string
+	// not IMAP, but go-imap takes it for a string
+	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" +
 
 		"b APPEND x {80}\r\n" + tricky + strings.Repeat(
 		"-",
