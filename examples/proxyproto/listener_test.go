@@ -93,7 +93,9 @@ const tooMany = "* BYE [LIMIT] Too many connections from this address!"
 
 func TestTheClientsAddressIsTheOneThatIsCounted(t *testing.T) {
 	for _, version := range []byte{1, 2} {
-		for _, clients := range [][]string{{"203.0.113.7", "203.0.113.8"}, {"2001:db8:7::1", "2001:db8:8::1"}} {
+		for _, clients := range [][]string{
+			{"203.0.113.7", "203.0.113.8"}, {"2001:db8:7::1", "2001:db8:8::1"},
+		} {
 			t.Run(fmt.Sprintf("v%d %s", version, clients[0]), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := serve(t, proxy, &limits.Options{MaxConnectionsPerIP: 1})

@@ -75,7 +75,8 @@ func run(address string, trusted []string) error {
 
 // printTry prints a command that plays the proxy.
 func printTry(address string) {
-	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\na LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`
+	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\n` +
+		`a LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`
 	host, port, _ := net.SplitHostPort(address)
 	fmt.Println(
 		"Play the proxy of a client that guesses three times, and see whose address is refused:",

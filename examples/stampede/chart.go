@@ -42,7 +42,8 @@ func drawChart(acts []act, length time.Duration) []byte {
 	c.from, c.to = bounds(acts)
 	c.printf(
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
-			`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" font-size="13" fill="#1f2937">`,
+			`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" `+
+			`font-size="13" fill="#1f2937">`,
 		chartWidth,
 		chartHeight,
 		chartWidth,

@@ -124,7 +124,9 @@ func TestChartOfAlmostNothing(t *testing.T) {
 }
 
 func TestWrongArguments(t *testing.T) {
-	for _, args := range []string{"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 61", "-nonsense", "extra"} {
+	for _, args := range []string{
+		"-seconds 0", "-seconds -1", "-seconds NaN", "-seconds 61", "-nonsense", "extra",
+	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, run(t.Context(), strings.Fields(args), &stdout, &stderr), args)
 		assert.Empty(t, stdout.String(), args)

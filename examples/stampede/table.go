@@ -62,7 +62,8 @@ func printTable(w io.Writer, acts []act) error {
 // model says what the numbers depend on.
 func model() string {
 	return fmt.Sprintf(
-		"A store of %d workers, %d ms for each message; %d ms of CPU for each password check; %d CPUs for server and clients",
+		"A store of %d workers, %d ms for each message; %d ms of CPU for each password check; "+
+			"%d CPUs for server and clients",
 		workers,
 		readCost.Milliseconds(),
 		checkCost.Milliseconds(),

@@ -37,7 +37,8 @@ func TestLearningWhetherAnAccountSharesFolders(t *testing.T) {
 				look := func(owner string) (all []string) {
 					for _, folder := range []string{"", "/Work", "/Work/Secret", "/Work/Secret/x"} {
 						for _, command := range aboutMailbox {
-							for _, line := range mallory.Cmd("a " + strings.ReplaceAll(command, "?", "#users/"+owner+folder)) {
+							asked := strings.ReplaceAll(command, "?", "#users/"+owner+folder)
+							for _, line := range mallory.Cmd("a " + asked) {
 								all = append(all, command+": "+strings.ReplaceAll(line, owner, "?"))
 							}
 						}

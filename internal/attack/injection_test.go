@@ -92,8 +92,9 @@ func TestResponseSplitting(t *testing.T) {
 					)
 					// there is no such mailbox, then there is
 					for _, command := range slices.Concat(withString, withString) {
-						command = strings.NewReplacer("%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder")).
-							Replace(command)
+						command = strings.NewReplacer(
+							"%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder"),
+						).Replace(command)
 						answer := converse(
 							server, "LOGIN karen pass", "ENABLE IMAP4rev2", "APPEND INBOX {8+}\r\nx: y\r\n\r\n",
 							"SELECT INBOX", command,

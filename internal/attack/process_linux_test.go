@@ -272,7 +272,7 @@ const (
 // around its sessions, and with that of the root package, and fails if that is too much. It is no
 // test because the race detector takes more than any attack.
 //
-//	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x -every-transport -attack-time 3s ./internal/attack
+//	go test -run '^$' -bench Memory -benchtime 1x -timeout 1h -attack-time 1m ./internal/attack
 func BenchmarkMemory(b *testing.B) {
 	turn, kinds := 0, []string{"go-imap", "guarded"}
 	if *guardedOnly {

@@ -61,7 +61,9 @@ func TestHoldingEveryFetchSlotByCommandsThatDoNotEnd(t *testing.T) {
 			_, err := io.WriteString(c.Conn, slow)
 			assert.NoError(t, err)
 			synctest.Wait()
-			for _, command := range []string{"FETCH 1 FLAGS", "SEARCH ALL", "UID SEARCH ALL", "APPEND INBOX {1+}\r\nx"} {
+			for _, command := range []string{
+				"FETCH 1 FLAGS", "SEARCH ALL", "UID SEARCH ALL", "APPEND INBOX {1+}\r\nx",
+			} {
 				start := time.Now()
 				assert.True(t, imaptest.IsOK(karen.Cmd(fmt.Sprintf("a%d %s", i, command))), command)
 				assert.Zero(t, time.Since(start))

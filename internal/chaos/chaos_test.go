@@ -114,7 +114,7 @@ func (p panics) Printf(format string, args ...any) {
 }
 
 // stack is everything but the limits, in each mode for some.
-func (c *chaos) stack() func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (c *chaos) stack() limits.NewSessionFunc {
 	next := copymeta.Wrap(c.backend.NewSession, &copymeta.Options{
 		Move:      true,
 		MaxMemory: 1000,
@@ -260,11 +260,14 @@ func someOthers(n int) func(limits.Client) limits.ClientLimits {
 // been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
-	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
+	for _, r := range append(w.rooms(), &w.idles) {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
-	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted, "panics": &c.backend.panics} {
+	for what, n := range map[string]*atomic.Int64{
+		"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted,
+		"panics": &c.backend.panics,
+	} {
 		assert.NotZero(c.t, n.Load(), what)
 	}
 }
@@ -289,7 +292,7 @@ func (c *chaos) assertNobodyLeft() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {
+	for _, r := range w.rooms() {
 		assert.Empty(c.t, r.stays, "%s that the limiter has forgotten", r.name)
 	}
 }
@@ -322,7 +325,10 @@ func (c *chaos) assertAllWorks() {
 			}
 			client := imaptest.NewConn(c.t, conn)
 			client.Line()
-			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL", "STATUS INBOX (MESSAGES)"} {
+			for _, command := range []string{
+				"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL",
+				"STATUS INBOX (MESSAGES)",
+			} {
 				if answer := client.Cmd("a " + command); !imaptest.IsOK(answer) {
 					c.t.Errorf("%s of %s in the end: %q", command, user(i), answer)
 				}

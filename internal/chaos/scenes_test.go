@@ -34,7 +34,8 @@ func TestChaosInMemory(t *testing.T) {
 		}
 		c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 			server := imaptest.NewServer(t, options)
-			return func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }, server.Close
+			dial := func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }
+			return dial, server.Close
 		})
 		c.assertMuchHappened()
 	})

@@ -481,6 +481,11 @@ func (w *witness) idlesOf(user string) int {
 	return idles
 }
 
+// rooms are those of the limiter.
+func (w *witness) rooms() []*room {
+	return []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others}
+}
+
 func (w *witness) inside(r *room) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

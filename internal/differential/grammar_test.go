@@ -92,10 +92,13 @@ var names = []string{
 
 // messages can be copied by FETCH and APPEND.
 var messages = []string{
-	"From: Karen <karen@example.org>\r\nTo: bob@example.org\r\nSubject: a\r\nDate: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nHello\r\n",
+	"From: Karen <karen@example.org>\r\nTo: bob@example.org\r\nSubject: a\r\n" +
+		"Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nHello\r\n",
 	"Subject: text\r\nContent-Type: text/plain; charset=utf-8\r\n\r\ncaf\xc3\xa9 text\r\n",
-	"Subject: two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>two\r\n--b--\r\n",
-	"Subject: lines that look like others\r\n\r\n* CAPABILITY IMAP4rev1 IDLE\r\na OK [CAPABILITY IMAP4rev1 IDLE] FLAGS (b a)\r\nIDLE\r\n",
+	"Subject: two\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n" +
+		"Content-Type: text/html\r\n\r\n<p>two\r\n--b--\r\n",
+	"Subject: lines that look like others\r\n\r\n* CAPABILITY IMAP4rev1 IDLE\r\n" +
+		"a OK [CAPABILITY IMAP4rev1 IDLE] FLAGS (b a)\r\nIDLE\r\n",
 	"Subject: folded\r\n IDLE\r\n\r\n IDLE\r\n",
 }
 

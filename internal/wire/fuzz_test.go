@@ -273,8 +273,10 @@ func responsesModel(input string) string {
 
 func FuzzResponses(f *testing.F) {
 	for _, input := range []string{
-		"* OK [CAPABILITY IMAP4rev1 IDLE] ready IDLE\r\n* CAPABILITY idle X IDLE\r\na OK [CAPABILITY IDLE] x\r\n",
-		"* 1 FETCH (BODY[] {24}\r\n* CAPABILITY IDLE IDLE\r\n FLAGS ())\r\n* LIST () \"/\" \"a IDLE\"\r\n* CAPABILITY IDLE\r\n",
+		"* OK [CAPABILITY IMAP4rev1 IDLE] ready IDLE\r\n* CAPABILITY idle X IDLE\r\n" +
+			"a OK [CAPABILITY IDLE] x\r\n",
+		"* 1 FETCH (BODY[] {24}\r\n* CAPABILITY IDLE IDLE\r\n FLAGS ())\r\n" +
+			"* LIST () \"/\" \"a IDLE\"\r\n* CAPABILITY IDLE\r\n",
 		"* OK text {5}\r\n* CAPABILITY IDLE\r\n", "+ IDLE {3}\r\n+ OK [CAPABILITY IDLE]\r\n",
 		"* ENABLED IDLE\r\n",
 		"* {3}\r\nabc {0}\r\n {2+} \nab\r\n", "*\r\n* \r\n* CAPABILITY\r\na\r\n\r\n",

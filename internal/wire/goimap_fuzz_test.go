@@ -193,19 +193,27 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		"0 LOGIN u p\r\na APPEND x {3+}\r\nabcJ {8+}\r\nb NOOP\r\n",
 		"0 LOGIN u p\r\na APPEND x {0}\r\n\xf6{0+}\r\nb x\r\nc NOOP\r\n",
 		"a LOGIN u {3+}\r\nabc\r\nb CREATE {3+}\r\n&&&c NOOP\r\nd NOOP \"\r\ne NOOP\r\n",
-		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\nd UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
-		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\nb LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
+		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\n" +
+			"d UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
+		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\n" +
+			"b LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
 		"a AUTHENTICATE LOGIN\r\ndQ==\r\ncA==\r\nb IDLE x\r\nc STATUS IDLE (MESSAGES)\r\nd UID IDLE\r\n",
 		"0 LOGIN u p\r\na NOOP \xf5" + strings.Repeat("x", 32) + "b IDLE\r\n",
 		"0 LOGIN u p\r\na APPEND x {3+}\r\nabc\xf5" + strings.Repeat("x", 18) + "b IDLE\r\n",
 		"0 LOGIN u p\r\na CREATE \"\xf5" + strings.Repeat("x", 32) + "b IDLE\r\nc IDLE\r\n",
 		"0 LOGIN u \xfb\r\na CREATE \xfa\r\nb CREATE \xfcx\r\nc CREATE \xfd",
-		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\nd APPEND x UTF8 (~\xfe)\r\n",
-		"0 LOGIN u p\r\na SELECT x\r\nb SEARCH OR OR NOT ALL ALL NOT (NOT ALL)\r\nc UID SEARCH OR ALL OR ALL OR ALL ALL\r\nd NOOP\r\n",
-		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 103) + "\"\r\nb CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
-		"0 LOGIN u p\r\na RENAME x {90+}\r\n" + strings.Repeat("x", 90) + "\r\nb LIST \"\" (x {80+}\r\n" + strings.Repeat("x", 80) + ")\r\nc NOOP\r\n",
-		"a LIST \"\" {8+}\r\nb NOOP\r\n\r\nb UID SEARCH x\r\nc CHECK\r\nd CHECK x\r\ne CREATE x\r\nf ID NIL\r\n",
-		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\nc APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\n" +
+			"d APPEND x UTF8 (~\xfe)\r\n",
+		"0 LOGIN u p\r\na SELECT x\r\nb SEARCH OR OR NOT ALL ALL NOT (NOT ALL)\r\n" +
+			"c UID SEARCH OR ALL OR ALL OR ALL ALL\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 103) + "\"\r\n" +
+			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
+		"0 LOGIN u p\r\na RENAME x {90+}\r\n" + strings.Repeat("x", 90) + "\r\n" +
+			"b LIST \"\" (x {80+}\r\n" + strings.Repeat("x", 80) + ")\r\nc NOOP\r\n",
+		"a LIST \"\" {8+}\r\nb NOOP\r\n\r\nb UID SEARCH x\r\nc CHECK\r\nd CHECK x\r\ne CREATE x\r\n" +
+			"f ID NIL\r\n",
+		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\n" +
+			"c APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
 		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
 		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n",
 		"a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
