@@ -173,8 +173,12 @@ func FuzzRequests(f *testing.F) {
 		"a APPEND x {3}\r\nabcJ {8+}\r\nb IDLE\r\n",
 		"a CREATE {5000+}\r\nx\r\nb IDLE\r\n", "a CREATE \xfb \xfc\xfd", "a APPEND \xfd \xfd\r\n",
 		"a NOOP \xf6IDLE\r\n",
+		"a LIST \"\" \"%\"\r\nb IDLE\r\nc STORE 1 FLAGS (\\Seen)\r\nd UID IDLE\r\n",
+		"a CREATE \"\\\"\r\nb IDLE\r\n\"\r\nc IDLE\r\n", "a CREATE {3+}\r\nabc x\r\nb IDLE\r\n",
+		"a CREATE \"{8+}\r\nb IDLE\r\n\"\r\nc IDLE\r\n", "a CREATE \"x\"\"\r\nb IDLE\r\n",
 		"a NOOP \r\"\r\r\nb IDLE\r", "done\r\n", " IDLE\r\n", "a IDLE", "DONE\re\n", " \n\n\rD\r\n\r\x16",
 	} {
+		f.Add([]byte(input), []byte{})
 		f.Add([]byte(input), []byte{0})
 		f.Add([]byte(input), []byte{2, 0, 30})
 	}
