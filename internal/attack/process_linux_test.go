@@ -257,8 +257,8 @@ var (
 		false,
 		"measure each attack over plain, TLS and STARTTLS",
 	)
-	attackTime  = flag.Duration("attack-time", time.Second/2, "how long each measured attack lasts")
-	goIMAP      = flag.Bool("go-imap", false, "attack go-imap's server too, to compare")
+	attackTime = flag.Duration("attack-time", time.Second/2, "how long each measured attack lasts")
+	goIMAP     = flag.Bool("go-imap", false, "attack go-imap's server too, to compare")
 )
 
 // What an attack may make the server grow by: 300 connections from one address, the most that the
