@@ -1,6 +1,6 @@
-// Package imapgate keeps an IMAP server standing when its clients misbehave: its [Server] is that of
-// [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function,
-// behind a guard that reads what clients send before go-imap does.
+// Package imapgate keeps an IMAP server standing when its clients misbehave: its [Server] is that
+// of [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession
+// function, behind a guard that reads what clients send before go-imap does.
 //
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},

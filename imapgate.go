@@ -91,8 +91,8 @@ func (o *Options) hidesIdle() bool {
 //
 // It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard
 // refuses logins on connections that are not encrypted, as Options.Server says. A backend that
-// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on what
-// [imapserver.Conn.NetConn] returns.
+// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on
+// what [imapserver.Conn.NetConn] returns.
 type Server struct {
 	options  imapserver.Options
 	server   *imapserver.Server
@@ -144,7 +144,6 @@ func NewServer(options *Options) (*Server, error) {
 		StartTLS:     options.Server.TLSConfig,
 		InsecureAuth: options.Server.InsecureAuth,
 		HideIdle:     func() bool { return s.packages.Load().hidesIdle },
-		Admit:        s.limiter.Accept,
 	}))
 	inner := options.Server
 	inner.TLSConfig, inner.InsecureAuth = nil, true
@@ -195,7 +194,8 @@ func (s *Server) Limiter() *limits.Limiter { return s.limiter }
 
 // Serve accepts connections until the server or the listener is closed, and then returns nil. The
 // listener is a plain one or one of [crypto/tls.NewListener], or has connections with a NetConn
-// method that leads to a [crypto/tls.Conn]. One of [NewListener] is an error.
+// method that leads to a [crypto/tls.Conn]. A connection whose RemoteAddr waits for the header of a
+// proxy holds up no other, and has 10 s. A listener of [NewListener] is an error.
 func (s *Server) Serve(ln net.Listener) error {
 	if wire.Guarded(ln) {
 		return errors.New("imapgate: Serve needs the listener below NewListener")

@@ -238,7 +238,10 @@ func TestSetOptions(t *testing.T) {
 		memory := imaptest.Run(t, server)
 		before := memory.Login("karen", "pass")
 		copied := func(c *imaptest.Conn) string { // whether a copy keeps its flag
-			assert.True(t, imaptest.IsOK(c.Cmd("a APPEND INBOX (\\Flagged) {20+}\r\nSubject: x\r\n\r\nhello\n")))
+			assert.True(
+				t,
+				imaptest.IsOK(c.Cmd("a APPEND INBOX (\\Flagged) {20+}\r\nSubject: x\r\n\r\nhello\n")),
+			)
 			c.Cmd("a SELECT INBOX")
 			assert.True(t, imaptest.IsOK(c.Cmd("a COPY * Archive")))
 			c.Cmd("a SELECT Archive")
@@ -433,6 +436,12 @@ func TestWhatSessionsAskOfTheWire(t *testing.T) {
 			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("d SELECT x")))
 			s.readOnly = true
 			assert.Equal(t, "OK [READ-ONLY] EXAMINE completed", imaptest.Last(c.Cmd("e EXAMINE x")))
+			s.readOnly = false
+			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("f SELECT x")))
+			early, _ := layers.Find[interface{ ReadOnlyNext() }](s.conn)
+			early.ReadOnlyNext()
+			assert.Equal(t, "OK NOOP completed", imaptest.Last(c.Cmd("g NOOP")))
+			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("h SELECT x")))
 
 			// When no command runs there is nothing to wait for.
 			called := make(chan struct{})

@@ -40,9 +40,9 @@ func (s *Server) ListenAndServeTLS(addr string) error {
 }
 
 // NewListener returns a listener whose connections are guarded as those of a [Server] are, for
-// those who must keep an [imapserver.Server]. The limiter, whose MaxLoginBytes, MaxCommandBytes and
-// MaxSearchDepth it enforces, is the one around that server's NewSession, or nil. With [idle.Off]
-// there is no IDLE.
+// those who must keep an [imapserver.Server]. The limiter, which counts its connections, and whose
+// MaxLoginBytes, MaxCommandBytes and MaxSearchDepth it enforces, is the one around that server's
+// NewSession, or nil. With [idle.Off] there is no IDLE.
 //
 // go-imap recognises TLS by the type of the connection, and cannot see it below this listener.
 // Therefore:
@@ -66,6 +66,7 @@ func guardOf(limiter *limits.Limiter, config wire.Config) wire.Config {
 	if limiter == nil {
 		return config
 	}
+	config.Admit = limiter.Accept
 	config.Limits = func(conn net.Conn) (l wire.Limits) {
 		l.LoginBytes, l.CommandBytes, l.SearchDepth = limiter.WireLimits(conn.RemoteAddr())
 		return l

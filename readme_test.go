@@ -50,8 +50,8 @@ func TestReadmeCodeCompiles(t *testing.T) {
 	assert.Greater(t, all, 3)
 }
 
-// Each package comment says in its first sentence what the package does, and has code, which is in an
-// example too.
+// Each package comment says in its first sentence what the package does, and has code, which is in
+// an example too.
 func TestPackageCommentsHaveCodeThatCompiles(t *testing.T) {
 	for _, dir := range packages {
 		comment := packageComment(t, dir)

@@ -30,7 +30,8 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	named := 0
 	for row := range strings.Lines(string(security)) {
 		directory := "internal/attack"
-		for _, word := range regexp.MustCompile("(?:([a-z/]+): )?`(Test\\w+)`").FindAllStringSubmatch(row, -1) {
+		words := regexp.MustCompile("(?:([a-z/]+): )?`(Test\\w+)`")
+		for _, word := range words.FindAllStringSubmatch(row, -1) {
 			if word[1] != "" {
 				directory = word[1]
 			}

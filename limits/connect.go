@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,7 +82,8 @@ func (s *session) connect() error {
 	}
 	accepted, ok := layers.Find[*acceptedConn](s.conn.NetConn())
 	if ok && accepted.limiter == s.limiter {
-		s.releaseConnection = accepted.hold()
+		accepted.hold()
+		s.releaseConnection = accepted.drop
 		return nil
 	}
 	release, r := s.count()
@@ -166,10 +166,11 @@ func (s *session) refuseConnection() {
 
 // Accept counts a connection before anything is read from it, for a server that asks as soon as it
 // has accepted one, before TLS. A session that is made for the connection that is returned, or for
-// one above it, is not counted again; its Close gives the place back. After an error, which is an
-// [*imap.Error] of type BYE, the connection is still the caller's to close.
+// one above it, is not counted again; its Close gives the place back. It waits for
+// conn.RemoteAddr(), and counts the connection without an address meanwhile. After an error, which
+// is an [*imap.Error] of type BYE, the connection is still the caller's to close.
 func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
-	c := &client{limiter: l, remote: addrPort(conn.RemoteAddr())}
+	c := &client{limiter: l, remote: addrPort(l.addrOf(conn))}
 	c.addr = c.remote.Addr()
 	c.ip = l.settings.Load().ipKey(c.addr)
 	_, encrypted := layers.Find[*tls.Conn](conn)
@@ -187,8 +188,16 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 		return nil, r.answer()
 	}
 	accepted := &acceptedConn{Conn: conn, limiter: l, release: release}
-	accepted.closed = accepted.hold()
+	accepted.holders.Store(1)
 	return accepted, nil
+}
+
+// addrOf returns the address of a connection, which counts meanwhile: behind a proxy that may take
+// until its header has come.
+func (l *Limiter) addrOf(conn net.Conn) net.Addr {
+	release, _ := l.connections.Acquire(netip.Prefix{}, admission.CounterLimits{})
+	defer release()
+	return conn.RemoteAddr()
 }
 
 // acceptedConn is a connection that has been counted. It counts until it is closed, and its session
@@ -196,25 +205,25 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 type acceptedConn struct {
 	net.Conn
 	limiter *Limiter
-	release func() // gives the place back
-	closed  func() // what the connection itself holds
-	holders atomic.Int32
+	release func()       // gives the place back
+	holders atomic.Int32 // the connection and its sessions
+	closed  atomic.Bool
 }
 
-// hold makes the connection count until the function is called.
-func (c *acceptedConn) hold() (drop func()) {
-	c.holders.Add(1)
-	return sync.OnceFunc(func() {
-		if c.holders.Add(-1) == 0 {
-			c.release()
-		}
-	})
+func (c *acceptedConn) hold() { c.holders.Add(1) }
+
+func (c *acceptedConn) drop() {
+	if c.holders.Add(-1) == 0 {
+		c.release()
+	}
 }
 
 // NetConn returns the connection below.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *acceptedConn) Close() error {
-	defer c.closed()
+	if !c.closed.Swap(true) {
+		defer c.drop()
+	}
 	return c.Conn.Close()
 }

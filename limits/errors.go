@@ -82,6 +82,10 @@ var (
 	errDisconnected = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The session was ended",
 	)
+	// errLoginBytes ends a connection that has sent more than MaxLoginBytes without a login, and
+	// errCommandBytes refuses a command of more than MaxCommandBytes. The guard of the wire says both.
+	errLoginBytes   = bye("Too much was sent without a login")
+	errCommandBytes = no("The command is too large")
 	// errClientGone ends a command whose client hung up while it waited. Nobody is there to read it,
 	// unless the client closed only its own direction.
 	errClientGone = answer(

@@ -189,13 +189,14 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.AppendSize },
 	}
 	maxLoginBytes = &limit{
-		option: "MaxLoginBytes", initial: 64 << 10, kind: EventRefused,
-		help:  "bytes that a connection sends before it has logged in",
+		option: "MaxLoginBytes", initial: 64 << 10,
+		help:   "bytes that a connection sends before it has logged in",
+		answer: errLoginBytes, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.LoginBytes },
 	}
 	maxCommandBytes = &limit{
-		option: "MaxCommandBytes", initial: 1 << 20, kind: EventRefused,
-		help:  "bytes of a command, messages aside",
+		option: "MaxCommandBytes", initial: 1 << 20, help: "bytes of a command, messages aside",
+		answer: errCommandBytes, kind: EventRefused,
 		count: func(s *Stats) *uint64 { return &s.Refused.CommandBytes },
 	}
 )

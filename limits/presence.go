@@ -90,6 +90,9 @@ func (s *session) startNotice(text string, until time.Time) {
 	if interval <= 0 {
 		return
 	}
+	if s.notice == nil {
+		s.notice = new(progress.Notice)
+	}
 	s.notice.Start(progress.Command{
 		Conn: s.conn.NetConn(), Interval: interval,
 		Text: text, Until: until, Lost: s.whenLost,

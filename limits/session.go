@@ -28,7 +28,7 @@ type session struct {
 	mailbox   mailbox                    // the one that is selected
 	delimiter string                     // of the mailboxes' names, "" if nobody has asked yet
 	exchange  *exchange                  // the SASL exchange that goes on, or was broken off
-	notice    progress.Notice            // tells the client of a command that waits or runs
+	notice    *progress.Notice           // tells the client of a command; nil until one is told of
 	whenLost  func()                     // lost, made once
 	ending    atomic.Pointer[ending]     // set when the connection is about to be closed
 
@@ -83,8 +83,9 @@ func (s *session) release() {
 	}
 	s.logout()
 	s.limiter.sessions.remove(s)
-	if s.releaseConnection != nil {
-		s.releaseConnection()
+	if release := s.releaseConnection; release != nil {
+		s.releaseConnection = nil
+		release()
 	}
 }
 

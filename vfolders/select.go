@@ -62,8 +62,8 @@ func (s *session) sayReadOnly() {
 	}
 }
 
-// readOnlyConn is a connection that puts the code READ-ONLY into the next tagged OK that says
-// READ-WRITE.
+// readOnlyConn is a connection that puts the code READ-ONLY into the next tagged answer if that is
+// an OK that says READ-WRITE.
 type readOnlyConn interface{ ReadOnlyNext() }
 
 // Status asks the backend, or else tells that a virtual folder is empty.

@@ -52,21 +52,16 @@ func TestAHangUpIsSeenBelowTheProxyProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := make(chan limits.Event, 10)
-			limiter := limits.New(
-				&limits.Options{MaxSearches: 1, OnEvent: func(e limits.Event) { events <- e }},
-			)
+			options := &limits.Options{MaxSearches: 1, OnEvent: func(e limits.Event) { events <- e }}
 			session := slow{begun: make(chan struct{}), end: make(chan struct{})}
+			newSession := func(*imapserver.Conn) (
+				imapserver.Session, *imapserver.GreetingData, error,
+			) {
+				return session, nil, nil
+			}
 			socket, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
-			serveOn(
-				t,
-				socket,
-				"127.0.0.1",
-				limiter.Wrap(func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return session, nil, nil
-				}),
-				layers.server,
-			)
+			serveOn(t, socket, "127.0.0.1", options, newSession, layers.server)
 			search := func(client string) net.Conn {
 				conn, err := net.Dial("tcp", socket.Addr().String())
 				require.NoError(t, err)

@@ -19,8 +19,9 @@ const headerTimeout = 5 * time.Second
 // may not come, but an IMAP client waits for the greeting; and with USE a client of the proxy can
 // send a second header of its own where the proxy has sent none.
 //
-// Until the header is there, a connection of a proxy waits in its own goroutine, for headerTimeout
-// at most, and is not counted yet.
+// imapgate.Server, and the listener of imapgate.NewListener, wait for the header of each connection
+// in a goroutine of its own, so that a sender that is silent holds up nobody else. Meanwhile the
+// connection counts, and after headerTimeout it is closed.
 //
 // TLS goes above it: tls.NewListener(newListener(…), config). The header is not encrypted.
 func newListener(inner net.Listener, trusted []string) (net.Listener, error) {

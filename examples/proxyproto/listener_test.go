@@ -21,18 +21,20 @@ const proxy = "192.0.2.1"
 
 // serveOn serves a socket that trusts the sender; above is what lies above the listener.
 func serveOn(
-	t *testing.T, socket net.Listener, trusted string, newSession limits.NewSessionFunc,
-	above func(net.Listener) net.Listener,
-) {
+	t *testing.T, socket net.Listener, trusted string, options *limits.Options,
+	newSession limits.NewSessionFunc, above func(net.Listener) net.Listener,
+) *limits.Limiter {
 	listener, err := newListener(socket, []string{trusted})
 	require.NoError(t, err)
-	server := newServer(newSession)
+	server, err := newServer(options, newSession)
+	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(above(listener)) }()
 	t.Cleanup(func() {
 		server.Close()
 		assert.NoError(t, <-served)
 	})
+	return server.Limiter()
 }
 
 func nothing(l net.Listener) net.Listener { return l }
@@ -46,8 +48,8 @@ type server struct {
 
 // serve must be called in a synctest bubble.
 func serve(t *testing.T, trusted string, options *limits.Options) *server {
-	memory, limiter := imaptest.Listen(), limits.New(options)
-	serveOn(t, memory, trusted, limiter.Wrap(backend()), nothing)
+	memory := imaptest.Listen()
+	limiter := serveOn(t, memory, trusted, options, backend(), nothing)
 	return &server{t, limiter, memory.Dial}
 }
 

@@ -15,10 +15,12 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
+	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -36,8 +38,19 @@ func main() {
 	}
 }
 
+// grace is how long those who are connected have to come to their end.
+const grace = 10 * time.Second
+
 // run serves until the program is told to end.
 func run(address string, trusted []string) error {
+	options := limits.DefaultOptions()
+	options.OnEvent = func(e limits.Event) {
+		slog.Info(e.Kind.String(), "command", e.Command, "user", e.User, "addr", e.Addr, "limit", e.Limit)
+	}
+	server, err := newServer(options, backend())
+	if err != nil {
+		return err
+	}
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
@@ -46,21 +59,18 @@ func run(address string, trusted []string) error {
 	if err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	options := limits.DefaultOptions()
-	options.OnEvent = func(e limits.Event) {
-		slog.Info(e.Kind.String(), "command", e.Command, "user", e.User, "addr", e.Addr, "limit", e.Limit)
-	}
-	limiter := limits.New(options)
-	server := newServer(limiter.Wrap(backend()))
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	told, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	defer context.AfterFunc(ctx, func() {
-		limiter.Close()
-		server.Close()
-	})()
 	printTry(socket.Addr().String())
-	return server.Serve(listener)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err = <-served:
+	case <-told.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ctx))
 }
 
 // printTry prints a command that plays the proxy.
@@ -75,10 +85,12 @@ func printTry(address string) {
 }
 
 // newServer returns a server that lets clients log in without TLS.
-func newServer(newSession limits.NewSessionFunc) *imapserver.Server {
-	return imapserver.New(&imapserver.Options{
-		NewSession:   newSession,
-		InsecureAuth: true,
+func newServer(
+	options *limits.Options, newSession limits.NewSessionFunc,
+) (*imapgate.Server, error) {
+	return imapgate.NewServer(&imapgate.Options{
+		Server: imapserver.Options{NewSession: newSession, InsecureAuth: true},
+		Limits: options,
 	})
 }
 

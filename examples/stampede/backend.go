@@ -60,9 +60,8 @@ func newBackend() (*backend, error) {
 		}
 		for i := range a.messages {
 			mail := fmt.Sprintf("Subject: Invoice %d\r\n\r\nPlease pay.\r\n", i)
-			if _, err := a.Append(
-				"INBOX", literal{strings.NewReader(mail)}, &imap.AppendOptions{},
-			); err != nil {
+			message := literal{strings.NewReader(mail)}
+			if _, err := a.Append("INBOX", message, &imap.AppendOptions{}); err != nil {
 				return nil, fmt.Errorf("append to INBOX: %w", err)
 			}
 		}
@@ -161,9 +160,8 @@ var iterations = sync.OnceValue(func() int {
 	fastest := time.Hour
 	for range 5 {
 		start := time.Now()
-		if _, err := pbkdf2.Key(
-			sha256.New, password, bytes.Repeat([]byte{1}, 16), sample, sha256.Size,
-		); err != nil {
+		salt := bytes.Repeat([]byte{1}, 16)
+		if _, err := pbkdf2.Key(sha256.New, password, salt, sample, sha256.Size); err != nil {
 			panic(err)
 		}
 		fastest = min(fastest, time.Since(start))

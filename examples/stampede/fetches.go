@@ -60,9 +60,8 @@ func playFetches(ctx context.Context, s *stage) (result, error) {
 	for err == nil && ctx.Err() == nil && (len(seen) == 0 || time.Since(begin) < s.length) {
 		next := time.Now().Add(fetchInterval)
 		var w wait
-		if w, err = timed(
-			begin, func() error { return ordinary.do("FETCH 1 (FLAGS RFC822.SIZE)") },
-		); err == nil {
+		fetch := func() error { return ordinary.do("FETCH 1 (FLAGS RFC822.SIZE)") }
+		if w, err = timed(begin, fetch); err == nil {
 			seen = append(seen, w)
 		}
 		pause(ctx, time.Until(next))

@@ -42,8 +42,8 @@ func (h holding) Search(
 	return h.Stub.Search(kind, criteria, options)
 }
 
-// A client that sends megabytes behind a command that waits cannot hide that it has hung up: the end
-// of what it sends does not wait for the server to read all before.
+// A client that sends megabytes behind a command that waits cannot hide that it has hung up: the
+// end of what it sends does not wait for the server to read all before.
 func TestHangingUpBehindPipelinedCommands(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		for _, size := range []int{30_000, 300_000, 4_300_000} {

@@ -69,7 +69,9 @@ func attackable(t testing.TB, options *limits.Options) *site {
 func (s *site) check(username, password string) error {
 	s.checks.Add(1)
 	now := s.atOnce.Add(1)
-	for most := s.mostAtOnce.Load(); now > most && !s.mostAtOnce.CompareAndSwap(most, now); most = s.mostAtOnce.Load() {
+	most := s.mostAtOnce.Load()
+	for now > most && !s.mostAtOnce.CompareAndSwap(most, now) {
+		most = s.mostAtOnce.Load()
 	}
 	time.Sleep(checkTime)
 	s.atOnce.Add(-1)

@@ -18,11 +18,15 @@ import (
 
 // afterLogin are commands for those who are logged in, and at the end those for an open mailbox.
 var afterLogin = []string{
-	`LIST "" *`, `LIST (SUBSCRIBED) "" (INBOX *) RETURN (STATUS (MESSAGES))`, `LSUB "" *`, "NAMESPACE", "ENABLE IMAP4rev2", "UNAUTHENTICATE",
-	"CREATE x", "DELETE x", "RENAME x y", "SUBSCRIBE x", "UNSUBSCRIBE x", "STATUS INBOX (MESSAGES)", "IDLE",
+	`LIST "" *`, `LIST (SUBSCRIBED) "" (INBOX *) RETURN (STATUS (MESSAGES))`, `LSUB "" *`, "NAMESPACE",
+	"ENABLE IMAP4rev2", "UNAUTHENTICATE",
+	"CREATE x", "DELETE x", "RENAME x y", "SUBSCRIBE x", "UNSUBSCRIBE x", "STATUS INBOX (MESSAGES)",
+	"IDLE",
 	"APPEND INBOX {5+}\r\nx: y\n", "APPEND INBOX (\\Seen) {0+}\r\n", "SELECT INBOX", "EXAMINE INBOX",
-	"CLOSE", "UNSELECT", "EXPUNGE", "UID EXPUNGE 1", "FETCH 1 BODY[]", "UID FETCH 1:* FLAGS", "STORE 1 FLAGS ()", "UID STORE 1 FLAGS ()",
-	"COPY 1 x", "UID COPY 1 x", "MOVE 1 x", "UID MOVE 1 x", "SEARCH ALL", "UID SEARCH RETURN (SAVE) ALL",
+	"CLOSE", "UNSELECT", "EXPUNGE", "UID EXPUNGE 1", "FETCH 1 BODY[]", "UID FETCH 1:* FLAGS",
+	"STORE 1 FLAGS ()", "UID STORE 1 FLAGS ()",
+	"COPY 1 x", "UID COPY 1 x", "MOVE 1 x", "UID MOVE 1 x", "SEARCH ALL",
+	"UID SEARCH RETURN (SAVE) ALL",
 }
 
 // closed is a session that turns everybody down, and panics when it is asked for anything else.

@@ -13,8 +13,10 @@ import (
 
 // aboutMailbox are the commands about a mailbox, ?, for a client that has INBOX selected.
 var aboutMailbox = []string{
-	"SELECT ?", "EXAMINE ?", "SELECT INBOX", "STATUS ? (MESSAGES UIDVALIDITY)", "SUBSCRIBE ?", "UNSUBSCRIBE ?", "APPEND ? {1+}\r\nx", "COPY 1 ?",
-	"MOVE 1 ?", "RENAME ? ?/y", "DELETE ?", `LIST "" ?`, `LIST "" ?/%`, `LIST ? %`, `LIST "" ?*`, `LSUB "" ?*`, `LIST (SUBSCRIBED) "" ?*`,
+	"SELECT ?", "EXAMINE ?", "SELECT INBOX", "STATUS ? (MESSAGES UIDVALIDITY)", "SUBSCRIBE ?",
+	"UNSUBSCRIBE ?", "APPEND ? {1+}\r\nx", "COPY 1 ?",
+	"MOVE 1 ?", "RENAME ? ?/y", "DELETE ?", `LIST "" ?`, `LIST "" ?/%`, `LIST ? %`, `LIST "" ?*`,
+	`LSUB "" ?*`, `LIST (SUBSCRIBED) "" ?*`,
 	`LIST (SUBSCRIBED RECURSIVEMATCH) "" ?`, `LIST "" ? RETURN (CHILDREN STATUS (MESSAGES))`,
 }
 
@@ -35,7 +37,8 @@ func TestLearningWhetherAnAccountSharesFolders(t *testing.T) {
 				look := func(owner string) (all []string) {
 					for _, folder := range []string{"", "/Work", "/Work/Secret", "/Work/Secret/x"} {
 						for _, command := range aboutMailbox {
-							for _, line := range mallory.Cmd("a " + strings.ReplaceAll(command, "?", "#users/"+owner+folder)) {
+							asked := strings.ReplaceAll(command, "?", "#users/"+owner+folder)
+							for _, line := range mallory.Cmd("a " + asked) {
 								all = append(all, command+": "+strings.ReplaceAll(line, owner, "?"))
 							}
 						}

@@ -3,7 +3,6 @@ package attack_test
 import (
 	"bytes"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -137,7 +136,8 @@ func send(c *imaptest.Conn, text string, piece int) {
 // after 10 s, and counted until then.
 func TestAHandshakeThatDoesNotEnd(t *testing.T) {
 	for _, transport := range []string{"TLS", "STARTTLS"} {
-		for name, drip := range map[string]string{"silent": "", "slow": "\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03xxxxxxxxxxxxxxxxxx"} {
+		const hello = "\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03xxxxxxxxxxxxxxxxxx"
+		for name, drip := range map[string]string{"silent": "", "slow": hello} {
 			t.Run(transport+", "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					g := newGate(t, &limits.Options{})
@@ -180,13 +180,17 @@ func TestConnectionsThatAreRefused(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(t, &limits.Options{MaxConnectionsPerIP: 5})
 				var conns []net.Conn
+				for range 5 {
+					g.dialOnly(transport)
+				}
+				synctest.Wait()
 				for range 300 {
 					conns = append(conns, g.dialOnly(transport))
 				}
 				synctest.Wait()
 				assert.Equal(t, 5, g.Limiter().Stats().Connections)
 				start := time.Now()
-				for _, conn := range conns[5:] {
+				for _, conn := range conns {
 					io.Copy(io.Discard, conn)
 				}
 				assert.LessOrEqual(t, time.Since(start), 10*time.Second)
@@ -209,22 +213,28 @@ func TestConnectionsThatAreRefused(t *testing.T) {
 	})
 }
 
-const notNow = "BAD [CLIENTBUG] This command is only valid in the %s state"
+const (
+	tooDeep     = "NO [LIMIT] Search terms are nested too deep"
+	tooMany     = "NO [LIMIT] Too many search terms"
+	notNow      = "BAD [CLIENTBUG] This command is only valid in the "
+	notSelected = notNow + "selected state"
+	notLoggedIn = notNow + "authenticated state"
+)
 
 // Before login nothing reaches go-imap but what may be said then.
 func TestWhatIsNoCommandBeforeLogin(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		for command, want := range map[string]string{
-			"SEARCH " + strings.Repeat("OR ", 16_900):                                   fmt.Sprintf(notNow, "selected"),
-			"uid search " + strings.Repeat("NOT ", 12_000):                              fmt.Sprintf(notNow, "selected"),
-			"UıD SEARCH " + strings.Repeat("(", 900):                                    fmt.Sprintf(notNow, "selected"),
-			"LIST \"\" {6+}\r\nevil1 ":                                                  fmt.Sprintf(notNow, "authenticated"),
-			"lıſt \"\" (evil {4}":                                                       fmt.Sprintf(notNow, "authenticated"),
-			"APPEND INBOX {60000+}\r\n" + strings.Repeat("evil1\r\n", 60_000/7) + "xxx": fmt.Sprintf(notNow, "authenticated"),
-			"SELECT evil":    fmt.Sprintf(notNow, "authenticated"),
-			"ENABLE evil":    fmt.Sprintf(notNow, "authenticated"),
-			"UNAUTHENTICATE": fmt.Sprintf(notNow, "authenticated"),
-			"CLOSE evil":     fmt.Sprintf(notNow, "selected"),
+			"SEARCH " + strings.Repeat("OR ", 16_900):                               notSelected,
+			"uid search " + strings.Repeat("NOT ", 12_000):                          notSelected,
+			"UıD SEARCH " + strings.Repeat("(", 900):                                notSelected,
+			"LIST \"\" {6+}\r\nevil1 ":                                              notLoggedIn,
+			"lıſt \"\" (evil {4}":                                                   notLoggedIn,
+			"APPEND INBOX {60000+}\r\n" + strings.Repeat("evil1\r\n", 8571) + "xxx": notLoggedIn,
+			"SELECT evil":    notLoggedIn,
+			"ENABLE evil":    notLoggedIn,
+			"UNAUTHENTICATE": notLoggedIn,
+			"CLOSE evil":     notSelected,
 			"CHECK":          "OK CHECK completed",
 			"CHECK evil":     "BAD [CLIENTBUG] Syntax error: expected CRLF",
 			"IDLE evil":      "BAD Unknown command",
@@ -252,7 +262,9 @@ var anyAnswer = regexp.MustCompile(`(?m)^(?:\*|\S+ (?:OK|NO|BAD)) .*$`)
 // An unknown command ends the connection, as go-imap has it, whatever follows its name.
 func TestAnUnknownCommandBeforeLogin(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
-		for _, command := range []string{"FOO " + strings.Repeat("evil", 10_000), "UID FOO evil", "AUTHENTICATE2 evil", "POST evil"} {
+		for _, command := range []string{
+			"FOO " + strings.Repeat("evil", 10_000), "UID FOO evil", "AUTHENTICATE2 evil", "POST evil",
+		} {
 			g := newGate(t, nil)
 			c := g.dial(transport)
 			go send(c, "a "+command+"\r\nb NOOP\r\n", 0)
@@ -267,10 +279,11 @@ func TestSendingMuchBeforeLogin(t *testing.T) {
 	const bye = "* BYE [LIMIT] Too much was sent without a login"
 	overEach(t, func(t *testing.T, transport string) {
 		for name, text := range map[string]string{
-			"20 MB of literals": "a LIST \"\" (" + strings.Repeat("{4096+}\r\n"+strings.Repeat("x", 4096)+" ", 5000),
-			"lines":             strings.Repeat("a NOOP\r\n", 10_000),
-			"no line":           "a NOOP " + strings.Repeat("x", 1<<20),
-			"a large message":   "a APPEND x {100000000+}\r\n" + strings.Repeat("x", 1<<20),
+			"20 MB of literals": "a LIST \"\" (" +
+				strings.Repeat("{4096+}\r\n"+strings.Repeat("x", 4096)+" ", 5000),
+			"lines":           strings.Repeat("a NOOP\r\n", 10_000),
+			"no line":         "a NOOP " + strings.Repeat("x", 1<<20),
+			"a large message": "a APPEND x {100000000+}\r\n" + strings.Repeat("x", 1<<20),
 		} {
 			var events []limits.Event
 			options := limits.DefaultOptions()
@@ -298,14 +311,14 @@ func TestNestingASearch(t *testing.T) {
 		g := newGate(t, nil)
 		c := g.login(transport)
 		for command, want := range map[string]string{
-			"SEARCH " + strings.Repeat("OR ", 16_900):                                 "NO [LIMIT] Search terms are nested too deep",
-			"UID SEARCH " + strings.Repeat("NOT ", 12_000) + "ALL":                    "NO [LIMIT] Search terms are nested too deep",
-			"UıD ſEARCH " + strings.Repeat("NOT ", 900):                               "NO [LIMIT] Search terms are nested too deep",
-			"SEARCH " + strings.Repeat("(", 900):                                      "NO [LIMIT] Search terms are nested too deep",
-			"SEARCH " + strings.Repeat("NOT(", 40):                                    "NO [LIMIT] Search terms are nested too deep",
-			"SEARCH " + strings.Repeat("OR ALL ", 4_000) + "ALL":                      "NO [LIMIT] Too many search terms",
-			"SEARCH TEXT {3+}\r\nabc " + strings.Repeat("NOT ", 40) + "{5+}\r\nabcde": "NO [LIMIT] Search terms are nested too deep",
-			"SEARCH " + strings.Repeat("OR NOT ALL ", 1200) + "ALL":                   "NO [LIMIT] Too many search terms",
+			"SEARCH " + strings.Repeat("OR ", 16_900):                                 tooDeep,
+			"UID SEARCH " + strings.Repeat("NOT ", 12_000) + "ALL":                    tooDeep,
+			"UıD ſEARCH " + strings.Repeat("NOT ", 900):                               tooDeep,
+			"SEARCH " + strings.Repeat("(", 900):                                      tooDeep,
+			"SEARCH " + strings.Repeat("NOT(", 40):                                    tooDeep,
+			"SEARCH " + strings.Repeat("OR ALL ", 4_000) + "ALL":                      tooMany,
+			"SEARCH TEXT {3+}\r\nabc " + strings.Repeat("NOT ", 40) + "{5+}\r\nabcde": tooDeep,
+			"SEARCH " + strings.Repeat("OR NOT ALL ", 1200) + "ALL":                   tooMany,
 		} {
 			for _, piece := range []int{0, 7} {
 				if piece > 0 && transport != "plain" && len(command) > 1000 {
@@ -327,7 +340,11 @@ func TestASearchForAThousandAddresses(t *testing.T) {
 		options.MaxSearchTerms = 0
 		g := newGate(t, options)
 		c := g.login(transport)
-		go send(c, "a UID SEARCH "+strings.Repeat("OR FROM karen@example.com ", 999)+"FROM bob@example.com\r\n", 0)
+		go send(
+			c,
+			"a UID SEARCH "+strings.Repeat("OR FROM karen@example.com ", 999)+"FROM bob@example.com\r\n",
+			0,
+		)
 		answer := c.Answer("a")
 		assert.NotContains(t, imaptest.Last(answer), "BAD")
 		assert.NotEqual(t, "NO [LIMIT] Too many search terms", imaptest.Last(answer))
@@ -384,8 +401,8 @@ func TestLargeCommandsInOnePiece(t *testing.T) {
 	})
 }
 
-// PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an empty
-// challenge for base64, and gives up.
+// PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an
+// empty challenge for base64, and gives up.
 func TestAnEmptyChallengeIsEmpty(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		c := newGate(t, nil).dial(transport)

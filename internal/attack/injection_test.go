@@ -20,8 +20,10 @@ import (
 
 // evil are strings that would be an answer of their own if they came out as they went in.
 var evil = []string{
-	"x\r\n* BYE forged", "x\n* BYE forged", "x\r* BYE forged", "\r\na OK forged", "x\x00\r\n* BYE forged", "x\" forged", "x\\\" forged",
-	"{6}\r\nforged", "x] forged", "x) forged", "\x1b[31mforged", "\xc3\x28\r\n* BYE forged", "\x85* BYE forged", "\u2028* BYE forged", "%* forged",
+	"x\r\n* BYE forged", "x\n* BYE forged", "x\r* BYE forged", "\r\na OK forged",
+	"x\x00\r\n* BYE forged", "x\" forged", "x\\\" forged",
+	"{6}\r\nforged", "x] forged", "x) forged", "\x1b[31mforged", "\xc3\x28\r\n* BYE forged",
+	"\x85* BYE forged", "\u2028* BYE forged", "%* forged",
 }
 
 // forms are the ways to say a string.
@@ -50,9 +52,12 @@ func modifiedUTF7(text string) string {
 // which is virtual.
 var withString = []string{
 	"LOGIN %s pass", "SELECT %s", "EXAMINE %s", "RENAME %s INBOX", "RENAME INBOX %d",
-	"SUBSCRIBE %s", "UNSUBSCRIBE %s", "STATUS %s (MESSAGES)", "COPY 1 %s", "MOVE 1 %s", "APPEND %s {1+}\r\nx", "APPEND %d {1+}\r\nx",
-	"LIST %s *", `LIST "" %s`, `LIST "" (INBOX %s)`, `LSUB "" %s`, "SEARCH TEXT %s", "UID SEARCH HEADER %s %s", "SEARCH CHARSET %s ALL",
-	"FETCH 1 BODY[HEADER.FIELDS (%s)]", "SELECT %v", "STATUS %v (MESSAGES)", "APPEND %v {1+}\r\nx", "RENAME %v x", "CREATE %v",
+	"SUBSCRIBE %s", "UNSUBSCRIBE %s", "STATUS %s (MESSAGES)", "COPY 1 %s", "MOVE 1 %s",
+	"APPEND %s {1+}\r\nx", "APPEND %d {1+}\r\nx",
+	"LIST %s *", `LIST "" %s`, `LIST "" (INBOX %s)`, `LSUB "" %s`, "SEARCH TEXT %s",
+	"UID SEARCH HEADER %s %s", "SEARCH CHARSET %s ALL",
+	"FETCH 1 BODY[HEADER.FIELDS (%s)]", "SELECT %v", "STATUS %v (MESSAGES)", "APPEND %v {1+}\r\nx",
+	"RENAME %v x", "CREATE %v",
 	"DELETE %s", "RENAME folder %s", "CREATE %s", "CREATE %d",
 }
 
@@ -85,9 +90,11 @@ func TestResponseSplitting(t *testing.T) {
 					server := imaptest.Serve(
 						t, stack.Wrap("everything", imaptest.Memory(imaptest.User("karen", "folder"))),
 					)
-					for _, command := range slices.Concat(withString, withString) { // there is no such mailbox, then there is
-						command = strings.NewReplacer("%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder")).
-							Replace(command)
+					// there is no such mailbox, then there is
+					for _, command := range slices.Concat(withString, withString) {
+						command = strings.NewReplacer(
+							"%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder"),
+						).Replace(command)
 						answer := converse(
 							server, "LOGIN karen pass", "ENABLE IMAP4rev2", "APPEND INBOX {8+}\r\nx: y\r\n\r\n",
 							"SELECT INBOX", command,

@@ -16,7 +16,10 @@ const noUserLogins = "NO [LIMIT] Too many logins for this user"
 
 // Under each of these a backend that is not strict finds karen.
 func TestAUserNameThatCountsApart(t *testing.T) {
-	for _, name := range []string{"KAREN", "kAREN", " karen", "karen\t", "\u00a0karen\u3000", "\u212aaren", "\uff4b\uff41\uff52\uff45\uff4e", "\uff2baren"} {
+	for _, name := range []string{
+		"KAREN", "kAREN", " karen", "karen\t", "\u00a0karen\u3000", "\u212aaren",
+		"\uff4b\uff41\uff52\uff45\uff4e", "\uff2baren",
+	} {
 		for _, m := range mechanisms[1:] {
 			t.Run(fmt.Sprintf("%q by %s", name, m.name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -43,7 +46,9 @@ func TestAnAliasThatCountsApart(t *testing.T) {
 		plain := func(identity, user string) string {
 			m := mechanism{
 				"PLAIN",
-				func(user, password string) []string { return []string{identity + "\x00" + user + "\x00" + password} },
+				func(user, password string) []string {
+					return []string{identity + "\x00" + user + "\x00" + password}
+				},
 			}
 			answer, _ := m.try(s.dialFrom(here), user, "pass")
 			return answer
@@ -60,8 +65,10 @@ func TestAnAliasThatCountsApart(t *testing.T) {
 
 func TestAnAddressThatCountsApart(t *testing.T) {
 	for name, addresses := range map[string][]string{
-		"IPv4 in IPv6":           {"192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"},
-		"IPv6 privacy addresses": {"2001:db8:1:2:3::1", "2001:db8:1:2:ab12:cd34:ef56:7890", "2001:db8:1:2:ffff:ffff:ffff:ffff"},
+		"IPv4 in IPv6": {"192.0.2.1", "::ffff:192.0.2.1", "::ffff:c000:201"},
+		"IPv6 privacy addresses": {
+			"2001:db8:1:2:3::1", "2001:db8:1:2:ab12:cd34:ef56:7890", "2001:db8:1:2:ffff:ffff:ffff:ffff",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

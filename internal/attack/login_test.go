@@ -36,7 +36,8 @@ func TestPasswordGuessing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := attackable(t, limits.DefaultOptions())
 				c := s.dialFrom(elsewhere)
-				for i, want := range []string{m.wrong(), m.wrong(), authFailed} { // at the last one the limits end an OAUTHBEARER exchange
+				// at the last one the limits end an OAUTHBEARER exchange
+				for i, want := range []string{m.wrong(), m.wrong(), authFailed} {
 					answer, _ := m.try(c, "karen", fmt.Sprint("guess", i))
 					assert.Equal(t, want, answer)
 				}
@@ -79,7 +80,8 @@ func TestPasswordGuessingBetweenLogins(t *testing.T) {
 		assert.True(t, imaptest.IsOK(c.Cmd("b UNAUTHENTICATE")))
 		c.Send("c LOGIN karen guess", "d LOGIN karen pass")
 		assert.Equal(t, []string{
-			"c " + authFailed, "d NO [LIMIT] Too many failed login attempts", "* BYE Too many failed login attempts",
+			"c " + authFailed, "d NO [LIMIT] Too many failed login attempts",
+			"* BYE Too many failed login attempts",
 		}, c.Rest())
 	})
 }

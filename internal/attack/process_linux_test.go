@@ -252,8 +252,13 @@ func (a *memoryAttack) on(conn net.Conn, until time.Time) {
 
 // Attacks are measured over one transport each, in turns, or over all of them.
 var (
-	everyTransport = flag.Bool("every-transport", false, "measure each attack over plain, TLS and STARTTLS")
-	attackTime     = flag.Duration("attack-time", time.Second, "how long each measured attack lasts")
+	everyTransport = flag.Bool(
+		"every-transport",
+		false,
+		"measure each attack over plain, TLS and STARTTLS",
+	)
+	attackTime = flag.Duration("attack-time", time.Second/2, "how long each measured attack lasts")
+	goIMAP     = flag.Bool("go-imap", false, "attack go-imap's server too, to compare")
 )
 
 // What an attack may make the server grow by: 300 connections from one address, the most that the
@@ -263,13 +268,16 @@ const (
 	mostByUser      = 128 << 20
 )
 
-// BenchmarkMemory prints what each attack costs, with go-imap's server and the default limits around
-// its sessions, and with that of the root package, and fails if that is too much. It is no test
-// because the race detector takes more than any attack.
+// BenchmarkMemory prints what each attack costs the server of the root package, and fails if that is
+// too much; with -go-imap also what it costs go-imap's server with the default limits around its
+// sessions. It is no test because the race detector takes more than any attack.
 //
-//	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x -every-transport -attack-time 3s ./internal/attack
+//	go test -run '^$' -bench Memory -benchtime 1x -timeout 1h -attack-time 1m ./internal/attack
 func BenchmarkMemory(b *testing.B) {
-	turn := 0
+	turn, kinds := 0, []string{"go-imap", "guarded"}
+	if !*goIMAP {
+		kinds = kinds[1:]
+	}
 	row := func(name string, n int, login bool, a memoryAttack, most int64) {
 		over := transports[turn%len(transports):][:1]
 		if turn++; *everyTransport {
@@ -278,7 +286,7 @@ func BenchmarkMemory(b *testing.B) {
 		for _, transport := range over {
 			b.Run(name+"/"+a.name+"/"+transport, func(b *testing.B) {
 				for b.Loop() {
-					for _, kind := range []string{"go-imap", "guarded"} {
+					for _, kind := range kinds {
 						grown := newVictim(b, kind).attack(transport, n, login, a, *attackTime)
 						b.ReportMetric(float64(grown)/(1<<20), kind+"-MiB")
 						if kind == "guarded" {

@@ -54,13 +54,16 @@ func TestHoldingEveryFetchSlotByCommandsThatDoNotEnd(t *testing.T) {
 		s := attackable(t, options)
 		karen := s.opened("karen")
 		for i, slow := range []string{
-			"a FETCH 1 BODY[", "a UID FETCH 1:*", "a SEARCH TEXT {4096}\r\nx", "a UID SEARCH OR TEXT {10+}\r\nx", "a APPEND INBOX {100000}\r\nx",
+			"a FETCH 1 BODY[", "a UID FETCH 1:*", "a SEARCH TEXT {4096}\r\nx",
+			"a UID SEARCH OR TEXT {10+}\r\nx", "a APPEND INBOX {100000}\r\nx",
 		} {
 			c := s.opened("mallory")
 			_, err := io.WriteString(c.Conn, slow)
 			assert.NoError(t, err)
 			synctest.Wait()
-			for _, command := range []string{"FETCH 1 FLAGS", "SEARCH ALL", "UID SEARCH ALL", "APPEND INBOX {1+}\r\nx"} {
+			for _, command := range []string{
+				"FETCH 1 FLAGS", "SEARCH ALL", "UID SEARCH ALL", "APPEND INBOX {1+}\r\nx",
+			} {
 				start := time.Now()
 				assert.True(t, imaptest.IsOK(karen.Cmd(fmt.Sprintf("a%d %s", i, command))), command)
 				assert.Zero(t, time.Since(start))
@@ -107,7 +110,8 @@ func TestHoldingEveryCommandSlot(t *testing.T) {
 		assert.Equal(t, 10, s.limiter.Stats().CommandsWaiting)
 		start := time.Now()
 		for _, command := range []string{
-			"NOOP", `LIST "" *`, "SELECT Work", "STORE 1 FLAGS ()", "EXPUNGE", "APPEND INBOX {1+}\r\nx", "CREATE x",
+			"NOOP", `LIST "" *`, "SELECT Work", "STORE 1 FLAGS ()", "EXPUNGE", "APPEND INBOX {1+}\r\nx",
+			"CREATE x",
 		} {
 			assert.True(t, imaptest.IsOK(karen.Cmd("a "+command)), command)
 		}

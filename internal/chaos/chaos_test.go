@@ -27,7 +27,8 @@ import (
 var (
 	chaosTime = flag.Duration(
 		"chaos", 2*time.Second,
-		"how long the chaos over sockets lasts; in memory thirty times as long goes by, and costs about as much",
+		"how long the chaos over sockets lasts; in memory thirty times as long goes by, "+
+			"and costs about as much",
 	)
 	chaosSeed = flag.Uint64("chaos-seed", 0, "what the chaos does; 0: something new each time")
 )
@@ -92,10 +93,14 @@ func (c *chaos) run(
 	assertNoFiles(c.t, c.tempDir)
 	w := c.witness
 	c.t.Logf(
-		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), %d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, %d refused, %d evicted, %d panics, limits changed %d times",
-		w.connections.total, w.connections.most, w.checks.total, w.checks.most, w.logins.total, w.logins.most, w.fetches.total,
-		w.fetches.most, w.searches.total, w.searches.most, w.others.total, w.others.most, w.idles.total, w.idles.most, w.waited.Load(),
-		w.joined.Load(), w.timedOut.Load(), w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
+		"%d connections (%d at once), %d password checks (%d), %d logins (%d), %d FETCHes (%d), "+
+			"%d SEARCHes (%d), %d other commands (%d), %d IDLEs (%d), %d waited, %d joined, %d timed out, "+
+			"%d refused, %d evicted, %d panics, limits changed %d times",
+		w.connections.total, w.connections.most, w.checks.total, w.checks.most,
+		w.logins.total, w.logins.most, w.fetches.total, w.fetches.most,
+		w.searches.total, w.searches.most, w.others.total, w.others.most,
+		w.idles.total, w.idles.most, w.waited.Load(), w.joined.Load(), w.timedOut.Load(),
+		w.refused.Load(), w.evicted.Load(), c.backend.panics.Load(), len(w.history),
 	)
 }
 
@@ -109,7 +114,7 @@ func (p panics) Printf(format string, args ...any) {
 }
 
 // stack is everything but the limits, in each mode for some.
-func (c *chaos) stack() func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+func (c *chaos) stack() limits.NewSessionFunc {
 	next := copymeta.Wrap(c.backend.NewSession, &copymeta.Options{
 		Move:      true,
 		MaxMemory: 1000,
@@ -255,11 +260,14 @@ func someOthers(n int) func(limits.Client) limits.ClientLimits {
 // been exceeded.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
-	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others, &w.idles} {
+	for _, r := range append(w.rooms(), &w.idles) {
 		assert.Greater(c.t, r.total, 10, r.name)
 		assert.Greater(c.t, r.most, 1, r.name)
 	}
-	for what, n := range map[string]*atomic.Int64{"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted, "panics": &c.backend.panics} {
+	for what, n := range map[string]*atomic.Int64{
+		"waited": &w.waited, "timed out": &w.timedOut, "refused": &w.refused, "evicted": &w.evicted,
+		"panics": &c.backend.panics,
+	} {
 		assert.NotZero(c.t, n.Load(), what)
 	}
 }
@@ -278,9 +286,13 @@ func (c *chaos) assertNobodyLeft() {
 		)
 	}
 	w := c.witness
+	// The server does not wait for an IDLE of the backend when it closes its session.
+	if !until(c.patience, func() bool { return w.inside(&w.idles) == 0 }) {
+		c.t.Errorf("%d IDLEs that do not end", w.inside(&w.idles))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, r := range []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others} {
+	for _, r := range w.rooms() {
 		assert.Empty(c.t, r.stays, "%s that the limiter has forgotten", r.name)
 	}
 }
@@ -313,7 +325,10 @@ func (c *chaos) assertAllWorks() {
 			}
 			client := imaptest.NewConn(c.t, conn)
 			client.Line()
-			for _, command := range []string{"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL", "STATUS INBOX (MESSAGES)"} {
+			for _, command := range []string{
+				"LOGIN " + user(i) + " pass", "SELECT INBOX", "FETCH 1:* FLAGS", "UID SEARCH ALL",
+				"STATUS INBOX (MESSAGES)",
+			} {
 				if answer := client.Cmd("a " + command); !imaptest.IsOK(answer) {
 					c.t.Errorf("%s of %s in the end: %q", command, user(i), answer)
 				}

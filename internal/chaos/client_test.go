@@ -20,9 +20,10 @@ var errHungUp = errors.New("the client has hung up")
 // connection is over.
 type client struct {
 	net.Conn
-	t        testing.TB
-	unit     time.Duration
-	patience time.Duration // for an answer, or the end of its connection: longer than anything in the stack may take
+	t    testing.TB
+	unit time.Duration
+	// for an answer, or the end of its connection: longer than anything in the stack may take
+	patience time.Duration
 	dice     *rand.Rand
 	user     string
 	leaving  func(address string) // called before it closes

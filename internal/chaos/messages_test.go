@@ -46,7 +46,9 @@ func contains(
 	}
 	switch set := numSet.(type) {
 	case imap.SeqSet:
-		return slices.ContainsFunc(set, func(r imap.SeqRange) bool { return between(seqNum, r.Start, r.Stop, uint32(lastSeqNum)) })
+		return slices.ContainsFunc(set, func(r imap.SeqRange) bool {
+			return between(seqNum, r.Start, r.Stop, uint32(lastSeqNum))
+		})
 	case imap.UIDSet:
 		return slices.ContainsFunc(set, func(r imap.UIDRange) bool {
 			return between(uint32(uid), uint32(r.Start), uint32(r.Stop), uint32(lastUID))

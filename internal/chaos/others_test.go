@@ -9,8 +9,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// arrive notes that another command than FETCH and SEARCH has come. Before it returns, its answer is
-// to be given to answered.
+// arrive notes that another command than FETCH and SEARCH has come. Before it returns, its answer
+// is to be given to answered.
 func (s *outside) arrive(command string) (answered func(err error)) {
 	a := s.witness.arrive(s.ip, otherTimeout)
 	s.command = a

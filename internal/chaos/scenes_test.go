@@ -34,7 +34,8 @@ func TestChaosInMemory(t *testing.T) {
 		}
 		c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 			server := imaptest.NewServer(t, options)
-			return func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }, server.Close
+			dial := func(ip int) (net.Conn, error) { return server.DialFrom(addresses[ip]), nil }
+			return dial, server.Close
 		})
 		c.assertMuchHappened()
 	})
@@ -96,7 +97,8 @@ func chaosOverSockets(
 	t *testing.T, hasIdle, secure bool, newServer func(*imapserver.Options) (server, error),
 ) {
 	c := &chaos{
-		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute, margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
+		t: t, unit: 20 * time.Millisecond, duration: *chaosTime / 2, patience: time.Minute,
+		margin: 10 * time.Second, large: 1 << 20, hasIdle: hasIdle,
 	}
 	c.run(func(options *imapserver.Options) (func(int) (net.Conn, error), func()) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

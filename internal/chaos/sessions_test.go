@@ -80,8 +80,8 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 
 func noTimeout(*limits.Options) time.Duration { return 0 }
 
-// A login waits for others of its user and address, for its check, for those of its network if there
-// were wrong passwords meanwhile, and for its check again.
+// A login waits for others of its user and address, for its check, for those of its network if
+// there were wrong passwords meanwhile, and for its check again.
 func loginTimeout(options *limits.Options) time.Duration {
 	return 4*30*time.Second + options.MaxGuessDelay
 }
@@ -102,6 +102,10 @@ type outside struct {
 
 func (s *outside) Login(username, password string) error {
 	s.login = s.witness.arrive(s.ip, loginTimeout)
+	stay := &stay{user: strings.ToLower(username), ip: s.ip, arrival: s.login}
+	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
+	entered, decided := false, s.witness.come(stay)
+	defer func() { decided(entered) }()
 	err := s.Session.Login(username, password)
 	if !s.login.inside {
 		s.witness.endWait(s.login, "LOGIN", 0)
@@ -110,10 +114,9 @@ func (s *outside) Login(username, password string) error {
 		s.checkRefusal(err)
 		return err
 	}
-	s.user = strings.ToLower(username)
-	stay := s.stay(s.login)
-	stay.gone = s.witness.flag(s.conn.NetConn().RemoteAddr().String())
+	s.user = stay.user
 	s.leaveLogin = s.witness.enter(&s.witness.logins, stay)
+	entered = true
 	return nil
 }
 

@@ -25,8 +25,9 @@ import (
 // A client that may have been exempt counts only for those who came when it was inside, and a
 // session that was evicted does not count, although it is inside until it has closed.
 type witness struct {
-	t      testing.TB
-	margin time.Duration // that a wait may be longer than its timeout: zero in a bubble, where time is exact
+	t testing.TB
+	// that a wait may be longer than its timeout: zero in a bubble, where time is exact
+	margin time.Duration
 
 	mu        sync.Mutex
 	history   []*limits.Options
@@ -36,14 +37,16 @@ type witness struct {
 
 	connections, checks, logins, fetches, searches, others, idles room
 
-	evictIdle time.Duration // the shortest EvictIdle
-	evictions []*eviction   // of sessions that may not have closed
+	evictIdle time.Duration      // the shortest EvictIdle
+	evictions []*eviction        // of sessions that may not have closed
+	coming    map[*stay]struct{} // logins on their way in: the limiter may have let them in
 
 	asking     map[string]map[*arrival]struct{} // the SEARCHes on their way, by what they ask for
 	longestRun time.Duration                    // of a SEARCH
 
 	visits sync.Map // of *visit, by *imapserver.Conn
-	gone   sync.Map // of *atomic.Bool by the client's address: set before the connection is closed on either side
+	// of *atomic.Bool by the client's address: set before the connection is closed on either side
+	gone sync.Map
 
 	refused, waited, joined, timedOut, evicted atomic.Int64
 }
@@ -70,8 +73,7 @@ type stay struct {
 	user, ip string
 	*arrival
 	exempt bool         // it may have been let in whatever the limits
-	begun  time.Time    // when it entered
-	step   uint64       // … and the number of that
+	step   uint64       // the number of the moment when it entered
 	gone   *atomic.Bool // it does not count any more when that is set; nil if it always does
 }
 
@@ -89,6 +91,7 @@ func newWitness(
 	type own = limits.ClientLimits
 	w := &witness{
 		t: t, margin: margin, evictIdle: evictIdle, asking: make(map[string]map[*arrival]struct{}),
+		coming: make(map[*stay]struct{}),
 	}
 	define := func(r *room, name string, bounds ...bound) {
 		*r = room{name: name, bounds: bounds, stays: make(map[*stay]struct{})}
@@ -141,7 +144,7 @@ func (w *witness) enter(r *room, s *stay) (leave func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.steps++
-	s.step, s.begun = w.steps, time.Now()
+	s.step = w.steps
 	s.exempt = w.maybeLocked(s.granted, s.mayBeExempt)
 	r.stays[s] = struct{}{}
 	r.total++
@@ -153,11 +156,32 @@ func (w *witness) enter(r *room, s *stay) (leave func()) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(r.stays, s)
-		w.evictions = slices.DeleteFunc(w.evictions, func(e *eviction) bool {
-			delete(e.candidates, s)
-			return len(e.candidates) == 0
-		})
+		w.forgetLocked(s)
 	})
+}
+
+// forgetLocked notes that the session is over, so that no eviction can be of it any more.
+func (w *witness) forgetLocked(s *stay) {
+	w.evictions = slices.DeleteFunc(w.evictions, func(e *eviction) bool {
+		delete(e.candidates, s)
+		return len(e.candidates) == 0
+	})
+}
+
+// come notes a login before the limiter decides about it. By the time it enters it may have been
+// evicted already. The function is to be called when it has entered, or was refused.
+func (w *witness) come(s *stay) (decided func(entered bool)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.coming[s] = struct{}{}
+	return func(entered bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.coming, s)
+		if !entered {
+			w.forgetLocked(s)
+		}
+	}
 }
 
 // checkLocked checks that those who have something in common with s are not too many. Exempt ones
@@ -224,7 +248,7 @@ func (e *eviction) has(s *stay) bool {
 	return ok
 }
 
-// evict notes that a session of the user was evicted, which has been there for EvictIdle, or whose
+// evict notes that a session of the user was evicted, which came EvictIdle ago or longer, or whose
 // client is gone. It was found not to be exempt within the last second.
 func (w *witness) evict(user, ip string) {
 	w.mu.Lock()
@@ -237,10 +261,13 @@ func (w *witness) evict(user, ip string) {
 		w.t.Errorf("a session of %s from %s was evicted, which is exempt", user, ip)
 	}
 	e := &eviction{candidates: make(map[*stay]struct{})}
-	for s := range w.logins.stays {
-		here := s.gone == nil || !s.gone.Load()
-		if here && s.user == user && s.ip == ip && time.Since(s.begun) >= w.evictIdle {
-			e.candidates[s] = struct{}{}
+	for _, stays := range []map[*stay]struct{}{w.logins.stays, w.coming} {
+		for s := range stays {
+			here := s.gone == nil || !s.gone.Load()
+			// It is silent since some time after it came.
+			if here && s.user == user && s.ip == ip && time.Since(s.start) >= w.evictIdle {
+				e.candidates[s] = struct{}{}
+			}
 		}
 	}
 	if len(e.candidates) > 0 {
@@ -452,4 +479,15 @@ func (w *witness) idlesOf(user string) int {
 		}
 	}
 	return idles
+}
+
+// rooms are those of the limiter.
+func (w *witness) rooms() []*room {
+	return []*room{&w.connections, &w.checks, &w.logins, &w.fetches, &w.searches, &w.others}
+}
+
+func (w *witness) inside(r *room) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(r.stays)
 }

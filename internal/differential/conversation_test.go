@@ -114,7 +114,8 @@ func (o *op) idle(n, way int, hidesIdle bool) {
 	case 5:
 		o.text, o.end = fmt.Sprintf("idle%d IDLE now\r\n", n)+noop, ""
 	}
-	if hidesIdle { // a client that does not wait to be told that there is none is not promised the same
+	// a client that does not wait to be told that there is none is not promised the same
+	if hidesIdle {
 		return
 	}
 	switch way {

@@ -51,7 +51,10 @@ func newWorld() *world {
 		w.bodies[name] = newBodies()
 		for i, options := range []imap.AppendOptions{
 			{},
-			{Flags: []imap.Flag{imap.FlagSeen, "$Label"}, Time: time.Date(1996, 7, 17, 2, 44, 25, 0, time.FixedZone("", -7*60*60))},
+			{
+				Flags: []imap.Flag{imap.FlagSeen, "$Label"},
+				Time:  time.Date(1996, 7, 17, 2, 44, 25, 0, time.FixedZone("", -7*60*60)),
+			},
 			{Flags: []imap.Flag{imap.FlagDeleted, imap.FlagFlagged, imap.FlagDraft}},
 		} {
 			body := messages[i]

@@ -54,7 +54,8 @@ d LOGIN karen pass`,
 1i7
 2i1`,
 	// folders whose parents are missing
-	`0 LIST "" *|x LIST "" %|y LIST "#users/" %|z LIST "" (% "#users/%") RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)
+	`0 LIST "" *|x LIST "" %|y LIST "#users/" %|` +
+		`z LIST "" (% "#users/%") RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)
 0 SELECT "#users"|x FETCH 1:* FLAGS|y SEARCH ALL|z UID SEARCH ALL
 0i0
 1 STATUS #users/bob (MESSAGES UIDNEXT SIZE)|x CREATE #users/|y DELETE Work|z RENAME Work New
@@ -71,7 +72,8 @@ d LOGIN karen pass`,
 0 LIST "" "*%"|x LIST "" %*%*%*%|y LIST "" *a*b*c*d*|z LSUB "" *o*l*i*n*`,
 	// a name of more levels than folders can have
 	`0 CREATE 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23|x LIST "" *
-0 STATUS 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 (MESSAGES)|x SELECT 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21`,
+0 STATUS 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 (MESSAGES)|` +
+		`x SELECT 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21`,
 	// INBOX is gone, and has children
 	`0 RENAME inbox Inbox/sub|x CREATE inbox/other|y LIST "" INBOX|z LIST "" *
 0 SELECT inbox|x STATUS INBOX (MESSAGES)|y CREATE INBOX|z APPEND INBOX {4+}|A: b
@@ -98,5 +100,6 @@ d LOGIN karen pass`,
 0 LOGOUT|x NOOP`,
 	// random ones, and what the grammar makes of bytes
 	"?", "?1", "?2",
-	"0\x1b\x00\x00\x00\x01\x22\x01\x01\x00\x00\x00\x01\x24\x03\x02\n1\x1b\x05\x00\x00\x00\x01\x20\x01\x01\x01\n2\x1c\n1i\x01\n2\x26\x05\x02\n0\x29\x01\x03",
+	"0\x1b\x00\x00\x00\x01\x22\x01\x01\x00\x00\x00\x01\x24\x03\x02\n" +
+		"1\x1b\x05\x00\x00\x00\x01\x20\x01\x01\x01\n2\x1c\n1i\x01\n2\x26\x05\x02\n0\x29\x01\x03",
 }

@@ -135,8 +135,10 @@ func (w *words) astring(text string) string {
 func literal(form int, text string) string {
 	n := len(text)
 	announcement := [...]string{
-		fmt.Sprintf("{%d}", n), fmt.Sprintf("{%d+}", n), fmt.Sprintf("~{%d}", n), fmt.Sprintf("~{%d+}", n),
-		fmt.Sprintf("{%d-}", n), fmt.Sprintf("{%d+}", n+2), "{5000+}", "{104857601}", "{99999999999999999999}",
+		fmt.Sprintf("{%d}", n), fmt.Sprintf("{%d+}", n), fmt.Sprintf("~{%d}", n),
+		fmt.Sprintf("~{%d+}", n),
+		fmt.Sprintf("{%d-}", n), fmt.Sprintf("{%d+}", n+2), "{5000+}", "{104857601}",
+		"{99999999999999999999}",
 	}[form]
 	return announcement + "\r\n" + text
 }

@@ -30,8 +30,8 @@ func Tell(conn net.Conn, text string) bool {
 }
 
 // A Notice tells the client of a session at intervals how its command gets on. It serves one
-// command after the other. The zero Notice is ready. Its methods may be called from several
-// goroutines at once.
+// command after the other. The zero Notice is ready, and Say, Stop and End do nothing for a nil
+// one. Its methods may be called from several goroutines at once.
 //
 // The timer is made once for a session, and goes on when a command is over: most are over long
 // before it goes off, and to stop and start it for each would cost them more than to let it find
@@ -85,6 +85,9 @@ func (n *Notice) Start(c Command) {
 
 // Say changes what is told from now on, without an end, but not when.
 func (n *Notice) Say(text string) {
+	if n == nil {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.text, n.until = text, time.Time{}
@@ -96,6 +99,9 @@ func (n *Notice) Say(text string) {
 // Stop ends what Start began. It waits for a line that is being written: what the server writes
 // then must not get into it. It may be called again, and without a Start.
 func (n *Notice) Stop() {
+	if n == nil {
+		return
+	}
 	n.mu.Lock()
 	n.command, n.running = Command{}, false
 	writing := n.writing
@@ -107,6 +113,9 @@ func (n *Notice) Stop() {
 
 // End stops the timer as well. It is for the end of the session.
 func (n *Notice) End() {
+	if n == nil {
+		return
+	}
 	n.Stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()

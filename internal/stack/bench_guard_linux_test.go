@@ -103,7 +103,10 @@ func BenchmarkGuardMemory(b *testing.B) {
 			for b.Loop() {
 				first := connectionMemory(b, bare(backend), secure)
 				b.ReportMetric(first, "bare-B/connection")
-				b.ReportMetric(connectionMemory(b, guarded(b, backend), secure)-first, "guard-more-B/connection")
+				b.ReportMetric(
+					connectionMemory(b, guarded(b, backend), secure)-first,
+					"guard-more-B/connection",
+				)
 				b.ReportMetric(connectionMemory(b, bare(backend), secure)-first, "bare-more-B/connection")
 			}
 			b.ReportMetric(0, "ns/op")

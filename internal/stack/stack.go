@@ -22,20 +22,30 @@ import (
 type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error)
 
 var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
-	"bare":           func(next NewSessionFunc) NewSessionFunc { return next },
-	"limits-zero":    func(next NewSessionFunc) NewSessionFunc { return limits.New(nil).Wrap(next) },
-	"limits":         func(next NewSessionFunc) NewSessionFunc { return limits.New(defaults()).Wrap(next) },
+	"bare":        func(next NewSessionFunc) NewSessionFunc { return next },
+	"limits-zero": func(next NewSessionFunc) NewSessionFunc { return limits.New(nil).Wrap(next) },
+	"limits": func(next NewSessionFunc) NewSessionFunc {
+		return limits.New(defaults()).Wrap(next)
+	},
 	"limits-dry-run": dryRun,
 	"vfolders":       func(next NewSessionFunc) NewSessionFunc { return vfolders.Wrap(next, nil) },
 	"vfolders-noselect": func(next NewSessionFunc) NewSessionFunc {
 		return vfolders.Wrap(next, &vfolders.Options{Mode: vfolders.NoSelect})
 	},
-	"copymeta-zero":     func(next NewSessionFunc) NewSessionFunc { return copymeta.Wrap(next, nil) },
-	"copymeta-preserve": func(next NewSessionFunc) NewSessionFunc { return copies(next, copymeta.Preserve) },
-	"copymeta-reset":    func(next NewSessionFunc) NewSessionFunc { return copies(next, copymeta.Reset) },
-	"idle-zero":         func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, nil) },
-	"idle-poll":         func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, &idle.Options{Mode: idle.Poll}) },
-	"zero":              func(next NewSessionFunc) NewSessionFunc { return all(next, nil, idle.On, copymeta.Keep) },
+	"copymeta-zero": func(next NewSessionFunc) NewSessionFunc { return copymeta.Wrap(next, nil) },
+	"copymeta-preserve": func(next NewSessionFunc) NewSessionFunc {
+		return copies(next, copymeta.Preserve)
+	},
+	"copymeta-reset": func(next NewSessionFunc) NewSessionFunc {
+		return copies(next, copymeta.Reset)
+	},
+	"idle-zero": func(next NewSessionFunc) NewSessionFunc { return idle.Wrap(next, nil) },
+	"idle-poll": func(next NewSessionFunc) NewSessionFunc {
+		return idle.Wrap(next, &idle.Options{Mode: idle.Poll})
+	},
+	"zero": func(next NewSessionFunc) NewSessionFunc {
+		return all(next, nil, idle.On, copymeta.Keep)
+	},
 	"defaults": func(next NewSessionFunc) NewSessionFunc {
 		return all(next, defaults(), idle.On, copymeta.Keep)
 	},
@@ -44,8 +54,8 @@ var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	},
 }
 
-// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong password
-// the next login would wait.
+// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong
+// password the next login would wait.
 func defaults() *limits.Options {
 	options := limits.DefaultOptions()
 	options.MaxGuessDelay = 0

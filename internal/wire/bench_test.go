@@ -25,15 +25,16 @@ func (s *same) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 // BenchmarkCommand is what the guard itself takes for a command and its answer, without a socket.
 func BenchmarkCommand(b *testing.B) {
 	for name, said := range map[string][2]string{
-		"NOOP":   {"a NOOP\r\n", "a OK NOOP completed\r\n"},
-		"FETCH":  {"a FETCH 1:1 FLAGS\r\n", "* 1 FETCH (FLAGS (\\Seen))\r\na OK FETCH completed\r\n"},
-		"SEARCH": {"a UID SEARCH OR FROM a@example.com NOT SEEN\r\n", "* SEARCH 1 2 3\r\na OK UID SEARCH completed\r\n"},
+		"NOOP":  {"a NOOP\r\n", "a OK NOOP completed\r\n"},
+		"FETCH": {"a FETCH 1:1 FLAGS\r\n", "* 1 FETCH (FLAGS (\\Seen))\r\na OK FETCH completed\r\n"},
+		"SEARCH": {"a UID SEARCH OR FROM a@example.com NOT SEEN\r\n", "* SEARCH 1 2 3\r\n" +
+			"a OK UID SEARCH completed\r\n"},
 	} {
 		b.Run(name, func(b *testing.B) {
 			guard := wire.New(wire.Config{Limits: func(net.Conn) wire.Limits {
 				return wire.Limits{LoginBytes: 64 << 10, CommandBytes: 1 << 20, SearchDepth: 30}
 			}})
-			conn, err := guard.Listen(once{conn: &same{line: []byte(said[0])}}).Accept()
+			conn, err := guard.Listen(newOnce(&same{line: []byte(said[0])})).Accept()
 			require.NoError(b, err)
 			_, err = conn.Write([]byte("* PREAUTH ready\r\n"))
 			require.NoError(b, err)

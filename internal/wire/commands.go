@@ -1,7 +1,7 @@
 package wire
 
 // command is what the guard has to know of the command that the server works on.
-type command int
+type command uint8
 
 const (
 	otherCommand command = iota
@@ -59,7 +59,7 @@ var states = map[string]string{
 }
 
 // verdict is what becomes of a command.
-type verdict int
+type verdict uint8
 
 const (
 	passes         verdict = iota

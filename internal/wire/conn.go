@@ -11,276 +11,53 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// directLiteral is from how many bytes on a piece of a literal is written as it is, and not copied
-// to what goes before it.
-const directLiteral = 16 << 10
-
 // conn is a guarded connection. The server reads and writes it from one goroutine; what others
 // write must be whole lines.
 type conn struct {
-	guard     *Guard
 	dialogue  dialogue
 	requests  requests
 	responses responses
 	socket    syscall.RawConn // nil if it cannot be found
 
-	reading sync.Mutex // guards requests and what follows
-	unread  rest       // from the client, not looked at yet
-	pending []byte     // for the server
-	err     error      // follows unread
-	broken  error      // what every further Read returns
-	heard   bool       // the client has sent something
-	sent    int64      // bytes before the login
+	// What follows, and requests, belongs to the goroutine of the server that reads.
+	unread  rest   // from the client, not looked at yet
+	pending []byte // for the server
+	err     error  // follows unread
+	sent    int64  // bytes before the login
+	limits  Limits // of the next command
+	broken  bool   // err is what every further Read returns
+	heard   bool   // the client has sent something
 	// loggedIn tells whether somebody was logged in when the server began to read. While it reads
 	// that cannot change.
 	loggedIn bool
-	limits   Limits // of the next command
 
-	writing sync.Mutex // guards responses and what follows
-	greeted bool       // the server has said something
+	greeted   bool       // the server has said something; as responses, guarded by writing
+	lastTurns uint32     // at the last look; of the guard's goroutine
+	writing   sync.Mutex // guards responses
 
 	transport atomic.Pointer[transport]
-
 	life      life
-	lastTurns uint32 // at the last look; of the guard's goroutine
 }
 
 var _ net.Conn = (*conn)(nil)
 
-func newConn(inner net.Conn, listener *listener) *conn {
-	c := &conn{guard: listener.guard}
-	c.transport.Store(&transport{inner: inner, handshake: pendingHandshake(inner)})
+// newConn guards the connection, which is accepted or one that has its Read.
+func newConn(inner, accepted net.Conn, listener *listener) *conn {
+	c := &conn{}
+	config := &listener.guard.config
 	c.dialogue.listener = listener
 	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
-	c.dialogue.hidesIdle = c.guard.config.HideIdle != nil && c.guard.config.HideIdle()
-	c.requests.conn, c.requests.dialogue = c, &c.dialogue
+	c.dialogue.hidesIdle = config.HideIdle != nil && config.HideIdle()
+	c.requests.conn = c
 	c.responses.dialogue = &c.dialogue
 	if below, ok := layers.Find[syscall.Conn](inner); ok {
 		c.socket, _ = below.SyscallConn()
 	}
+	c.transport.Store(&transport{inner, pendingHandshake(inner), newDirect(accepted, c.socket)})
 	return c
 }
 
-// Read returns at most one line or literal at a time, so that the answer of the server to it is
-// known when it reads again. It waits for the client in as few calls as possible: the stack of a
-// connection that does nothing is most of what that takes.
-func (c *conn) Read(p []byte) (n int, err error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
-	n, err = c.begin(p)
-	for n == 0 && err == nil {
-		in := c.unread.next(len(p))
-		if len(in) == 0 {
-			var ahead *ahead
-			if ahead, err = c.beforeReading(); err != nil {
-				return 0, err
-			}
-			if ahead != nil {
-				n, err = c.readAheadOf(ahead, p)
-			} else {
-				n, err = c.NetConn().Read(p)
-			}
-			if n, err = c.afterReading(p, n, err); err != nil {
-				return 0, err
-			}
-			in = p[:n]
-		}
-		n, err = c.handOn(p, in)
-	}
-	return n, err
-}
-
-// begin returns what there is for the server without another look at what the client sends.
-func (c *conn) begin(p []byte) (int, error) {
-	if c.broken != nil {
-		return 0, c.broken
-	}
-	if len(c.pending) > 0 {
-		n := copy(p, c.pending)
-		c.pending = c.pending[n:]
-		return n, nil
-	}
-	c.loggedIn = c.requests.resume()
-	if !c.unread.empty() && c.requests.betweenCommands() && c.life.isDraining() {
-		return 0, c.bye(c.life.text)
-	}
-	return 0, nil // before it reads from the client it asks again
-}
-
-// beforeReading returns where to read from, if something was read ahead.
-func (c *conn) beforeReading() (*ahead, error) {
-	if err := c.err; err != nil {
-		c.err = nil
-		return nil, c.failed(err)
-	}
-	if err := c.secure(); err != nil {
-		return nil, c.failed(err)
-	}
-	ahead, ok := c.life.enter(c.requests.mayEnd())
-	if !ok {
-		return nil, c.bye(c.life.text)
-	}
-	return ahead, nil
-}
-
-// afterReading says what becomes of what was read.
-func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
-	if !c.life.leave() {
-		c.broken = net.ErrClosed // somebody else has said goodbye
-		return 0, c.broken
-	}
-	if n == 0 {
-		return 0, c.failed(err)
-	}
-	c.err = err
-	return n, c.checkStacking(in[:n])
-}
-
-// handOn copies to p what of the input the server may have, which can be nothing.
-func (c *conn) handOn(p, in []byte) (int, error) {
-	switch {
-	case len(in) == 0:
-		return 0, nil
-	case c.requests.betweenCommands():
-		c.limits = c.guard.limits(c) // here, and not where they are used, far up the stack
-	case c.requests.passesLiteral():
-		return c.passLiteral(p, in)
-	}
-	before := c.beforeLogin()
-	c.requests.loggedIn = !before
-	buf := scratch.Get().(*[8 << 10]byte)
-	out, used := c.requests.take(buf[:0], in)
-	c.unread.keep(in, used)
-	n := copy(p, out)
-	if n < len(out) {
-		c.pending = append([]byte(nil), out[n:]...)
-	}
-	scratch.Put(buf)
-	if before && !c.countLogin(used) {
-		return 0, c.bye(byeLoginBytes)
-	}
-	if c.requests.overlong {
-		return 0, c.bye(byeTag)
-	}
-	return n, nil
-}
-
-// passLiteral hands on a piece of a literal, of which in may be a part of p already.
-func (c *conn) passLiteral(p, in []byte) (int, error) {
-	n := int(min(int64(len(in)), c.requests.literal))
-	copy(p, in[:n])
-	c.unread.keep(in, n)
-	before := c.beforeLogin()
-	c.requests.skip(int64(n))
-	if before && !c.countLogin(n) {
-		return 0, c.bye(byeLoginBytes)
-	}
-	return n, nil
-}
-
-// beforeLogin tells whether nobody is logged in. What is sent after UNAUTHENTICATE counts anew.
-func (c *conn) beforeLogin() bool {
-	if c.loggedIn {
-		c.sent = 0
-		return false
-	}
-	return true
-}
-
-// countLogin counts what was sent before the login, and tells whether that is still allowed.
-func (c *conn) countLogin(n int) bool {
-	before := c.sent
-	c.sent += int64(n)
-	most := c.limits.LoginBytes
-	if most == 0 || c.sent <= most || before > most {
-		return true // or it was allowed once, by a dry run
-	}
-	return !c.guard.refuses(c, LoginBytes, most)
-}
-
-// bye ends the connection, and returns what the server reads.
-func (c *conn) bye(text string) error {
-	c.goodbye(text)
-	c.broken = net.ErrClosed
-	return c.broken
-}
-
-// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
-// go-imap would take the rest of the message for commands after a timeout, and says nothing by
-// which the guard could tell.
-func (c *conn) failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	c.dialogue.failed()
-	if c.requests.message {
-		c.broken = err
-	}
-	return err
-}
-
-// Write passes on what the server says, and begins TLS when it has agreed to that.
-func (c *conn) Write(p []byte) (int, error) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if err := c.secure(); err != nil {
-		return 0, err
-	}
-	if len(p) == 0 {
-		return c.NetConn().Write(p)
-	}
-	buf := scratch.Get().(*[8 << 10]byte)
-	defer scratch.Put(buf)
-	out := buf[:0]
-	for rest := p; len(rest) > 0; {
-		n := int(min(int64(len(rest)), c.responses.literal))
-		switch {
-		case n == 0:
-			out, n = c.responses.take(out, rest)
-		case n < directLiteral && n < len(p):
-			out = append(out, rest[:n]...)
-			c.responses.literal -= int64(n)
-		default:
-			if err := c.write(out); err != nil {
-				return 0, err
-			}
-			out = out[:0]
-			if err := c.write(rest[:n]); err != nil {
-				return 0, err
-			}
-			c.responses.literal -= int64(n)
-		}
-		rest = rest[n:]
-	}
-	if !c.greeted || c.dialogue.alarm.Load() {
-		c.greeted = true
-		if err := c.dialogue.spoken(); err != nil {
-			return 0, err
-		}
-	}
-	if err := c.write(out); err != nil {
-		return 0, err
-	}
-	if c.responses.finished {
-		c.responses.finished = false
-		if c.dialogue.hasMore.Load() {
-			c.upgrade()
-			c.callAfter()
-		}
-	}
-	return len(p), nil
-}
-
-func (c *conn) write(p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	_, err := c.NetConn().Write(p)
-	return err
-}
+func (c *conn) guard() *Guard { return c.dialogue.listener.guard }
 
 // AfterAnswer calls f in a goroutine of its own when the tagged answer to the command that runs has
 // been written, or at once if none runs. It does not when the connection ends before.
@@ -297,13 +74,13 @@ func (c *conn) callAfter() {
 	}
 }
 
-// ReadOnlyNext makes the next tagged OK that says READ-WRITE say READ-ONLY.
-func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnly() }
+// ReadOnlyNext makes the next tagged answer say READ-ONLY if it is an OK that says READ-WRITE.
+func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 
 // Close closes the connection.
 func (c *conn) Close() error {
 	c.life.end()
-	defer c.guard.remove(c)
+	defer c.guard().remove(c)
 	return c.NetConn().Close()
 }
 

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,11 +15,12 @@ type dialogue struct {
 	hidesIdle bool
 
 	mu            sync.Mutex
-	command       command
-	running       bool   // from its name to its answer
 	answer        string // replaces that of the server, if not empty
-	readOnly      bool   // READ-WRITE is to become READ-ONLY
 	after         []func()
+	command       command
+	running       bool // from its name to its answer
+	readOnlyNext  bool // the READ-WRITE of the next answer is to become READ-ONLY
+	readOnly      bool // that of this one is
 	answered      bool // a tagged line was written since the last read
 	challenged    bool // a continuation request was
 	encrypted     bool
@@ -28,11 +28,10 @@ type dialogue struct {
 	upgrade       bool // TLS begins when the line is out
 	rev2Only      bool // the server does not speak IMAP4rev1
 	rev2Enabled   bool
-	greeted       bool  // the server has said something
-	err           error // why the server must not go on
+	greeted       bool // the server has said something
 
-	alarm   atomic.Bool // err is set
-	hasMore atomic.Bool // upgrade or after may be set
+	hasMore atomic.Bool           // upgrade or after may be set
+	failure atomic.Pointer[error] // why the server must not go on; nil: it may
 }
 
 // next tells the reader what the server has written since it last asked, and whether somebody is
@@ -135,10 +134,7 @@ func (d *dialogue) silent() bool {
 	return !d.greeted
 }
 
-func (d *dialogue) failLocked(err error) {
-	d.err = err
-	d.alarm.Store(true)
-}
+func (d *dialogue) fail(err error) { d.failure.Store(&err) }
 
 // spoken notes that the server has said something, and returns an error if that showed that it is
 // set up wrongly.
@@ -147,11 +143,15 @@ func (d *dialogue) spoken() error {
 	defer d.mu.Unlock()
 	first := !d.greeted
 	d.greeted = true
-	if d.err != nil && first {
-		// What comes after the greeting may be of a client's making, and ends its connection only.
-		d.listener.fail(d.err)
+	failure := d.failure.Load()
+	if failure == nil {
+		return nil
 	}
-	return d.err
+	if first {
+		// What comes after the greeting may be of a client's making, and ends its connection only.
+		d.listener.fail(*failure)
+	}
+	return *failure
 }
 
 // upgraded tells whether TLS begins now.
@@ -186,19 +186,17 @@ func (d *dialogue) takeAfter() []func() {
 	return after
 }
 
-func (d *dialogue) setReadOnly() {
+func (d *dialogue) setReadOnlyNext() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readOnly = true
+	d.readOnlyNext = true
 }
 
-// takeReadOnly tells whether a READ-WRITE is to become a READ-ONLY.
-func (d *dialogue) takeReadOnly() bool {
+// isReadOnly tells whether the READ-WRITE of the answer is to become a READ-ONLY.
+func (d *dialogue) isReadOnly() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	readOnly := d.readOnly
-	d.readOnly = false
-	return readOnly
+	return d.readOnly
 }
 
 // greeting notes the status of the greeting, or of any other untagged response.
@@ -223,7 +221,7 @@ func (d *dialogue) challenge(word string) string {
 	d.challenged = true
 	switch {
 	case word == "idling" && d.hidesIdle:
-		d.failLocked(errIdling)
+		d.fail(errIdling)
 	case word == "=" && d.command == authenticateCommand:
 		return ""
 	}
@@ -237,12 +235,12 @@ func (d *dialogue) finish(status string) (instead string) {
 	defer d.mu.Unlock()
 	command, answer, ok := d.command, d.answer, status == "OK"
 	d.command, d.answer, d.answered, d.running = otherCommand, "", true, false
+	d.readOnly, d.readOnlyNext = ok && d.readOnlyNext, false
 	config := &d.listener.guard.config
 	switch {
 	case !ok:
-		d.readOnly = false
 	case command == startTLSCommand && !config.Terminates:
-		d.failLocked(errServerTLS)
+		d.fail(errServerTLS)
 	case command == loginCommand || command == authenticateCommand:
 		d.authenticated = true
 	case command == unauthenticateCommand:
@@ -257,49 +255,4 @@ func (d *dialogue) finish(status string) (instead string) {
 		return answerBeginTLS
 	}
 	return answer
-}
-
-// enabled notes the capabilities of an ENABLED response.
-func (d *dialogue) enabled(caps []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if slices.Contains(caps, "IMAP4rev2") {
-		d.rev2Enabled = true
-	}
-}
-
-// capabilities returns what the client is told of the server's list.
-func (d *dialogue) capabilities(caps []string) []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	config := &d.listener.guard.config
-	if d.hidesIdle {
-		d.rev2Only = slices.Contains(caps, "IMAP4rev2") && !slices.Contains(caps, "IMAP4rev1")
-		caps = slices.DeleteFunc(caps, func(c string) bool { return strings.EqualFold(c, "IDLE") })
-	}
-	if !config.Terminates {
-		switch {
-		case slices.Contains(caps, "STARTTLS"):
-			d.failLocked(errServerTLS)
-		case d.encrypted && slices.Contains(caps, "LOGINDISABLED"):
-			d.failLocked(errLoginDisabled)
-		}
-		return caps
-	}
-	if d.authenticated || d.encrypted {
-		return caps
-	}
-	// In clear the server runs with InsecureAuth. Say what it would have said without.
-	isAuth := func(c string) bool { return strings.HasPrefix(c, "AUTH=") }
-	if config.StartTLS != nil {
-		at := slices.IndexFunc(caps, isAuth)
-		if at < 0 {
-			at = len(caps)
-		}
-		caps = slices.Insert(caps, at, "STARTTLS")
-	}
-	if d.refusesLoginLocked() {
-		caps = append(slices.DeleteFunc(caps, isAuth), "LOGINDISABLED")
-	}
-	return caps
 }

@@ -42,15 +42,30 @@ func (s *script) next() int {
 func (s *script) Write(p []byte) (int, error) { return s.output.Write(p) }
 func (s *script) Close() error                { return nil }
 
+func (s *script) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// once is a listener of one connection.
 type once struct {
 	net.Listener
-	conn net.Conn
+	conns chan net.Conn
 }
 
-func (o once) Accept() (net.Conn, error) { return o.conn, nil }
+func newOnce(conn net.Conn) once {
+	conns := make(chan net.Conn, 1)
+	conns <- conn
+	close(conns)
+	return once{conns: conns}
+}
+
+func (o once) Accept() (net.Conn, error) {
+	if conn, ok := <-o.conns; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
 
 func filtered(t *testing.T, s *script) net.Conn {
-	conn, err := newListener(once{conn: s}).Accept()
+	conn, err := newListener(newOnce(s)).Accept()
 	require.NoError(t, err)
 	return conn
 }
@@ -84,8 +99,8 @@ var (
 	)
 )
 
-// requestsModel is what a server gets that never answers and is logged in, worked out from the whole
-// input.
+// requestsModel is what a server gets that never answers and is logged in, worked out from the
+// whole input.
 func requestsModel(input string) string {
 	in, out := latin(input), ""
 	for in != "" {
@@ -156,16 +171,23 @@ func FuzzRequests(f *testing.F) {
 		"a LOGIN {6+}\r\nb IDLE \"c IDLE\\\" {3}\r\nd IDLE\" \r\ne IDLE\r\n",
 		"a APPEND {1}\r\nx (\\Seen) ~{8+} \nx IDLE\r\n\r\nb IDLE\r\n",
 		"a APPEND x {3}\r\nabcJ {8+}\r\nb IDLE\r\n",
-		"a CREATE {5000+}\r\nx\r\nb IDLE\r\n", "a CREATE \xfb \xfc\xfd", "a APPEND \xfd \xfd\r\n", "a NOOP \xf6IDLE\r\n",
+		"a CREATE {5000+}\r\nx\r\nb IDLE\r\n", "a CREATE \xfb \xfc\xfd", "a APPEND \xfd \xfd\r\n",
+		"a NOOP \xf6IDLE\r\n",
+		"a LIST \"\" \"%\"\r\nb IDLE\r\nc STORE 1 FLAGS (\\Seen)\r\nd UID IDLE\r\n",
+		"a CREATE \"\\\"\r\nb IDLE\r\n\"\r\nc IDLE\r\n", "a CREATE {3+}\r\nabc x\r\nb IDLE\r\n",
+		"a CREATE \"{8+}\r\nb IDLE\r\n\"\r\nc IDLE\r\n", "a CREATE \"x\"\"\r\nb IDLE\r\n",
 		"a NOOP \r\"\r\r\nb IDLE\r", "done\r\n", " IDLE\r\n", "a IDLE", "DONE\re\n", " \n\n\rD\r\n\r\x16",
 	} {
+		f.Add([]byte(input), []byte{})
 		f.Add([]byte(input), []byte{0})
 		f.Add([]byte(input), []byte{2, 0, 30})
 	}
 	f.Fuzz(func(t *testing.T, input, split []byte) {
 		if len(input) > 1<<12 || bytes.IndexByte(input, 0) >= 0 || bytes.HasPrefix(input, []byte{0x16}) ||
 			bytes.IndexByte(input, fillCommand) >= 0 {
-			return // the model needs a byte of its own, nobody speaks TLS here, and a server that never answers never gives up either
+			// the model needs a byte of its own, nobody speaks TLS here, and a server that never answers
+			// never gives up either
+			return
 		}
 		input = append(expand(input), "\r\n"...) // so that nothing is held back at the end
 		if len(input) > 50000 {
@@ -255,9 +277,12 @@ func responsesModel(input string) string {
 
 func FuzzResponses(f *testing.F) {
 	for _, input := range []string{
-		"* OK [CAPABILITY IMAP4rev1 IDLE] ready IDLE\r\n* CAPABILITY idle X IDLE\r\na OK [CAPABILITY IDLE] x\r\n",
-		"* 1 FETCH (BODY[] {24}\r\n* CAPABILITY IDLE IDLE\r\n FLAGS ())\r\n* LIST () \"/\" \"a IDLE\"\r\n* CAPABILITY IDLE\r\n",
-		"* OK text {5}\r\n* CAPABILITY IDLE\r\n", "+ IDLE {3}\r\n+ OK [CAPABILITY IDLE]\r\n", "* ENABLED IDLE\r\n",
+		"* OK [CAPABILITY IMAP4rev1 IDLE] ready IDLE\r\n* CAPABILITY idle X IDLE\r\n" +
+			"a OK [CAPABILITY IDLE] x\r\n",
+		"* 1 FETCH (BODY[] {24}\r\n* CAPABILITY IDLE IDLE\r\n FLAGS ())\r\n" +
+			"* LIST () \"/\" \"a IDLE\"\r\n* CAPABILITY IDLE\r\n",
+		"* OK text {5}\r\n* CAPABILITY IDLE\r\n", "+ IDLE {3}\r\n+ OK [CAPABILITY IDLE]\r\n",
+		"* ENABLED IDLE\r\n",
 		"* {3}\r\nabc {0}\r\n {2+} \nab\r\n", "*\r\n* \r\n* CAPABILITY\r\na\r\n\r\n",
 	} {
 		f.Add([]byte(input), []byte{0})

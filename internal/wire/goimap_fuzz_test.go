@@ -27,7 +27,9 @@ import (
 // A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for
 // some.
 const (
-	fillCommand = 0xf5 // as many letters as make the line nearly as long as a command may be for go-imap; the fuzzer adds the rest
+	// as many letters as make the line nearly as long as a command may be for go-imap; the fuzzer adds
+	// the rest
+	fillCommand = 0xf5
 	fillBuffer  = 0xf6 // as many as fill its buffer
 	literals    = 0xfa // this one and the next four are a literal with an IDLE at its end
 )
@@ -180,8 +182,8 @@ var (
 
 // FuzzAgainstGoIMAP says the same to a guarded server without IDLE and, with a command in its place
 // of which go-imap has never heard, to go-imap. The first never idles, and they say the same until
-// go-imap ends the connection over that command, or the guard refuses one over its size. Whatever is
-// refused, the backend is called with nothing that go-imap would not have called it with.
+// go-imap ends the connection over that command, or the guard refuses one over its size. Whatever
+// is refused, the backend is called with nothing that go-imap would not have called it with.
 //
 //	go test -run '^$' -fuzz '^FuzzAgainstGoIMAP$' -fuzztime 10m ./internal/wire
 func FuzzAgainstGoIMAP(f *testing.F) {
@@ -191,19 +193,30 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		"0 LOGIN u p\r\na APPEND x {3+}\r\nabcJ {8+}\r\nb NOOP\r\n",
 		"0 LOGIN u p\r\na APPEND x {0}\r\n\xf6{0+}\r\nb x\r\nc NOOP\r\n",
 		"a LOGIN u {3+}\r\nabc\r\nb CREATE {3+}\r\n&&&c NOOP\r\nd NOOP \"\r\ne NOOP\r\n",
-		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\nd UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
-		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\nb LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
+		"a AUTHENTICATE PLAIN\r\nAHUAcA==\r\nb SELECT x\r\nc UID SEARCH TEXT {4+}\r\nIDLE\r\n" +
+			"d UID FETCH 1:* BODY[]\r\ne LOGOUT\r\n",
+		"a NOOP x\rb IDLE\r\n+ NOOP\r\n+ AUTHENTICATE PLAIN\r\n*\r\n" +
+			"b LIST (SUBSCRIBED) \"\" (a \"b\" %)\r\n",
 		"a AUTHENTICATE LOGIN\r\ndQ==\r\ncA==\r\nb IDLE x\r\nc STATUS IDLE (MESSAGES)\r\nd UID IDLE\r\n",
-		"0 LOGIN u p\r\na NOOP \xf5" + strings.Repeat("x", 32) + "b IDLE\r\n", "0 LOGIN u p\r\na APPEND x {3+}\r\nabc\xf5" + strings.Repeat("x", 18) + "b IDLE\r\n",
-		"0 LOGIN u p\r\na CREATE \"\xf5" + strings.Repeat("x", 32) + "b IDLE\r\nc IDLE\r\n", "0 LOGIN u \xfb\r\na CREATE \xfa\r\nb CREATE \xfcx\r\nc CREATE \xfd",
-		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\nd APPEND x UTF8 (~\xfe)\r\n",
-		"0 LOGIN u p\r\na SELECT x\r\nb SEARCH OR OR NOT ALL ALL NOT (NOT ALL)\r\nc UID SEARCH OR ALL OR ALL OR ALL ALL\r\nd NOOP\r\n",
-		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 103) + "\"\r\nb CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
-		"0 LOGIN u p\r\na RENAME x {90+}\r\n" + strings.Repeat("x", 90) + "\r\nb LIST \"\" (x {80+}\r\n" + strings.Repeat("x", 80) + ")\r\nc NOOP\r\n",
-		"a LIST \"\" {8+}\r\nb NOOP\r\n\r\nb UID SEARCH x\r\nc CHECK\r\nd CHECK x\r\ne CREATE x\r\nf ID NIL\r\n",
-		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\nc APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na NOOP \xf5" + strings.Repeat("x", 32) + "b IDLE\r\n",
+		"0 LOGIN u p\r\na APPEND x {3+}\r\nabc\xf5" + strings.Repeat("x", 18) + "b IDLE\r\n",
+		"0 LOGIN u p\r\na CREATE \"\xf5" + strings.Repeat("x", 32) + "b IDLE\r\nc IDLE\r\n",
+		"0 LOGIN u \xfb\r\na CREATE \xfa\r\nb CREATE \xfcx\r\nc CREATE \xfd",
+		"0 LOGIN u p\r\na APPEND x \xfb\r\nb APPEND \xfb \xfd\r\nc APPEND \xfc \xfe\r\n" +
+			"d APPEND x UTF8 (~\xfe)\r\n",
+		"0 LOGIN u p\r\na SELECT x\r\nb SEARCH OR OR NOT ALL ALL NOT (NOT ALL)\r\n" +
+			"c UID SEARCH OR ALL OR ALL OR ALL ALL\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 103) + "\"\r\n" +
+			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
+		"0 LOGIN u p\r\na RENAME x {90+}\r\n" + strings.Repeat("x", 90) + "\r\n" +
+			"b LIST \"\" (x {80+}\r\n" + strings.Repeat("x", 80) + ")\r\nc NOOP\r\n",
+		"a LIST \"\" {8+}\r\nb NOOP\r\n\r\nb UID SEARCH x\r\nc CHECK\r\nd CHECK x\r\ne CREATE x\r\n" +
+			"f ID NIL\r\n",
+		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\n" +
+			"c APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
 		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
-		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n", "a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
+		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n",
+		"a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
 	} {
 		for kind := range byte(kinds) {
 			f.Add(kind, []byte(input))
@@ -273,8 +286,12 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		}
 		want = strings.ReplaceAll(want, "+ =\r\n", "+ \r\n")
 		want, got = anyIdle.ReplaceAllString(want, "${1}x"), anyIdle.ReplaceAllString(got, "${1}x")
-		assertSame(t, itsLetter.ReplaceAllString(want, "got it"), itsLetter.ReplaceAllString(got, "got it"),
-			bytes.ContainsAny(input, "{\""))
+		assertSame(
+			t,
+			itsLetter.ReplaceAllString(want, "got it"),
+			itsLetter.ReplaceAllString(got, "got it"),
+			bytes.ContainsAny(input, "{\""),
+		)
 	})
 }
 
@@ -314,7 +331,9 @@ func exchangeOverTLS(t testing.TB, ln *imaptest.Listener, input string) string {
 }
 
 var (
-	tooEarly  = regexp.MustCompile(`^(\S+) (?:BAD \[CLIENTBUG\] This command is only valid in|NO \[PRIVACYREQUIRED\])`)
+	tooEarly = regexp.MustCompile(
+		`^(\S+) (?:BAD \[CLIENTBUG\] This command is only valid in|NO \[PRIVACYREQUIRED\])`,
+	)
 	mistake   = regexp.MustCompile(`^(\S+) (?:BAD|NO) `)
 	overLimit = regexp.MustCompile(`^\S+ (?:NO|BYE) \[LIMIT\]`)
 )

@@ -41,8 +41,9 @@ type Config struct {
 	// HideIdle tells whether a new connection has no IDLE.
 	HideIdle func() bool
 	// Admit is asked for each connection before anything is read from it, and returns the one to
-	// serve, whose Close gives back what it holds. After an error the client reads "* BYE" and its
-	// text, after a TLS handshake if there is TLS, for which it has 10 s.
+	// serve, whose Read is that of conn, and whose Close gives back what it holds. It may wait for the
+	// address, for 10 s. After an error the client reads "* BYE" and its text, after a TLS handshake,
+	// for which it has 10 s.
 	Admit func(conn net.Conn) (net.Conn, error)
 	// Limits returns the limits of a connection, anew for each command.
 	Limits func(conn net.Conn) Limits
@@ -60,6 +61,7 @@ type Guard struct {
 	sockets  int // how many conns can tell what is unread
 	watching bool
 	draining bool
+	bye      string        // what the connections read then; it does not change
 	empty    chan struct{} // closed when draining and the last connection is gone
 }
 
@@ -69,7 +71,7 @@ func New(config Config) *Guard { return &Guard{config: config, conns: make(map[*
 // Listen returns a listener whose connections are guarded. It must be handed on as a pointer, which
 // it is: imapserver keeps listeners in a map.
 func (g *Guard) Listen(inner net.Listener) net.Listener {
-	return &listener{Listener: inner, guard: g}
+	return newListener(inner, g)
 }
 
 func (g *Guard) limits(conn net.Conn) Limits {
@@ -124,12 +126,12 @@ func (g *Guard) all() []*conn {
 }
 
 // Drain ends the connections: those that no command runs on at once, the others after its answer.
-// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx when
-// that is done first. The listeners must be closed before; what they have accepted is closed.
+// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx
+// when that is done first. The listeners must be closed before; what they have accepted is closed.
 func (g *Guard) Drain(ctx context.Context, text string) error {
 	g.mu.Lock()
 	if !g.draining {
-		g.draining, g.empty = true, make(chan struct{})
+		g.draining, g.bye, g.empty = true, text, make(chan struct{})
 		if len(g.conns) == 0 {
 			close(g.empty)
 		}
@@ -137,7 +139,7 @@ func (g *Guard) Drain(ctx context.Context, text string) error {
 	empty := g.empty
 	g.mu.Unlock()
 	for _, c := range g.all() {
-		c.drain(text)
+		c.drain(g.bye)
 	}
 	select {
 	case <-empty:

@@ -13,7 +13,6 @@ type life struct {
 	mayEnd   bool   // it reads now, and no command runs
 	message  bool   // what it read last was of the message of an APPEND
 	draining bool
-	text     string // of the BYE
 	ended    bool
 	deadline time.Time // of the server, for reading
 	ahead    *ahead    // not nil while something is read ahead
@@ -48,13 +47,13 @@ func (l *life) isDraining() bool {
 }
 
 // drain has the connection end. It tells whether no command runs, so that the caller ends it.
-func (l *life) drain(text string) (now bool) {
+func (l *life) drain() (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.draining || l.ended {
 		return false
 	}
-	l.draining, l.text = true, text
+	l.draining = true
 	l.ended = l.mayEnd
 	return l.ended
 }
@@ -76,7 +75,7 @@ func (l *life) setDeadline(t time.Time) (kept bool) {
 
 // drain ends the connection as soon as no command runs on it.
 func (c *conn) drain(text string) {
-	switch now := c.life.drain(text); {
+	switch now := c.life.drain(); {
 	case c.shaking():
 		go c.Close() // there is no way to say anything
 	case now:

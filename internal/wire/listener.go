@@ -1,29 +1,51 @@
 package wire
 
 import (
-	"crypto/tls"
-	"errors"
 	"net"
 	"sync"
 	"time"
 
-	"github.com/emersion/go-imap/v2"
-
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// handshakeTimeout is how long a TLS handshake may take, whatever the client sends meanwhile.
-const handshakeTimeout = 10 * time.Second
+const (
+	// arrivalTimeout is how long it may take to admit a connection. Its address must be known for
+	// that, and behind a proxy it is known when the proxy has sent a header.
+	arrivalTimeout = 10 * time.Second
+	// maxArriving is how many connections of a listener may be waiting to be admitted. One of them
+	// is closed for each that comes then: a header that is on its way is there long before it is
+	// likely to be that one's turn.
+	maxArriving = 1000
+)
 
-// byeTimeout is how long a client has to take a BYE, and to close its own side after it.
-const byeTimeout = time.Second
-
+// listener admits each connection in a goroutine of its own, so that nobody waits for another one.
 type listener struct {
 	net.Listener
-	guard *Guard
+	guard  *Guard
+	begin  sync.Once
+	next   chan accepted
+	closed chan struct{}
+	admits sync.WaitGroup
 
-	mu  sync.Mutex
-	err error
+	mu       sync.Mutex
+	err      error // what Accept returns, once it is closed
+	arriving map[*arrival]struct{}
+}
+
+// accepted is what Accept returns.
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// arrival is a connection that is not admitted yet.
+type arrival struct{ conn net.Conn }
+
+func newListener(inner net.Listener, guard *Guard) *listener {
+	return &listener{
+		Listener: inner, guard: guard, next: make(chan accepted), closed: make(chan struct{}),
+		arriving: make(map[*arrival]struct{}),
+	}
 }
 
 // Guarded tells whether the listener is one of [Guard.Listen].
@@ -34,122 +56,154 @@ func Guarded(ln net.Listener) bool {
 
 // Accept returns the next connection that is admitted.
 func (l *listener) Accept() (net.Conn, error) {
+	l.begin.Do(func() { go l.acceptAll() })
+	select {
+	case a := <-l.next:
+		return a.conn, a.err
+	case <-l.closed:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return nil, l.err
+	}
+}
+
+// acceptAll accepts connections until the listener is closed.
+func (l *listener) acceptAll() {
 	for {
-		accepted, err := l.Listener.Accept()
-		if err != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			if l.err != nil {
-				return nil, l.err
-			}
-			return nil, err
-		}
-		if conn := l.admit(accepted); conn != nil {
-			return conn, nil
-		}
-	}
-}
-
-func (l *listener) admit(accepted net.Conn) net.Conn {
-	admitted := accepted
-	if admit := l.guard.config.Admit; admit != nil {
-		var err error
-		if admitted, err = admit(accepted); err != nil {
-			l.guard.refuse(accepted, err)
-			return nil
-		}
-	}
-	if c := newConn(admitted, l); l.guard.add(c) {
-		return c
-	}
-	go admitted.Close()
-	return nil
-}
-
-// maxRefused is how many connections may be there at once that were refused. Whoever comes then is
-// closed without a word.
-const maxRefused = 1000
-
-// refuse has the client read why it is not admitted, and does not wait for that.
-func (g *Guard) refuse(conn net.Conn, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.refused == maxRefused {
-		go layers.Innermost(conn).Close()
-		return
-	}
-	g.refused++
-	go func() {
-		refuse(conn, byeOf(err))
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.refused--
-	}()
-}
-
-// byeOf returns what the client reads after BYE.
-func byeOf(err error) string {
-	if refusal := (*imap.Error)(nil); errors.As(err, &refusal) && refusal.Code != "" {
-		return "[" + string(refusal.Code) + "] " + refusal.Text
-	} else if refusal != nil {
-		return refusal.Text
-	}
-	return "Internal server error"
-}
-
-// refuse says BYE to a client, for which that may take as long as a handshake and a second more.
-func refuse(conn net.Conn, text string) {
-	defer conn.Close()
-	if t, ok := layers.Find[*tls.Conn](conn); ok && handshake(t) != nil {
-		return
-	}
-	sayGoodbye(conn, text)
-}
-
-// sayGoodbye writes a BYE and waits until the client has read it: a socket that is closed while
-// there is something unread makes the client lose what it has not read yet.
-func sayGoodbye(conn net.Conn, text string) {
-	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
-	if _, err := conn.Write([]byte("* BYE " + text + "\r\n")); err == nil {
-		linger(conn)
-	}
-}
-
-// linger ends what is sent, and throws away what still comes, for a second at most.
-func linger(conn net.Conn) {
-	type closeWriter interface{ CloseWrite() error }
-	below := conn
-	if t, ok := layers.Find[*tls.Conn](conn); ok {
-		t.CloseWrite()
-		below = t.NetConn()
-	}
-	half, ok := layers.Find[closeWriter](below)
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	below.SetReadDeadline(time.Now().Add(byeTimeout))
-	buf := make([]byte, 4096)
-	for range maxLinger / len(buf) {
-		if _, err := below.Read(buf); err != nil {
+		conn, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			l.arrive(conn)
+		case !isTemporary(err):
+			l.admits.Wait() // whoever has come is let in
+			l.end(err)
+			return
+		case !l.handOver(accepted{err: err}):
 			return
 		}
 	}
 }
 
-// maxLinger is how many bytes are thrown away.
-const maxLinger = 1 << 20
+// isTemporary tells whether go-imap accepts again after an error.
+func isTemporary(err error) bool {
+	temporary, ok := err.(interface{ Temporary() bool })
+	return ok && temporary.Temporary()
+}
 
-// handshake does the handshake, or closes the socket when its time is over.
-func handshake(t *tls.Conn) error {
-	timer := time.AfterFunc(handshakeTimeout, func() { t.NetConn().Close() })
-	defer timer.Stop()
-	return t.Handshake()
+// handOver has Accept return something, and tells whether it has. It does not when the listener is
+// closed.
+func (l *listener) handOver(a accepted) bool {
+	select {
+	case l.next <- a:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// arrive admits the connection, and does not wait for that.
+func (l *listener) arrive(conn net.Conn) {
+	a := &arrival{conn}
+	tooMany, ok := l.enter(a)
+	if tooMany != nil {
+		tooMany.abort()
+	}
+	if !ok {
+		conn.Close()
+		return
+	}
+	timer := time.AfterFunc(arrivalTimeout, func() {
+		if l.leave(a) {
+			a.abort()
+		}
+	})
+	l.admits.Go(func() {
+		defer timer.Stop()
+		l.admit(a)
+	})
+}
+
+// enter notes the arrival, and returns another one if that has to make room; ok is false if the
+// listener is closed.
+func (l *listener) enter(a *arrival) (tooMany *arrival, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return nil, false
+	}
+	if len(l.arriving) == maxArriving {
+		for tooMany = range l.arriving {
+			delete(l.arriving, tooMany)
+			break
+		}
+	}
+	l.arriving[a] = struct{}{}
+	return tooMany, true
+}
+
+// leave tells whether the arrival has not been given up yet.
+func (l *listener) leave(a *arrival) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.arriving[a]
+	delete(l.arriving, a)
+	return ok
+}
+
+// abort closes the socket, and so ends whatever waits for its header. There is no way to say
+// anything: before the header nobody reads, and before a handshake neither.
+func (a *arrival) abort() { layers.Innermost(a.conn).Close() }
+
+func (l *listener) admit(a *arrival) {
+	admitted, err := l.ask(a.conn)
+	switch ok := l.leave(a); {
+	case ok && err != nil:
+		l.guard.refuse(a.conn, err)
+		return
+	case !ok && err != nil:
+		a.conn.Close()
+		return
+	case !ok:
+		admitted.Close()
+		return
+	}
+	if c := newConn(admitted, a.conn, l); !l.guard.add(c) || !l.handOver(accepted{conn: c}) {
+		c.Close()
+	}
+}
+
+// ask returns the connection to serve.
+func (l *listener) ask(conn net.Conn) (net.Conn, error) {
+	if admit := l.guard.config.Admit; admit != nil {
+		return admit(conn)
+	}
+	conn.RemoteAddr() // here, and not where go-imap's goroutine would wait for it
+	return conn, nil
+}
+
+// Close closes the listener, and the connections that are not admitted yet.
+func (l *listener) Close() error {
+	l.end(net.ErrClosed)
+	return l.Listener.Close()
 }
 
 // fail ends Accept with the error, because no connection will fare better than the one that saw it.
 func (l *listener) fail(err error) {
-	l.mu.Lock()
-	l.err = err
-	l.mu.Unlock()
+	l.end(err)
 	l.Listener.Close()
+}
+
+// end makes Accept return the error.
+func (l *listener) end(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+		close(l.closed)
+	}
+	arriving := l.arriving
+	l.arriving = make(map[*arrival]struct{})
+	l.mu.Unlock()
+	for a := range arriving {
+		a.abort()
+	}
 }

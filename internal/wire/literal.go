@@ -9,12 +9,12 @@ const maxLiteral = 1 << 60
 // or a space before either, which go-imap accepts too (RFC 9051 section 4.3, RFC 7888). It is fed
 // all bytes of the line, but none of a quoted string.
 type announcement struct {
-	state   announcementState
 	size    int64
+	state   announcementState
 	nonSync bool // the client does not wait before it sends it
 }
 
-type announcementState int
+type announcementState uint8
 
 const (
 	noLiteral announcementState = iota

@@ -28,11 +28,16 @@ func (a asked) Search(
 
 // searchWords are what a SEARCH is made of, and what looks like it; each byte of the fuzzer is one.
 var searchWords = []string{
-	"OR ", "NOT ", "(", ")", " ", "ALL ", "FROM a ", "OR", "NOT", "ALL", "FROM ", "a ", "\"b (OR \\\" NOT\" ",
-	"{8+}\r\nOR NOT ( ", "{3+} \nabc", "TEXT ", "HEADER x ", "header ", "KEYWORD ", "\\Seen", "\\* ", "1:* ",
-	"UID ", "$", "$ ", "CHARSET UTF-8 ", "CHARſET \"utf-8\" ", "RETURN (ALL MIN) ", "return ()", "SINCE 1-Jan-2020 ",
-	"SENTON \"1-Jan-2020\" ", "{abc ", "{5x ", "{6} ", "{4097+}\r\n" + strings.Repeat("x", 4090) + " OR NO",
-	"{99999999999999999999+}", "{", "}", "]", "\\", "\"", "%", "*", "o", "r ", "LARGER 5 ", "NEW ", "ſEEN ", "UNſEEN",
+	"OR ", "NOT ", "(", ")", " ", "ALL ", "FROM a ", "OR", "NOT", "ALL", "FROM ", "a ",
+	"\"b (OR \\\" NOT\" ",
+	"{8+}\r\nOR NOT ( ", "{3+} \nabc", "TEXT ", "HEADER x ", "header ", "KEYWORD ", "\\Seen", "\\* ",
+	"1:* ",
+	"UID ", "$", "$ ", "CHARSET UTF-8 ", "CHARſET \"utf-8\" ", "RETURN (ALL MIN) ", "return ()",
+	"SINCE 1-Jan-2020 ",
+	"SENTON \"1-Jan-2020\" ", "{abc ", "{5x ", "{6} ",
+	"{4097+}\r\n" + strings.Repeat("x", 4090) + " OR NO",
+	"{99999999999999999999+}", "{", "}", "]", "\\", "\"", "%", "*", "o", "r ", "LARGER 5 ", "NEW ",
+	"ſEEN ", "UNſEEN",
 	"\x80", "\xff", "x", "\x00", "not(", "or(", "x]y ", "BODY {0+}\r\n ", "+", "-", "~{3+}\r\nabc",
 }
 
@@ -65,9 +70,12 @@ func depthOfLast(c *imap.SearchCriteria) int {
 // parentheses they find the same, and where there are the guard finds no less.
 func FuzzNesting(f *testing.F) {
 	for _, seed := range [][]byte{
-		{0, 6, 6}, {0, 0, 6, 6, 6}, {0, 6, 0, 6, 0, 6, 6}, {1, 1, 1, 5}, {0, 1, 5, 1, 5}, {1, 2, 0, 6, 6, 3},
-		{27, 25, 1, 5}, {28, 26, 0, 5, 5}, {10, 13, 1, 1, 5}, {15, 33, 1, 5}, {15, 31, 0, 5, 1, 1, 5}, {16, 12, 1, 5},
-		{15, 34, 1, 1, 1, 5}, {15, 35, 1, 1, 5}, {53, 5, 3, 1, 5}, {10, 32, 1, 5}, {18, 19, 1, 1, 5}, {22, 24, 1, 1, 5},
+		{0, 6, 6}, {0, 0, 6, 6, 6}, {0, 6, 0, 6, 0, 6, 6}, {1, 1, 1, 5}, {0, 1, 5, 1, 5},
+		{1, 2, 0, 6, 6, 3},
+		{27, 25, 1, 5}, {28, 26, 0, 5, 5}, {10, 13, 1, 1, 5}, {15, 33, 1, 5}, {15, 31, 0, 5, 1, 1, 5},
+		{16, 12, 1, 5},
+		{15, 34, 1, 1, 1, 5}, {15, 35, 1, 1, 5}, {53, 5, 3, 1, 5}, {10, 32, 1, 5}, {18, 19, 1, 1, 5},
+		{22, 24, 1, 1, 5},
 	} {
 		for most := range byte(4) {
 			f.Add(seed, most)

@@ -17,24 +17,11 @@ const (
 	maxTag  = maxText - 64 // leaves room for what is sent instead of a command
 )
 
-const (
-	// refusal replaces a command that must not reach the server. NOOP is harmless in every state,
-	// and with an argument it is a syntax error: BAD, in order with the other answers, and the
-	// client stays connected.
-	refusal = "NOOP \"refused by imapgate\"\r\n"
-	// unknownCommand replaces one that the server does not know, and its arguments.
-	unknownCommand = "X-UNKNOWN\r\n"
-	// spoiler ends a command in the middle, wherever that is, by a mistake: inside a string, even
-	// behind a backslash there, it ends the string and begins a second one at once; where a string
-	// may begin, it is an empty one with another one at its heels.
-	spoiler = "\"\"\"\r\n"
-)
-
 // substitute stands for a CR without LF, which nothing but a literal may contain: go-imap ends some
 // lines there and others not.
 const substitute = 0x1a
 
-type requestState int
+type requestState uint8
 
 const (
 	inTag requestState = iota
@@ -51,34 +38,35 @@ const (
 // about what comes next: after each line and after each literal. The rest is decided when it reads
 // again.
 type requests struct {
-	dialogue *dialogue
-	conn     *conn
+	conn *conn
 
 	state     requestState
-	text      int    // bytes of this command so far, literals apart
-	literals  int64  // bytes of its literals, the message apart
-	tag       []byte // the first bytes of it
-	name      []byte // held back
-	uid       int    // how much of it is "UID", if that is what it begins with
-	cr        bool   // a CR is held back
-	arguments int    // bytes after the name
+	tagLength uint8   // of the tag, as much as there is room for
+	tag       [5]byte // its first bytes
+	uid       uint8   // how much of the name is "UID ", if that is what it begins with
+	cr        bool    // a CR is held back
 	quoted    bool
 	escaped   bool
-	spec      announcement
-	specAt    int // which byte of the arguments its brace was
-	message   bool
-	literal   int64 // bytes left of it
+	message   bool  // the literal is that of an APPEND
 	swallows  bool  // what is dropped has literals
 	overlong  bool  // the tag is
 	loggedIn  bool  // when the command began
-	most      Limits
-	nesting   *nesting // of a SEARCH
+	arguments int32 // bytes after the name
+	specAt    int32 // which byte of the arguments the brace of spec was
+
+	name     []byte // held back
+	text     int    // bytes of this command so far, literals apart
+	literals int64  // bytes of its literals, the message apart
+	literal  int64  // bytes left of the one that comes
+	spec     announcement
+	most     Limits
+	nesting  *nesting // of a SEARCH
 }
 
 // resume is called when the server wants more and has had all there was. It tells whether somebody
 // is logged in.
 func (r *requests) resume() (loggedIn bool) {
-	answered, challenged, loggedIn := r.dialogue.next()
+	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
 	case answered:
@@ -92,10 +80,7 @@ func (r *requests) resume() (loggedIn bool) {
 }
 
 func (r *requests) reset() {
-	*r = requests{
-		dialogue: r.dialogue, conn: r.conn, loggedIn: r.loggedIn,
-		cr: r.cr, tag: r.tag[:0], name: r.name[:0],
-	}
+	*r = requests{conn: r.conn, loggedIn: r.loggedIn, cr: r.cr, name: r.name[:0]}
 }
 
 // betweenCommands tells whether nothing of a command has come yet.
@@ -110,7 +95,7 @@ func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inD
 
 // endLine finds out what follows a line that the server has not answered.
 func (r *requests) endLine(challenged bool) {
-	command := r.dialogue.current()
+	command := r.conn.dialogue.current()
 	size, ok := r.spec.take()
 	switch {
 	case r.message:
@@ -143,8 +128,8 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		return out, n
 	}
 	for i := 0; i < len(in); i++ {
-		var n int
-		if out, n = r.ordinary(out, in[i:]); n > 0 {
+		if n := r.ordinary(in[i:]); n > 0 {
+			out = append(out, in[i:i+n]...)
 			if i += n; i == len(in) {
 				break
 			}
@@ -171,52 +156,9 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// ordinary takes at once what means nothing, byte by byte, and returns how much of in that is.
-func (r *requests) ordinary(out, in []byte) ([]byte, int) {
-	if r.cr {
-		return out, 0
-	}
-	n := 0
-	switch r.state {
-	case inTag:
-		n = r.wholeTag(in)
-	case inName, inSubName:
-		return out, r.atom(in) // held back
-	case inArguments:
-		n = r.ordinaryArguments(in)
-	}
-	return append(out, in[:n]...), n
-}
-
-// wholeTag takes a tag of ordinary length and the space behind it, if all of that is here.
-func (r *requests) wholeTag(in []byte) int {
-	if r.text > 0 {
-		return 0
-	}
-	for n, b := range in[:min(len(in), 64)] {
-		switch b {
-		case '\r', '\n':
-			return 0
-		case ' ':
-			r.text, r.state = n+1, inName
-			return n + 1
-		}
-	}
-	return 0
-}
-
-// atom takes what is of a name.
-func (r *requests) atom(in []byte) int {
-	n, most := 0, min(len(in), maxName-(len(r.name)-r.uid))
-	for n < most && isAtomChar(in[n]) {
-		n++
-	}
-	r.name = append(r.name, in[:n]...)
-	return n
-}
-
-func (r *requests) ordinaryArguments(in []byte) int {
-	if r.quoted || r.spec.state != noLiteral || r.nesting != nil {
+// ordinary returns how much of in is of arguments, and means nothing byte by byte.
+func (r *requests) ordinary(in []byte) int {
+	if r.state != inArguments || r.cr || r.quoted || r.spec.state != noLiteral || r.nesting != nil {
 		return 0
 	}
 	most := maxText - len("\r") - len(spoiler) - 1 - r.text
@@ -228,35 +170,9 @@ func (r *requests) ordinaryArguments(in []byte) int {
 	for n < len(in) && in[n] != '\n' && in[n] != '\r' && in[n] != '"' && in[n] != '{' {
 		n++
 	}
-	r.arguments += n
+	r.arguments += int32(n)
 	r.text += n
 	return n
-}
-
-// skip notes that n bytes of the literal were passed on.
-func (r *requests) skip(n int64) {
-	if r.literal -= n; r.literal == 0 {
-		r.state = afterLiteral
-	}
-}
-
-// drop takes one byte of a command that the server does not get.
-func (r *requests) drop(b byte) {
-	r.scan(b)
-	if b == '\n' {
-		r.endDropped()
-	}
-}
-
-// endDropped ends a line that the server does not get. A client that must wait for a continuation
-// request has been answered instead of it.
-func (r *requests) endDropped() {
-	nonSync := r.spec.nonSync
-	if size, ok := r.spec.take(); ok && nonSync && r.swallows {
-		r.literal, r.quoted = size, false
-		return
-	}
-	r.reset()
 }
 
 // command takes one byte of a command, and tells whether the unit ends.
@@ -278,21 +194,22 @@ func (r *requests) command(out []byte, b byte) (_ []byte, stop bool) {
 func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 	switch r.state {
 	case inTag:
-		if b == '\n' && r.dialogue.hidesIdle && strings.EqualFold(string(r.tag), "DONE") {
+		if b == '\n' && r.conn.dialogue.hidesIdle &&
+			strings.EqualFold(string(r.tag[:r.tagLength]), "DONE") {
 			// The client did not wait to be told that there is no IDLE. go-imap would end the
 			// connection over this line.
-			r.dialogue.begin("IDLE", true)
+			r.conn.dialogue.begin("IDLE", true)
 			return r.refuse(append(out, ' '), refusal, b)
 		}
 		r.takeTag(b)
 	case inName, inSubName:
-		if isAtomChar(b) && len(r.name)-r.uid < maxName {
+		if isAtomChar(b) && len(r.name)-int(r.uid) < maxName {
 			r.name = append(r.name, b)
 			return out, false
 		}
-		if r.state == inName && b == ' ' && strings.ToUpper(string(r.name)) == "UID" {
+		if r.state == inName && b == ' ' && isUID(r.name) {
 			r.name = append(r.name, b)
-			r.uid, r.state = len(r.name), inSubName
+			r.uid, r.state = uint8(len(r.name)), inSubName
 			return out, false
 		}
 		if out, stop = r.endName(out, b); stop {
@@ -321,8 +238,9 @@ func (r *requests) takeTag(b byte) {
 	switch {
 	case b == ' ':
 		r.state = inName
-	case len(r.tag) <= len("DONE"):
-		r.tag = append(r.tag, b)
+	case int(r.tagLength) < len(r.tag):
+		r.tag[r.tagLength] = b
+		r.tagLength++
 	case r.text >= maxTag:
 		r.overlong = true
 	}
@@ -332,7 +250,7 @@ func (r *requests) takeTag(b byte) {
 func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	r.state = inArguments
 	bare := b == '\n' || b == '\r'
-	command, verdict := r.dialogue.begin(string(r.name), bare)
+	command, verdict := r.conn.dialogue.begin(string(r.name), bare)
 	switch verdict {
 	case passes:
 	case unknown:
@@ -351,66 +269,6 @@ func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	}
 	r.text += len(r.name)
 	return append(out, r.name...), false
-}
-
-// refuse sends the server something else than the command, of which b is the first byte that it
-// does not get.
-func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
-	r.cr = false
-	r.state = inDropped
-	r.drop(b)
-	return append(out, instead...), true
-}
-
-// spoil ends a command that the server has a part of, and has the client read the answer. B, which
-// the server does not get, was looked at already.
-func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
-	if !r.message { // what go-imap does not answer
-		r.dialogue.replace(answer)
-	}
-	r.cr = false
-	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
-	if b == '\n' {
-		r.endDropped()
-	}
-	return append(out, spoiler...), true
-}
-
-// tooMuch returns the answer to a command that is over a limit with this byte, or "".
-func (r *requests) tooMuch(b byte) string {
-	if r.text+len("\r")+len(spoiler) >= maxText {
-		return answerTooLarge
-	}
-	if r.nesting != nil {
-		switch r.nesting.feed(b) {
-		case tooDeep:
-			if r.conn.guard.refuses(r.conn, SearchDepth, int64(r.most.SearchDepth)) {
-				return answerTooDeep
-			}
-			r.nesting.most = 0
-		case tooMany:
-			return answerTooMany
-		}
-	}
-	if r.most.CommandBytes == 0 {
-		return ""
-	}
-	size := int64(r.text) + 1 + r.literals
-	if r.spec.state == literalComplete && !r.announcesMessage() && r.spec.size <= maxBuffered {
-		size += r.spec.size
-	}
-	if size > r.most.CommandBytes {
-		if r.conn.guard.refuses(r.conn, CommandBytes, r.most.CommandBytes) {
-			return answerTooLarge
-		}
-		r.most.CommandBytes = 0 // told once
-	}
-	return ""
-}
-
-// announcesMessage tells whether the literal that is announced is the message of an APPEND.
-func (r *requests) announcesMessage() bool {
-	return r.specAt != 1 && r.dialogue.current() == appendCommand
 }
 
 // scan looks at one byte of the arguments.

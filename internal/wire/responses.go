@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-type responseState int
+type responseState uint8
 
 const (
 	inFirstWord  responseState = iota
@@ -26,32 +26,31 @@ type responses struct {
 	dialogue *dialogue
 
 	state    responseState
-	first    []byte // the first bytes of the first word
-	held     []byte
+	first    byte  // of the first word
+	length   uint8 // of the first word: 2 stands for more, too
 	untagged bool
 	enabled  bool // the list is that of an ENABLED response
 	inCode   bool // the list ends at a bracket
 	tagged   bool // the line is the answer to a command
 	finished bool // such a line is complete; of the connection
+	held     []byte
 	spec     announcement
 	literal  int64 // bytes left of it
 }
 
 // betweenLines tells whether a whole response may be written now.
 func (r *responses) betweenLines() bool {
-	return r.state == inFirstWord && len(r.first) == 0 && r.literal == 0
+	return r.state == inFirstWord && r.length == 0 && r.literal == 0
 }
 
 // take appends what the client gets of in to out, up to a literal or to the end, and returns how
 // much of in that was.
 func (r *responses) take(out, in []byte) ([]byte, int) {
 	for i := 0; i < len(in); i++ {
-		if r.betweenLines() {
-			var n int
-			if out, n = r.ordinary(out, in[i:]); n > 0 {
-				i += n - 1
-				continue
-			}
+		if n, instead := r.plain(in[i:]); n > 0 {
+			out = appendPlain(out, in[i:i+n], instead)
+			i += n - 1
+			continue
 		}
 		if r.state == inText || r.state == inData {
 			line := in[i:]
@@ -79,36 +78,53 @@ func (r *responses) take(out, in []byte) ([]byte, int) {
 			}
 			continue
 		}
-		*r = responses{
-			dialogue: r.dialogue, finished: r.finished || r.tagged, first: r.first[:0], held: r.held[:0],
-		}
+		r.endLine()
 	}
 	return out, len(in)
 }
 
-// ordinary takes a whole line at once if nothing about it concerns the guard but that it ends a
-// command, and returns how much of in that was: data without a literal, or a tagged OK.
-func (r *responses) ordinary(out, in []byte) ([]byte, int) {
+// endLine is ready for the next line. What was held back can be long, and is not kept then.
+func (r *responses) endLine() {
+	held := r.held[:0]
+	if cap(held) > 2*maxWord {
+		held = nil
+	}
+	*r = responses{dialogue: r.dialogue, finished: r.finished || r.tagged, held: held}
+}
+
+func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
+
+// plain returns the length of the line at the beginning of in if nothing about it concerns the
+// guard but that it ends a command: data without a literal, or a tagged OK. What follows the tag is
+// to be replaced if instead is not empty.
+func (r *responses) plain(in []byte) (n int, instead string) {
+	if !r.betweenLines() {
+		return 0, ""
+	}
 	end := bytes.IndexByte(in, '\n') + 1
-	line := in[:end]
-	first, rest, ok := bytes.Cut(line, space)
+	first, rest, ok := bytes.Cut(in[:end], space)
 	switch {
 	case !ok || len(first) == 0 || len(rest) == 0 || len(first) == 1 && first[0] == '+':
-		return out, 0
+		return 0, ""
 	case len(first) == 1 && first[0] == '*':
 		if !isOtherData(rest[0]) || bytes.IndexByte(rest, '{') >= 0 {
-			return out, 0
+			return 0, ""
 		}
-		return append(out, line...), end
+		return end, ""
 	case !bytes.HasPrefix(rest, completed) || concernsUs(rest[len(completed):]):
-		return out, 0
+		return 0, ""
 	}
 	r.finished = true
-	if instead := r.dialogue.finish("OK"); instead != "" {
-		out = append(append(out, first...), ' ')
-		return append(append(out, instead...), "\r\n"...), end
+	return end, r.dialogue.finish("OK")
+}
+
+// appendPlain appends a line of plain.
+func appendPlain(out, line []byte, instead string) []byte {
+	if instead == "" {
+		return append(out, line...)
 	}
-	return append(out, line...), end
+	tag, _, _ := bytes.Cut(line, space)
+	return append(append(append(append(out, tag...), ' '), instead...), "\r\n"...)
 }
 
 var space, completed = []byte(" "), []byte("OK ")
@@ -116,9 +132,10 @@ var space, completed = []byte(" "), []byte("OK ")
 // isOtherData tells, by its first byte, that a response is neither of a status nor of capabilities.
 func isOtherData(b byte) bool { return b >= '0' && b <= '9' || b == 'F' || b == 'L' || b == 'S' }
 
-// concernsUs tells whether a text may begin with a response code that matters.
+// concernsUs tells whether a text may begin with a response code that matters: it does not with
+// APPENDUID, UIDNEXT and COPYUID.
 func concernsUs(text []byte) bool {
-	return len(text) > 1 && text[0] == '[' && text[1] != 'A' && text[1] != 'U' // …PPENDUID, …IDNEXT
+	return len(text) > 2 && text[0] == '[' && text[1] != 'A' && text[1] != 'U' && text[2] != 'O'
 }
 
 func (r *responses) byte(out []byte, b byte) []byte {
@@ -126,10 +143,12 @@ func (r *responses) byte(out []byte, b byte) []byte {
 	switch r.state {
 	case inFirstWord:
 		if b == ' ' {
-			r.untagged = string(r.first) == "*"
+			r.untagged = r.firstWordIs('*')
 			r.state = inSecondWord
-		} else if len(r.first) < 2 {
-			r.first = append(r.first, b)
+		} else if r.length++; r.length == 1 {
+			r.first = b
+		} else {
+			r.length = 2
 		}
 	case inSecondWord:
 		if !end && b != ' ' && len(r.held) < maxWord {
@@ -175,7 +194,7 @@ func (r *responses) byte(out []byte, b byte) []byte {
 
 // code appends the name of a response code.
 func (r *responses) code(out []byte) []byte {
-	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.takeReadOnly() {
+	if r.tagged && string(r.held) == "READ-WRITE" && r.dialogue.isReadOnly() {
 		return append(out, "READ-ONLY"...)
 	}
 	return append(out, r.held...)
@@ -208,7 +227,7 @@ func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 		} else if strings.EqualFold(word, "ENABLED") && spaced {
 			r.state, r.enabled = inList, true
 		}
-	case string(r.first) == "+" && !isStatus: // a client may choose this tag, and go-imap accepts it
+	case r.firstWordIs('+') && !isStatus: // a client may choose this tag, and go-imap accepts it
 		r.state = inText
 		word = r.dialogue.challenge(word)
 	default:

@@ -14,10 +14,14 @@ import (
 // tempting is a session whose words look like capabilities, literals and answers.
 type tempting struct{ noIdle }
 
-const temptation = "* CAPABILITY IMAP4rev1 IDLE\r\n* OK [CAPABILITY IMAP4rev1 IDLE] x\r\na OK [CAPABILITY IDLE]\r\n+ idling {5}\r\n"
+const temptation = "* CAPABILITY IMAP4rev1 IDLE\r\n* OK [CAPABILITY IMAP4rev1 IDLE] x\r\n" +
+	"a OK [CAPABILITY IDLE]\r\n+ idling {5}\r\n"
 
 func (tempting) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
-	for _, name := range []string{"x {5}", "[CAPABILITY IDLE]", "CAPABILITY IMAP4rev1 IDLE", "a \"IDLE\" \\ {3}", "\r\n* CAPABILITY IDLE\r\n", "é IDLE {2}"} {
+	for _, name := range []string{
+		"x {5}", "[CAPABILITY IDLE]", "CAPABILITY IMAP4rev1 IDLE", "a \"IDLE\" \\ {3}",
+		"\r\n* CAPABILITY IDLE\r\n", "é IDLE {2}",
+	} {
 		if err := w.WriteList(&imap.ListData{Mailbox: name, Delim: '/'}); err != nil {
 			return err
 		}
@@ -65,7 +69,8 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 	start(t, newServer(options), hidden)
 	input := strings.Join([]string{
 		"a LOGIN u p", "b LIST \"\" *", "c CREATE x", "d DELETE x", "e SELECT x", "f FETCH 1 (BODY[])",
-		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}", "x IDLE\r\n* {3 (MESSAGES)",
+		"g FETCH 1 (BODY[HEADER.FIELDS (\"x {5}\" IDLE {6+}", "IDLE\r\n)] BODY[TEXT])", "h STATUS {12+}",
+		"x IDLE\r\n* {3 (MESSAGES)",
 		"OK NO OK", "é UID SEARCH RETURN (ALL) ALL", "+ SEARCH RETURN (ALL) ALL", "i LOGOUT", "",
 	}, "\r\n")
 	want := strings.Replace(
@@ -79,11 +84,11 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 // Capabilities that only look like IDLE stay, in whatever list.
 func TestOtherCapabilitiesStay(t *testing.T) {
 	for said, want := range map[string]string{
-		"* CAPABILITY IMAP4rev1 X-IDLE IDLE=1 IDLE2 AUTH=IDLE IDLE\r\n": "* CAPABILITY IMAP4rev1 X-IDLE IDLE=1 IDLE2 AUTH=IDLE\r\n",
-		"* OK [CAPABILITY idle IMAP4rev1 X-IDLE] IDLE\r\n":              "* OK [CAPABILITY IMAP4rev1 X-IDLE] IDLE\r\n",
-		"a OK [CAPABILITY IMAP4rev1 Idle] IDLE\r\n":                     "a OK [CAPABILITY IMAP4rev1] IDLE\r\n",
-		"a NO [CAPABILITY IDLE IDLE] x\r\n":                             "a NO [CAPABILITY ] x\r\n",
-		"* PREAUTH [CAPABILITY IMAP4rev1 IDLE] x\r\n":                   "* PREAUTH [CAPABILITY IMAP4rev1] x\r\n",
+		"* CAPABILITY X-IDLE IDLE=1 AUTH=IDLE IDLE\r\n": "* CAPABILITY X-IDLE IDLE=1 AUTH=IDLE\r\n",
+		"* OK [CAPABILITY idle X X-IDLE] IDLE\r\n":      "* OK [CAPABILITY X X-IDLE] IDLE\r\n",
+		"a OK [CAPABILITY IMAP4rev1 Idle] IDLE\r\n":     "a OK [CAPABILITY IMAP4rev1] IDLE\r\n",
+		"a NO [CAPABILITY IDLE IDLE] x\r\n":             "a NO [CAPABILITY ] x\r\n",
+		"* PREAUTH [CAPABILITY IMAP4rev1 IDLE] x\r\n":   "* PREAUTH [CAPABILITY IMAP4rev1] x\r\n",
 	} {
 		s := &script{}
 		_, err := filtered(t, s).Write([]byte(said))

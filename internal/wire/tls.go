@@ -5,9 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/imapgate/imapgate/internal/layers"
 )
+
+// handshakeTimeout is how long a TLS handshake may take, whatever the client sends meanwhile.
+const handshakeTimeout = 10 * time.Second
 
 // Mistakes that only show when a client is there. They end the server's Serve.
 var (
@@ -55,6 +59,13 @@ func (c *conn) secure() error {
 	return nil
 }
 
+// handshake does the handshake, or closes the socket when its time is over.
+func handshake(t *tls.Conn) error {
+	timer := time.AfterFunc(handshakeTimeout, func() { t.NetConn().Close() })
+	defer timer.Stop()
+	return t.Handshake()
+}
+
 // shaking tells whether the TLS handshake is not done.
 func (c *conn) shaking() bool { return c.transport.Load().handshake != nil }
 
@@ -63,8 +74,6 @@ func (c *conn) upgrade() {
 	if !c.dialogue.upgraded() {
 		return
 	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
 	early := append(bytes.Clone(c.unread.data), c.takeAhead()...)
 	c.unread.clear()
 	below := c.NetConn()
@@ -103,6 +112,7 @@ func (c *conn) NetConn() net.Conn { return c.transport.Load().inner }
 type transport struct {
 	inner     net.Conn
 	handshake *tls.Conn // inner, or in it, if its handshake is not done
+	direct    *direct   // what inner reads from, if that is a socket and nothing else
 }
 
 // pendingHandshake returns the TLS connection that is accepted and has not been used yet.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/layers"
 	"github.com/imapgate/imapgate/internal/memconn"
 )
 
@@ -67,7 +68,9 @@ func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 					options.TLSConfig = imaptest.ServerTLS()
 				}
 				greeting := &imapserver.GreetingData{PreAuth: bits&4 != 0}
-				options.NewSession = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				options.NewSession = func(*imapserver.Conn) (
+					imapserver.Session, *imapserver.GreetingData, error,
+				) {
 					return session, greeting, nil
 				}
 				for _, script := range scripts {
@@ -123,7 +126,7 @@ func TestNoLoginInClear(t *testing.T) {
 	for _, session := range []imapserver.Session{noIdle{t: t}, mechanisms{names: []string{"PLAIN"}}} {
 		ln := imaptest.Listen()
 		start(t, newServer(quiet(imapserver.Options{
-			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return session, nil, nil },
+			NewSession: always(session),
 			TLSConfig:  imaptest.ServerTLS(),
 		})), ln)
 		c := dial(t, ln)
@@ -131,8 +134,10 @@ func TestNoLoginInClear(t *testing.T) {
 			t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- STARTTLS LOGINDISABLED] IMAP server ready",
 			c.Line(),
 		)
-		for _, command := range []string{"a LOGIN u p", "b login u p", "c AUTHENTICATE PLAIN", "d AUTHENTICATE PLAIN AHUAcA==",
-			"e authenticate plain =", "f LOGıN u p", "g AUTHENTıCATE PLAIN"} {
+		for _, command := range []string{
+			"a LOGIN u p", "b login u p", "c AUTHENTICATE PLAIN", "d AUTHENTICATE PLAIN AHUAcA==",
+			"e authenticate plain =", "f LOGıN u p", "g AUTHENTıCATE PLAIN",
+		} {
 			assert.Equal(
 				t, "NO [PRIVACYREQUIRED] TLS is required to authenticate", imaptest.Last(c.Cmd(command)),
 				command,
@@ -149,7 +154,7 @@ func TestNothingSentBeforeSTARTTLSIsTakenAsSentAfterIt(t *testing.T) {
 	r := &recorder{noIdle: noIdle{t: t}}
 	ln := imaptest.Listen()
 	start(t, newServer(quiet(imapserver.Options{
-		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil },
+		NewSession: always(r),
 		TLSConfig:  imaptest.ServerTLS(),
 	})), ln)
 	c := dial(t, ln)
@@ -222,11 +227,10 @@ func TestAHandshakeThatBeginsEarly(t *testing.T) {
 	assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Cmd("c IDLE")))
 	assert.NotContains(t, strings.Join(c.Cmd("d CAPABILITY"), "\n"), "IDLE")
 	assert.Equal(t, "BAD STARTTLS not available", imaptest.Last(c.Cmd("e STARTTLS")))
-	for below, ok := accepted.(interface{ NetConn() net.Conn }); ok; below, ok = accepted.(interface{ NetConn() net.Conn }) {
-		accepted = below.NetConn()
-	}
-	assert.IsType(t, &memconn.Conn{}, accepted)
+	assert.IsType(t, &memconn.Conn{}, layers.Innermost(accepted))
 }
+
+func clientTLS(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }
 
 func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 	plainOptions := imapserver.Options{NewSession: stub(t), InsecureAuth: true}
@@ -245,13 +249,22 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 		want    string
 	}{
 		{"a server with STARTTLS", withTLS, newListener, nil, "", "offers STARTTLS above the listener"},
-		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""}, // ends its connection only
-		{"a server that does not see TLS", imapserver.Options{NewSession: stub(t)}, func(ln net.Listener) net.Listener {
-			return newListener(tls.NewListener(ln, imaptest.ServerTLS()))
-		}, func(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }, "", "does not see that the listener is encrypted"},
-		{"below TLS", plainOptions, func(ln net.Listener) net.Listener {
-			return tls.NewListener(newListener(ln), imaptest.ServerTLS())
-		}, func(conn net.Conn) net.Conn { return tls.Client(conn, imaptest.ClientTLS()) }, "", "below TLS"},
+		// It ends its connection only.
+		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""},
+		{
+			"a server that does not see TLS", imapserver.Options{NewSession: stub(t)},
+			func(ln net.Listener) net.Listener {
+				return newListener(tls.NewListener(ln, imaptest.ServerTLS()))
+			},
+			clientTLS, "", "does not see that the listener is encrypted",
+		},
+		{
+			"below TLS", plainOptions,
+			func(ln net.Listener) net.Listener {
+				return tls.NewListener(newListener(ln), imaptest.ServerTLS())
+			},
+			clientTLS, "", "below TLS",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ln := imaptest.Listen()
@@ -340,7 +353,7 @@ type endless struct{ net.Conn }
 func (e endless) NetConn() net.Conn { return e }
 
 func TestAConnectionThatHasItselfBelowCountsAsClear(t *testing.T) {
-	conn, err := newListener(once{conn: endless{&script{}}}).Accept()
+	conn, err := newListener(newOnce(endless{&script{}})).Accept()
 	require.NoError(t, err)
 	assert.IsType(t, endless{}, conn.(interface{ NetConn() net.Conn }).NetConn())
 }

@@ -81,6 +81,13 @@ func (s noIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
 	return nil
 }
 
+// always has the same session for every connection.
+func always(session imapserver.Session) imaptest.NewSessionFunc {
+	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return session, nil, nil
+	}
+}
+
 func stub(t testing.TB) imaptest.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return noIdle{t: t}, nil, nil
@@ -101,12 +108,16 @@ func TestIdleIsNotOnTheWire(t *testing.T) {
 	ln := imaptest.Listen()
 	server := imapserver.New(quiet(imapserver.Options{NewSession: memory, InsecureAuth: true}))
 	start(t, server, newListener(ln))
-	for name, c := range map[string]*imaptest.Conn{"NewServer": dial(t, off(t, memory)), "NewListener": dial(t, ln)} {
+	for name, c := range map[string]*imaptest.Conn{
+		"NewServer": dial(t, off(t, memory)), "NewListener": dial(t, ln),
+	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(
 				t, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=PLAIN] IMAP server ready", c.Line(),
 			)
-			for _, command := range []string{"a IDLE", "b idle", "c iDlE x", "d ıdle", "e IDLE (", "f IDLE {3}", "DONE"} {
+			for _, command := range []string{
+				"a IDLE", "b idle", "c iDlE x", "d ıdle", "e IDLE (", "f IDLE {3}", "DONE",
+			} {
 				tag, _, _ := strings.Cut(command, " ")
 				assert.Equal(t, []string{tag + " BAD Unknown command"}, c.Cmd(command))
 			}
@@ -123,7 +134,9 @@ func TestIdleIsNotOnTheWire(t *testing.T) {
 				},
 				c.Cmd("h CAPABILITY"),
 			)
-			for _, command := range []string{"i IDLE", "j idle", "DONE", "k SELECT INBOX", "l IDLE", "done"} {
+			for _, command := range []string{
+				"i IDLE", "j idle", "DONE", "k SELECT INBOX", "l IDLE", "done",
+			} {
 				tag, _, _ := strings.Cut(command, " ")
 				if answer := c.Cmd(command); tag != "k" {
 					assert.Equal(t, []string{tag + " BAD Unknown command"}, answer)
@@ -191,10 +204,11 @@ func TestLiteralsAndStringsPassUntouched(t *testing.T) {
 		t,
 		off(
 			t,
-			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) { return r, nil, nil },
+			always(r),
 		),
 	)
-	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" + // not IMAP, but go-imap takes it for a string
+	// not IMAP, but go-imap takes it for a string
+	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" +
 
 		"b APPEND x {80}\r\n" + tricky + strings.Repeat(
 		"-",
@@ -253,39 +267,47 @@ func TestAuthenticateExchangesPassUntouched(t *testing.T) {
 func TestNoWayAround(t *testing.T) {
 	login := "0 LOGIN u p\r\n"
 	for name, input := range map[string]string{
-		"CR ends a line that is dropped":        "a NOOP x\rb IDLE\r\n",
-		"the same in a string":                  "a NOOP \"\rb IDLE\r\n",
-		"two CR":                                "a NOOP x\r\rb IDLE\r\n",
-		"a rejected literal":                    "a LOGIN x {8+}\r\nb IDLE\r\n",
-		"a literal that is too long":            login + "a CREATE {5000+}\r\nx\r\nb IDLE\r\n",
-		"for the mailbox of an APPEND":          login + "a APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
-		"an APPEND that is not answered":        login + "a APPEND x {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
-		"a quote behind the message":            login + "a APPEND x {3+}\r\nabc\"\r\nb IDLE\r\n",
-		"a long line behind the message":        login + "a APPEND x {3+}\r\nabc" + strings.Repeat("j", 51202-len("a APPEND x {3+}\r\n")) + "b IDLE\r\n",
-		"a bad mailbox name drops no line":      login + "a CREATE {3+}\r\n&&&b IDLE\r\n",
-		"a literal without digits":              login + "a CREATE {+}\r\nb IDLE\r\n",
-		"a huge literal":                        login + "a CREATE {99999999999999999999+}\r\nb IDLE\r\n",
-		"a string that does not begin":          login + "a CREATE x\"\r\nb IDLE\r\n",
-		"the end of a long line":                login + "a NOOP " + strings.Repeat("x", 51201-len("a NOOP ")) + "b IDLE\r\n",
-		"and one behind a literal":              login + "a CREATE {2+}\r\nx" + strings.Repeat("\r", 50<<10) + "b IDLE\r\n",
-		"a long SASL response":                  "a AUTHENTICATE PLAIN\r\n" + strings.Repeat("A", 4096) + "b IDLE\r\n",
-		"a tag that looks like a continuation":  "+ AUTHENTICATE PLAIN\r\n*\r\n+ IDLE\r\nb IDLE\r\n",
-		"a tag like that that is answered OK":   "+ NOOP\r\n+ IDLE\r\nb AUTHENTICATE X\r\nc IDLE\r\n",
-		"{n-}, which go-imap does not know":     login + "a CREATE {8-}\r\nb IDLE\r\n",
-		"a literal in a string":                 login + "a CREATE \"{20+}\r\n\"\r\nb IDLE\r\n",
-		"UNAUTHENTICATE, which does not exist":  login + "a UNAUTHENTICATE\r\nb IDLE\r\n",
-		"lines without CR":                      login + "a NOOP\nb IDLE\nc idle\n",
-		"a literal announced by LF alone":       login + "a CREATE {8+}\nb IDLE\r\n\r\nc IDLE\r\n",
-		"a literal8 where none may be":          login + "a CREATE ~{8+}\r\nb IDLE\r\n",
-		"a literal of nothing":                  login + "a CREATE {0+}\r\n\r\nb IDLE\r\nc APPEND {0+}\r\n {0+}\r\n\r\nd IDLE\r\n",
-		"a literal for a tag":                   login + "{8+}\r\na IDLE\r\n NOOP\r\nb IDLE\r\n",
-		"a literal for a name":                  login + "a {4+}\r\nIDLE\r\nb IDLE\r\n",
-		"a size beyond 64 bits":                 login + "a APPEND x {18446744073709551624+}\r\nb IDLE\r\n",
-		"a size beyond 32 bits":                 login + "a APPEND x {4294967304+}\r\nb IDLE\r\n",
-		"NUL":                                   login + "a NOOP \x00\r\nb IDLE\x00\r\nc \x00IDLE\r\n",
-		"a quote that is escaped":               login + "a CREATE \"\\\"\r\nb IDLE\r\n\"\r\nc IDLE\r\n",
-		"a backslash that is escaped":           login + "a CREATE \"\\\\\"\r\nb IDLE\r\n",
-		"a prefix":                              login + "a UID IDLE\r\nb IDLE \r\nc IDLE\t\r\nd (IDLE\r\n",
+		"CR ends a line that is dropped": "a NOOP x\rb IDLE\r\n",
+		"the same in a string":           "a NOOP \"\rb IDLE\r\n",
+		"two CR":                         "a NOOP x\r\rb IDLE\r\n",
+		"a rejected literal":             "a LOGIN x {8+}\r\nb IDLE\r\n",
+		"a literal that is too long":     login + "a CREATE {5000+}\r\nx\r\nb IDLE\r\n",
+		"for the mailbox of an APPEND": login + "a APPEND {5000+}\r\nx {3+}\r\nabcJ {8+}\r\n" +
+			"b IDLE\r\n",
+		"an APPEND that is not answered": login + "a APPEND x {3+}\r\nabcJ {8+}\r\nb IDLE\r\n",
+		"a quote behind the message":     login + "a APPEND x {3+}\r\nabc\"\r\nb IDLE\r\n",
+		"a long line behind the message": login + "a APPEND x {3+}\r\n" +
+			"abc" + strings.Repeat("j", 51202-len("a APPEND x {3+}\r\n")) + "b IDLE\r\n",
+		"a bad mailbox name drops no line": login + "a CREATE {3+}\r\n&&&b IDLE\r\n",
+		"a literal without digits":         login + "a CREATE {+}\r\nb IDLE\r\n",
+		"a huge literal":                   login + "a CREATE {99999999999999999999+}\r\nb IDLE\r\n",
+		"a string that does not begin":     login + "a CREATE x\"\r\nb IDLE\r\n",
+		"the end of a long line": login + "a NOOP " +
+			strings.Repeat("x", 51201-len("a NOOP ")) + "b IDLE\r\n",
+		"and one behind a literal": login + "a CREATE {2+}\r\n" +
+			"x" + strings.Repeat("\r", 50<<10) + "b IDLE\r\n",
+		"a long SASL response": "a AUTHENTICATE PLAIN\r\n" + strings.Repeat("A", 4096) +
+			"b IDLE\r\n",
+		"a tag that looks like a continuation": "+ AUTHENTICATE PLAIN\r\n*\r\n+ IDLE\r\nb IDLE\r\n",
+		"a tag like that that is answered OK":  "+ NOOP\r\n+ IDLE\r\nb AUTHENTICATE X\r\nc IDLE\r\n",
+		"{n-}, which go-imap does not know":    login + "a CREATE {8-}\r\nb IDLE\r\n",
+		"a literal in a string":                login + "a CREATE \"{20+}\r\n\"\r\nb IDLE\r\n",
+		"UNAUTHENTICATE, which does not exist": login + "a UNAUTHENTICATE\r\nb IDLE\r\n",
+		"lines without CR":                     login + "a NOOP\nb IDLE\nc idle\n",
+		"a literal announced by LF alone":      login + "a CREATE {8+}\nb IDLE\r\n\r\nc IDLE\r\n",
+		"a literal8 where none may be":         login + "a CREATE ~{8+}\r\nb IDLE\r\n",
+		"a literal of nothing": login + "a CREATE {0+}\r\n\r\nb IDLE\r\n" +
+			"c APPEND {0+}\r\n {0+}\r\n\r\nd IDLE\r\n",
+		"a literal for a tag":  login + "{8+}\r\na IDLE\r\n NOOP\r\nb IDLE\r\n",
+		"a literal for a name": login + "a {4+}\r\nIDLE\r\nb IDLE\r\n",
+		"a size beyond 64 bits": login + "a APPEND x {18446744073709551624+}\r\n" +
+			"b IDLE\r\n",
+		"a size beyond 32 bits":       login + "a APPEND x {4294967304+}\r\nb IDLE\r\n",
+		"NUL":                         login + "a NOOP \x00\r\nb IDLE\x00\r\nc \x00IDLE\r\n",
+		"a quote that is escaped":     login + "a CREATE \"\\\"\r\nb IDLE\r\n\"\r\nc IDLE\r\n",
+		"a backslash that is escaped": login + "a CREATE \"\\\\\"\r\nb IDLE\r\n",
+		"a prefix": login + "a UID IDLE\r\nb IDLE \r\nc IDLE\t\r\n" +
+			"d (IDLE\r\n",
 		"compression":                           login + "a COMPRESS DEFLATE\r\nb IDLE\r\n",
 		"a space behind a literal announcement": login + "a CREATE {3+} \r\nabc\r\nb IDLE\r\n",
 	} {

@@ -1,0 +1,88 @@
+package wire
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"github.com/imapgate/imapgate/internal/layers"
+)
+
+const (
+	// byeTimeout is how long a client has to take a BYE, and to close its own side after it.
+	byeTimeout = time.Second
+	// maxLinger is how many bytes are thrown away meanwhile.
+	maxLinger = 1 << 20
+	// maxRefused is how many connections may be there at once that were refused. Whoever comes then
+	// is closed without a word.
+	maxRefused = 1000
+)
+
+// refuse has the client read why it is not admitted, and does not wait for that.
+func (g *Guard) refuse(conn net.Conn, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.refused == maxRefused {
+		go layers.Innermost(conn).Close()
+		return
+	}
+	g.refused++
+	go func() {
+		refuse(conn, byeOf(err))
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.refused--
+	}()
+}
+
+// byeOf returns what the client reads after BYE.
+func byeOf(err error) string {
+	if refusal := (*imap.Error)(nil); errors.As(err, &refusal) && refusal.Code != "" {
+		return "[" + string(refusal.Code) + "] " + refusal.Text
+	} else if refusal != nil {
+		return refusal.Text
+	}
+	return "Internal server error"
+}
+
+// refuse says BYE to a client, for which that may take as long as a handshake and a second more.
+func refuse(conn net.Conn, text string) {
+	defer conn.Close()
+	if t, ok := layers.Find[*tls.Conn](conn); ok && handshake(t) != nil {
+		return
+	}
+	sayGoodbye(conn, text)
+}
+
+// sayGoodbye writes a BYE and waits until the client has read it: a socket that is closed while
+// there is something unread makes the client lose what it has not read yet.
+func sayGoodbye(conn net.Conn, text string) {
+	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
+	if _, err := conn.Write([]byte("* BYE " + text + "\r\n")); err == nil {
+		linger(conn)
+	}
+}
+
+// linger ends what is sent, and throws away what still comes, for a second at most.
+func linger(conn net.Conn) {
+	type closeWriter interface{ CloseWrite() error }
+	below := conn
+	if t, ok := layers.Find[*tls.Conn](conn); ok {
+		t.CloseWrite()
+		below = t.NetConn()
+	}
+	half, ok := layers.Find[closeWriter](below)
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	below.SetReadDeadline(time.Now().Add(byeTimeout))
+	buf := make([]byte, 4096)
+	for range maxLinger / len(buf) {
+		if _, err := below.Read(buf); err != nil {
+			return
+		}
+	}
+}

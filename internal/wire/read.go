@@ -1,0 +1,168 @@
+package wire
+
+import "net"
+
+// Read returns at most one line or literal at a time, so that the answer of the server to it is
+// known when it reads again. It waits for the client in as few calls as possible: the stack of a
+// connection that does nothing is most of what that takes.
+func (c *conn) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err = c.begin(p)
+	for n == 0 && err == nil {
+		in := c.unread.next(len(p))
+		if len(in) == 0 {
+			var ahead *ahead
+			if ahead, err = c.beforeReading(); err != nil {
+				return 0, err
+			}
+			switch t := c.transport.Load(); {
+			case ahead != nil:
+				n, err = c.readAheadOf(ahead, p)
+			case t.direct != nil: // read from here, without a frame more
+				t.direct.in = p
+				n, err = t.direct.result(t.direct.socket.Read(t.direct.try))
+			default:
+				n, err = t.inner.Read(p)
+			}
+			if n, err = c.afterReading(p, n, err); err != nil {
+				return 0, err
+			}
+			in = p[:n]
+		}
+		n, err = c.handOn(p, in)
+	}
+	return n, err
+}
+
+// begin returns what there is for the server without another look at what the client sends.
+func (c *conn) begin(p []byte) (int, error) {
+	if c.broken {
+		return 0, c.err
+	}
+	if len(c.pending) > 0 {
+		n := copy(p, c.pending)
+		c.pending = c.pending[n:]
+		return n, nil
+	}
+	c.loggedIn = c.requests.resume()
+	if !c.unread.empty() && c.requests.betweenCommands() && c.life.isDraining() {
+		return 0, c.bye(c.guard().bye)
+	}
+	return 0, nil // before it reads from the client it asks again
+}
+
+// beforeReading returns where to read from, if something was read ahead.
+func (c *conn) beforeReading() (*ahead, error) {
+	if err := c.err; err != nil {
+		c.err = nil
+		return nil, c.failed(err)
+	}
+	if err := c.secure(); err != nil {
+		return nil, c.failed(err)
+	}
+	ahead, ok := c.life.enter(c.requests.mayEnd())
+	if !ok {
+		return nil, c.bye(c.guard().bye)
+	}
+	return ahead, nil
+}
+
+// afterReading says what becomes of what was read.
+func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
+	if !c.life.leave() {
+		return 0, c.end(net.ErrClosed) // somebody else has said goodbye
+	}
+	if n == 0 {
+		return 0, c.failed(err)
+	}
+	c.err = err
+	return n, c.checkStacking(in[:n])
+}
+
+// handOn copies to p what of the input the server may have, which can be nothing. The input may be
+// a part of p.
+func (c *conn) handOn(p, in []byte) (n int, err error) {
+	if len(in) == 0 {
+		return 0, nil
+	}
+	if c.requests.betweenCommands() {
+		c.limits = c.guard().limits(c) // here, and not where they are used, far up the stack
+	}
+	before := c.beforeLogin()
+	c.requests.loggedIn = !before
+	used := c.requests.plain(in)
+	if used > 0 {
+		n = copy(p, in[:used])
+		c.unread.keep(in, used)
+	} else {
+		n, used = c.take(p, in)
+	}
+	if before && !c.countLogin(used) {
+		return 0, c.bye(byeLoginBytes)
+	}
+	if c.requests.overlong {
+		return 0, c.bye(byeTag)
+	}
+	return n, nil
+}
+
+// take copies to p what becomes of the input, and returns how much of that was used.
+func (c *conn) take(p, in []byte) (n, used int) {
+	buf := scratch.Get().(*[8 << 10]byte)
+	defer scratch.Put(buf)
+	out, used := c.requests.take(buf[:0], in)
+	c.unread.keep(in, used)
+	n = copy(p, out)
+	if n < len(out) {
+		c.pending = append([]byte(nil), out[n:]...)
+	}
+	return n, used
+}
+
+// beforeLogin tells whether nobody is logged in. What is sent after UNAUTHENTICATE counts anew.
+func (c *conn) beforeLogin() bool {
+	if c.loggedIn {
+		c.sent = 0
+		return false
+	}
+	return true
+}
+
+// countLogin counts what was sent before the login, and tells whether that is still allowed.
+func (c *conn) countLogin(n int) bool {
+	before := c.sent
+	c.sent += int64(n)
+	most := c.limits.LoginBytes
+	if most == 0 || c.sent <= most || before > most {
+		return true // or it was allowed once, by a dry run
+	}
+	return !c.guard().refuses(c, LoginBytes, most)
+}
+
+// bye ends the connection, and returns what the server reads.
+func (c *conn) bye(text string) error {
+	c.goodbye(text)
+	return c.end(net.ErrClosed)
+}
+
+// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
+// go-imap would take the rest of the message for commands after a timeout, and says nothing by
+// which the guard could tell.
+func (c *conn) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	c.dialogue.failed()
+	if c.requests.message {
+		c.end(err)
+	}
+	return err
+}
+
+// end makes every further Read return the error.
+func (c *conn) end(err error) error {
+	c.broken, c.err = true, err
+	return err
+}

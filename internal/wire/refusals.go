@@ -1,0 +1,84 @@
+package wire
+
+const (
+	// refusal replaces a command that must not reach the server. NOOP is harmless in every state,
+	// and with an argument it is a syntax error: BAD, in order with the other answers, and the
+	// client stays connected.
+	refusal = "NOOP \"refused by imapgate\"\r\n"
+	// unknownCommand replaces one that the server does not know, and its arguments.
+	unknownCommand = "X-UNKNOWN\r\n"
+	// spoiler ends a command in the middle, wherever that is, by a mistake: inside a string, even
+	// behind a backslash there, it ends the string and begins a second one at once; where a string
+	// may begin, it is an empty one with another one at its heels.
+	spoiler = "\"\"\"\r\n"
+)
+
+// drop takes one byte of a command that the server does not get.
+func (r *requests) drop(b byte) {
+	r.scan(b)
+	if b == '\n' {
+		r.endDropped()
+	}
+}
+
+// endDropped ends a line that the server does not get. A client that must wait for a continuation
+// request has been answered instead of it.
+func (r *requests) endDropped() {
+	nonSync := r.spec.nonSync
+	if size, ok := r.spec.take(); ok && nonSync && r.swallows {
+		r.literal, r.quoted = size, false
+		return
+	}
+	r.reset()
+}
+
+// refuse sends the server something else than the command, of which b is the first byte that it
+// does not get.
+func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
+	r.cr = false
+	r.state = inDropped
+	r.drop(b)
+	return append(out, instead...), true
+}
+
+// spoil ends a command that the server has a part of, and has the client read the answer. B, which
+// the server does not get, was looked at already.
+func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
+	if !r.message { // what go-imap does not answer
+		r.conn.dialogue.replace(answer)
+	}
+	r.cr = false
+	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
+	if b == '\n' {
+		r.endDropped()
+	}
+	return append(out, spoiler...), true
+}
+
+// tooMuch returns the answer to a command that is over a limit with this byte, or "".
+func (r *requests) tooMuch(b byte) string {
+	if r.text+len("\r")+len(spoiler) >= maxText {
+		return answerTooLarge
+	}
+	if r.nesting != nil {
+		switch r.nesting.feed(b) {
+		case tooDeep:
+			if r.conn.guard().refuses(r.conn, SearchDepth, int64(r.most.SearchDepth)) {
+				return answerTooDeep
+			}
+			r.nesting.most = 0
+		case tooMany:
+			return answerTooMany
+		}
+	}
+	if r.most.CommandBytes == 0 {
+		return ""
+	}
+	if r.size(r.text+1) > r.most.CommandBytes {
+		if r.conn.guard().refuses(r.conn, CommandBytes, r.most.CommandBytes) {
+			return answerTooLarge
+		}
+		r.most.CommandBytes = 0 // told once
+	}
+	return ""
+}
