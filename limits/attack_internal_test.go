@@ -35,7 +35,7 @@ func (l *Limiter) held() (entries, names int) {
 	for _, s := range l.sessions.all() {
 		names += len(s.identity.Load().user) + len(s.user) + len(s.turn) + len(s.account.name)
 		if s.exchange != nil {
-			names += len(s.exchange.user)
+			names += len(s.exchange.(*exchange).user)
 		}
 	}
 	return entries, names

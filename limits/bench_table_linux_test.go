@@ -63,14 +63,14 @@ var costs = []struct {
 		sessions := fakeSessions(b, limiter, n)
 		come := func(s *session) {
 			s.releaseConnection, _ = s.count()
-			limiter.sessions.add(s)
+			limiter.sessions.add(s.id, s)
 		}
 		for _, s := range sessions {
 			come(s)
 		}
 		return work{each: func(i int) {
 			sessions[i].releaseConnection()
-			limiter.sessions.remove(sessions[i])
+			limiter.sessions.remove(sessions[i].id)
 			come(sessions[i])
 		}}
 	}},
@@ -170,7 +170,7 @@ var costs = []struct {
 	{"Sessions, for each", func(b *testing.B, n int) work {
 		limiter := New(DefaultOptions())
 		for _, s := range fakeSessions(b, limiter, n) {
-			limiter.sessions.add(s)
+			limiter.sessions.add(s.id, s)
 		}
 		return work{all: func() { limiter.Sessions() }}
 	}},
@@ -178,7 +178,7 @@ var costs = []struct {
 		options := &Options{MaxFetches: 1}
 		limiter := New(options)
 		for _, s := range fakeSessions(b, limiter, n) {
-			limiter.sessions.add(s)
+			limiter.sessions.add(s.id, s)
 			limiter.fetches.gate.Enter(s.turn, &s.client)
 		}
 		return work{all: func() { limiter.SetOptions(options) }}

@@ -24,14 +24,6 @@ const (
 // once the answer to the command that runs now has been written.
 type answerer interface{ AfterAnswer(func()) }
 
-// ending is why a connection is about to be closed. Until then every login on it gets the answer,
-// and nothing reaches the backend.
-type ending struct {
-	answer *imap.Error
-	text   string // of the BYE
-	armed  bool   // the BYE is on its way; guarded by session.timers
-}
-
 // endWith decides that the connection ends with the answer to the command that runs. The first
 // decision stands.
 func (s *session) endWith(answer *imap.Error, text string) {
@@ -96,3 +88,9 @@ func (c *client) hangUpBetween(text string) {
 
 // abort closes the connection below all its layers, as TLS may wait to say goodbye.
 func abort(conn net.Conn) { layers.Innermost(conn).Close() }
+
+// endLogin ends the connection with the limiter's own refusal.
+func (s *session) endLogin(refusal *imap.Error) error {
+	s.endWith(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
+	return refusal
+}

@@ -2,33 +2,7 @@ package limits
 
 import (
 	"github.com/imapgate/imapgate/internal/config"
-	"github.com/imapgate/imapgate/internal/enum"
 )
-
-var eventKinds = enum.Names[EventKind]{
-	Type: "limits: EventKind",
-	List: []string{
-		EventRefused:      "refused",
-		EventTimedOut:     "timed out",
-		EventLeft:         "left",
-		EventAdmitted:     "admitted",
-		EventJoined:       "joined",
-		EventEvicted:      "evicted",
-		EventStalled:      "stalled",
-		EventFailed:       "failed",
-		EventDelayed:      "delayed",
-		EventDisconnected: "disconnected",
-	},
-}
-
-// String returns the name in lower case, such as "timed out".
-func (k EventKind) String() string { return eventKinds.Text(k) }
-
-// MarshalText returns the name, or an error for a value that has none.
-func (k EventKind) MarshalText() ([]byte, error) { return eventKinds.Marshal(k) }
-
-// UnmarshalText accepts the names that [EventKind.String] returns.
-func (k *EventKind) UnmarshalText(text []byte) error { return eventKinds.Parse(text, k) }
 
 // UnmarshalJSON sets what a JSON object names and leaves the rest as it is, so that a file is
 // decoded over [DefaultOptions]. The keys are the names of the fields; case, "-" and "_" in them do

@@ -32,7 +32,7 @@ func (l *Limiter) newSession(
 	if err := s.connect(); err != nil {
 		return nil, nil, err
 	}
-	l.sessions.add(s)
+	l.sessions.add(s.id, s)
 	s.refreshLimits() // SetOptions did not know of this session before
 	s.armLoginTimeout()
 	s.askGuesses()
@@ -146,7 +146,7 @@ func (s *session) refuseConnection() {
 		return
 	}
 	s.endsBy = time.Now().Add(endTimeout)
-	l.sessions.add(s)
+	l.sessions.add(s.id, s)
 	var look func()
 	pause := 10 * time.Millisecond
 	look = func() {
@@ -158,7 +158,7 @@ func (s *session) refuseConnection() {
 			return
 		}
 		abort(conn)
-		l.sessions.remove(s)
+		l.sessions.remove(s.id)
 		release()
 	}
 	look()

@@ -18,7 +18,7 @@ type Declaration struct {
 func Declared() []Declaration {
 	all := make([]Declaration, len(declared))
 	for i, l := range declared {
-		all[i] = Declaration{l.option, l.help, l.isTime(), l.initial, "", l}
+		all[i] = Declaration{l.option, l.help, l.isTime, l.initial, "", l}
 		if l.answer != nil {
 			all[i].Answer = fmt.Sprintf("%s [%s] %s", l.answer.Type, l.answer.Code, l.answer.Text)
 		}

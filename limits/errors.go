@@ -110,3 +110,8 @@ func answer(kind imap.StatusResponseType, code imap.ResponseCode, text string) *
 func asGreeting(err *imap.Error) *imap.Error {
 	return answer(imap.StatusResponseTypeBye, err.Code, err.Text)
 }
+
+// errSearchBroke is what those get who waited for a SEARCH that panicked.
+var errSearchBroke = answer(
+	imap.StatusResponseTypeNo, imap.ResponseCodeServerBug, "Internal server error",
+)

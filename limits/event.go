@@ -3,6 +3,8 @@ package limits
 import (
 	"net/netip"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/enum"
 )
 
 // EventKind says what happened to a command or a connection.
@@ -51,24 +53,27 @@ const (
 	commandAppend       = "APPEND"
 )
 
-// report passes the event on, and counts what is no refusal.
-func (c *client) report(event Event) {
-	switch event.Kind {
-	case EventAdmitted:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Admitted })
-	case EventJoined:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Joined })
-	case EventDelayed:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Delayed })
-	case EventEvicted:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Evicted })
-	case EventDisconnected:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Disconnected })
-	case EventFailed:
-		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.WrongCredentials })
-	}
-	if onEvent := c.limiter.settings.Load().OnEvent; onEvent != nil {
-		event.Addr = c.addr
-		onEvent(event)
-	}
+var eventKinds = enum.Names[EventKind]{
+	Type: "limits: EventKind",
+	List: []string{
+		EventRefused:      "refused",
+		EventTimedOut:     "timed out",
+		EventLeft:         "left",
+		EventAdmitted:     "admitted",
+		EventJoined:       "joined",
+		EventEvicted:      "evicted",
+		EventStalled:      "stalled",
+		EventFailed:       "failed",
+		EventDelayed:      "delayed",
+		EventDisconnected: "disconnected",
+	},
 }
+
+// String returns the name in lower case, such as "timed out".
+func (k EventKind) String() string { return eventKinds.Text(k) }
+
+// MarshalText returns the name, or an error for a value that has none.
+func (k EventKind) MarshalText() ([]byte, error) { return eventKinds.Marshal(k) }
+
+// UnmarshalText accepts the names that [EventKind.String] returns.
+func (k *EventKind) UnmarshalText(text []byte) error { return eventKinds.Parse(text, k) }

@@ -16,6 +16,7 @@ import (
 type limit struct {
 	option  string // the name of the field; "" for what refuses and is no setting
 	initial int64  // the default; a time is in nanoseconds
+	isTime  bool   // it is a time.Duration; otherwise it is a number
 	help    string
 	// answer is what the client reads; nil for a limit whose answer is that of another one, or that is
 	// reached without a word.
@@ -71,7 +72,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.LoginChecks },
 	}
 	maxGuessDelay = &limit{
-		option: "MaxGuessDelay", initial: int64(15 * time.Second), kind: EventRefused,
+		option: "MaxGuessDelay", isTime: true, initial: int64(15 * time.Second), kind: EventRefused,
 		help:   "longest delay of a login after wrong passwords from its network",
 		answer: ErrTooManyGuesses,
 		count:  func(s *Stats) *uint64 { return &s.Refused.Guesses },
@@ -90,7 +91,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.Fetches },
 	}
 	fetchQueueTimeout = &limit{
-		option: "FetchQueueTimeout", initial: int64(40 * time.Second),
+		option: "FetchQueueTimeout", isTime: true, initial: int64(40 * time.Second),
 		help: "longest time a FETCH waits in the queue",
 	}
 	maxSearches = &limit{
@@ -106,7 +107,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.Searches },
 	}
 	searchQueueTimeout = &limit{
-		option: "SearchQueueTimeout", initial: int64(30 * time.Second),
+		option: "SearchQueueTimeout", isTime: true, initial: int64(30 * time.Second),
 		help: "longest time a SEARCH waits in the queue",
 	}
 	maxCommands = &limit{
@@ -122,7 +123,7 @@ var (
 		count: func(s *Stats) *uint64 { return &s.Refused.Commands },
 	}
 	commandQueueTimeout = &limit{
-		option: "CommandQueueTimeout", initial: int64(40 * time.Second),
+		option: "CommandQueueTimeout", isTime: true, initial: int64(40 * time.Second),
 		help: "longest time another command waits in the queue",
 	}
 	maxWaiting = &limit{
@@ -132,31 +133,32 @@ var (
 		option: "MaxWaitingPerUser", kind: EventRefused, help: "… of one user",
 	}
 	progressInterval = &limit{
-		option: "ProgressInterval", initial: int64(10 * time.Second),
+		option: "ProgressInterval", isTime: true, initial: int64(10 * time.Second),
 		help: "time between two notices to a client that waits",
 	}
 	fetchRunTimeout = &limit{
-		option: "FetchRunTimeout", help: "longest time a FETCH runs",
+		option: "FetchRunTimeout", isTime: true, help: "longest time a FETCH runs",
 		answer: ErrFetchRunTimeout, kind: EventTimedOut,
 		count: func(s *Stats) *uint64 { return &s.Refused.FetchRunTimeout },
 	}
 	searchRunTimeout = &limit{
-		option: "SearchRunTimeout", help: "longest time a SEARCH runs",
+		option: "SearchRunTimeout", isTime: true, help: "longest time a SEARCH runs",
 		answer: ErrSearchRunTimeout, kind: EventTimedOut,
 		count: func(s *Stats) *uint64 { return &s.Refused.SearchRunTimeout },
 	}
 	stallTimeout = &limit{
-		option: "StallTimeout", initial: int64(30 * time.Second), kind: EventStalled,
+		option: "StallTimeout", isTime: true, initial: int64(30 * time.Second), kind: EventStalled,
 		help:  "time in which a client must take something of an answer, or send something of an APPEND",
 		count: func(s *Stats) *uint64 { return &s.Refused.Stalled },
 	}
 	loginTimeout = &limit{
-		option: "LoginTimeout", initial: int64(time.Minute), help: "time to log in",
+		option: "LoginTimeout", isTime: true, initial: int64(time.Minute), help: "time to log in",
 		answer: errLoginTimeout, kind: EventTimedOut,
 		count: func(s *Stats) *uint64 { return &s.Refused.LoginTimeout },
 	}
 	evictIdle = &limit{
-		option: "EvictIdle", help: "silence after which a session makes room for a new login",
+		option: "EvictIdle", isTime: true,
+		help: "silence after which a session makes room for a new login",
 	}
 	maxListPatterns = &limit{
 		option: "MaxListPatterns", initial: 8, help: "mailbox patterns of a LIST",
@@ -220,18 +222,6 @@ func init() {
 	}
 }
 
-// values returns the value of each declared limit, where it can be found quickly.
-func (o *Options) values() []int64 {
-	values := make([]int64, len(declared))
-	for i, l := range declared {
-		values[i] = l.field(o).Int()
-	}
-	return values
-}
-
-// value returns the value of the limit in the settings; a time is in nanoseconds.
-func (s *settings) value(l *limit) int64 { return s.values[l.at] }
-
 // What ends a command or a login, and is no setting.
 var (
 	limiterClosed = &limit{
@@ -249,22 +239,17 @@ var (
 	equalLogins = &limit{kind: EventTimedOut} // of a client that no limit applies to
 )
 
-// field returns the field of the options that the limit is.
-func (l *limit) field(options *Options) reflect.Value {
+// field returns the field that the limit is of *Options.
+func (l *limit) field(options any) reflect.Value {
 	return reflect.ValueOf(options).Elem().FieldByName(l.option)
 }
 
 // text returns the value as it prints well: a number, or a time such as 40s.
 func (l *limit) text(value int64) string {
-	if l.isTime() {
+	if l.isTime {
 		return time.Duration(value).String()
 	}
 	return strconv.FormatInt(value, 10)
-}
-
-func (l *limit) isTime() bool {
-	field, ok := reflect.TypeFor[Options]().FieldByName(l.option)
-	return ok && field.Type == reflect.TypeFor[time.Duration]()
 }
 
 // validate returns an error that names the limit and its value if that is negative. The name is

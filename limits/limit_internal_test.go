@@ -85,6 +85,9 @@ func TestDeclaredSaysWhatIsUsedAndRefused(t *testing.T) {
 	stats := Stats{Fetches: 7, FetchesWaiting: 3, Refused: Refusals{Fetches: 5}}
 	for _, d := range Declared() {
 		assert.Equal(t, d.Default, d.Value(DefaultOptions()), d.Option)
+		field, ok := reflect.TypeFor[Options]().FieldByName(d.Option)
+		require.True(t, ok, d.Option)
+		assert.Equal(t, field.Type == reflect.TypeFor[time.Duration](), d.Time, d.Option)
 		if d.Option != "MaxFetches" {
 			continue
 		}

@@ -94,51 +94,12 @@ package limits
 
 import (
 	"context"
-	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 
-	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/admission"
-	"github.com/imapgate/imapgate/internal/fold"
-	"github.com/imapgate/imapgate/internal/socket"
 )
-
-// NewSessionFunc is the type of the NewSession function of [imapserver.Options].
-type NewSessionFunc = func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error)
-
-// A Limiter limits the sessions of every NewSession function that it wraps, together. It may be
-// used from several goroutines at once.
-type Limiter struct {
-	changing sync.Mutex // held while options are applied
-	settings atomic.Pointer[settings]
-
-	sessions    registry
-	connections admission.Counter[netip.Prefix]
-	ending      admission.Counter[netip.Prefix] // those that were refused, all under the zero key
-	logins      admission.Logins[*session]
-	checks      queue // of passwords
-	guessing    queue // … of networks from which there were wrong ones
-	guesses     admission.Guesses
-	delayed     atomic.Int64 // logins that wait because of them
-	fetches     queue
-	searches    queue
-	commands    queue // all others
-	flights     admission.Flights[flightKey, *imap.SearchData]
-	stalls      stalls
-	watcher     socket.Watcher
-	counts      counts
-
-	open      context.Context // ends with ErrClosed at Close
-	shut      context.CancelCauseFunc
-	closed    atomic.Bool
-	lastID    atomic.Uint64 // of a session
-	backends  atomic.Uint64 // numbers the calls of Wrap
-	anonymous atomic.Uint64 // numbers the connections that have neither a user nor an address
-}
 
 // New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit
 // nothing. It panics with the error of [Options.Validate] if there is one.
@@ -239,29 +200,5 @@ func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
 	backend := l.backends.Add(1)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return l.newSession(conn, next, backend)
-	}
-}
-
-// userKey returns what the user is counted by, "" if the name is empty.
-func (o *Options) userKey(name string) string {
-	switch {
-	case name == "":
-		return ""
-	case o.UserKey != nil:
-		return o.UserKey(name)
-	default:
-		return fold.Username(name)
-	}
-}
-
-// ipKey returns what the address is counted by, the zero Prefix if it has no limit.
-func (o *Options) ipKey(addr netip.Addr) netip.Prefix {
-	switch {
-	case !addr.IsValid():
-		return netip.Prefix{}
-	case o.IPKey != nil:
-		return o.IPKey(addr).Masked()
-	default:
-		return network(addr)
 	}
 }

@@ -14,31 +14,6 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// loginWait is how long a login waits for the outcome of others of the same user and address.
-const loginWait = 30 * time.Second
-
-// attempt is a login whose password may be checked. It must be ended, which may be done again.
-type attempt struct {
-	*admission.Attempt[*session]
-	session *session
-	guess   turn // among the checks of a network from which there were wrong passwords
-	check   turn // among all checks
-	delayed bool // it has waited because of wrong passwords
-}
-
-// endCheck gives back what the check of the password needs.
-func (a *attempt) endCheck() {
-	a.session.exit(&a.check)
-	a.session.exit(&a.guess)
-	a.check, a.guess = turn{}, turn{}
-}
-
-// End gives everything back.
-func (a *attempt) End() {
-	a.endCheck()
-	a.Attempt.End()
-}
-
 // Login logs in if the limits allow it; the package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
 	defer s.sayBye()
@@ -187,12 +162,6 @@ func (s *session) refuseLogin(command, user string, a *attempt) error {
 	r := loginRefusal(a.Refusal)
 	s.refuse(event, r)
 	return s.endLogin(r.answer())
-}
-
-// endLogin ends the connection with the limiter's own refusal.
-func (s *session) endLogin(refusal *imap.Error) error {
-	s.endWith(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
-	return refusal
 }
 
 // renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has

@@ -2,22 +2,10 @@ package limits
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/imapgate/imapgate/internal/progress"
 )
-
-// presence is what the goroutine of a connection hears of its client while a command waits or runs,
-// when nobody reads from the connection: whether it is gone.
-type presence struct {
-	mu   sync.Mutex
-	lost func() // of the command that goes on, nil if there is none
-
-	// outer is what another Limiter, around this one, gave the command: when it ends, the client is as
-	// good as gone. It is nil if there is none, and belongs to the goroutine of the connection.
-	outer context.Context
-}
 
 // watch calls lost, at most once and perhaps from another goroutine, when the client has hung up or
 // was disconnected, until stop is called. There is one command at a time.

@@ -6,66 +6,75 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// registry holds the sessions of all connections, the oldest first.
-type registry struct {
+// registry holds the sessions of all connections by their IDs, the oldest first.
+type registry[S any] struct {
 	mu          sync.Mutex
-	first, last *session
-	sessions    admission.Table[uint64, *session]
+	first, last *registered[S]
+	byID        admission.Table[uint64, *registered[S]]
 }
 
-func (r *registry) add(s *session) {
+// registered is a session between the one before and the one after it.
+type registered[S any] struct {
+	session    S
+	prev, next *registered[S]
+}
+
+func (r *registry[S]) add(id uint64, session S) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sessions.Set(s.id, s)
-	s.prev, s.next = r.last, nil
+	in := &registered[S]{session: session, prev: r.last}
+	r.byID.Set(id, in)
 	if r.last != nil {
-		r.last.next = s
+		r.last.next = in
 	} else {
-		r.first = s
+		r.first = in
 	}
-	r.last = s
+	r.last = in
 }
 
 // remove removes the session, if it is there.
-func (r *registry) remove(s *session) {
+func (r *registry[S]) remove(id uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sessions.Get(s.id) != s {
+	in := r.byID.Get(id)
+	if in == nil {
 		return
 	}
-	r.sessions.Delete(s.id)
-	if s.prev != nil {
-		s.prev.next = s.next
+	r.byID.Delete(id)
+	if in.prev != nil {
+		in.prev.next = in.next
 	} else {
-		r.first = s.next
+		r.first = in.next
 	}
-	if s.next != nil {
-		s.next.prev = s.prev
+	if in.next != nil {
+		in.next.prev = in.prev
 	} else {
-		r.last = s.prev
+		r.last = in.prev
 	}
-	s.prev, s.next = nil, nil
 }
 
-func (r *registry) find(id uint64) *session {
+func (r *registry[S]) find(id uint64) (session S, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.sessions.Get(id)
+	if in := r.byID.Get(id); in != nil {
+		return in.session, true
+	}
+	return session, false
 }
 
-func (r *registry) count() int {
+func (r *registry[S]) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.sessions.Len()
+	return r.byID.Len()
 }
 
 // all returns the sessions of now, the oldest first.
-func (r *registry) all() []*session {
+func (r *registry[S]) all() []S {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]*session, 0, r.sessions.Len())
-	for s := r.first; s != nil; s = s.next {
-		all = append(all, s)
+	all := make([]S, 0, r.byID.Len())
+	for in := r.first; in != nil; in = in.next {
+		all = append(all, in.session)
 	}
 	return all
 }

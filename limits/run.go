@@ -17,12 +17,6 @@ type run struct {
 	stop    context.CancelFunc
 }
 
-// stopReason is why the context of a command ended, as its cause. It wraps what the client reads.
-type stopReason struct{ refusal refusal }
-
-func (r *stopReason) Error() string { return r.refusal.answer().Error() }
-func (r *stopReason) Unwrap() error { return r.refusal.answer() }
-
 // startRun returns a run whose context ends when clientGone is called, when the limit is reached,
 // and when the limiter is closed. It must be ended.
 func (s *session) startRun(command string, limit *limit) *run {

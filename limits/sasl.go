@@ -32,8 +32,9 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	if s.exchange != nil {
 		s.exchange.drop()
 	}
-	s.exchange = &exchange{session: s, server: server, mech: strings.ToUpper(mech)}
-	return s.exchange, nil
+	e := &exchange{session: s, server: server, mech: strings.ToUpper(mech)}
+	s.exchange = e
+	return e, nil
 }
 
 // provenTimeout is how long a client that has proven who it is may take to end the exchange.

@@ -219,7 +219,14 @@ func (s *session) sharing() admission.Sharing {
 	}
 }
 
-// errSearchBroke is what those get who waited for a SEARCH that panicked.
-var errSearchBroke = answer(
-	imap.StatusResponseTypeNo, imap.ResponseCodeServerBug, "Internal server error",
-)
+// flightKey returns what the SEARCH must have in common with others to get the same answer; ok is
+// false if its answer is this session's only.
+func (s *session) flightKey(
+	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
+) (key flightKey, ok bool) {
+	if kind != imapserver.NumKindUID || s.account.name == "" || s.mailbox.name == "" {
+		return flightKey{}, false
+	}
+	search, ok := searchKey(criteria, options)
+	return flightKey{s.account, s.mailbox, *options, search}, ok
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/fold"
 )
@@ -44,18 +43,6 @@ type account struct {
 	name       string
 	localAddr  netip.AddrPort
 	serverName string // of TLS
-}
-
-// flightKey returns what the SEARCH must have in common with others to get the same answer; ok is
-// false if its answer is this session's only.
-func (s *session) flightKey(
-	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
-) (key flightKey, ok bool) {
-	if kind != imapserver.NumKindUID || s.account.name == "" || s.mailbox.name == "" {
-		return flightKey{}, false
-	}
-	search, ok := searchKey(criteria, options)
-	return flightKey{s.account, s.mailbox, *options, search}, ok
 }
 
 // searchKey returns a string that is the same for all UID SEARCHes that look for the same, however

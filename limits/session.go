@@ -1,52 +1,10 @@
 package limits
 
 import (
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2/imapserver"
-
-	"github.com/imapgate/imapgate/internal/admission"
-	"github.com/imapgate/imapgate/internal/progress"
 )
-
-// session is a session with limits. What is not locked or atomic belongs to the goroutine that
-// serves the connection.
-type session struct {
-	imapserver.Session
-	client
-
-	id         uint64
-	next, prev *session // in the registry
-
-	user      string                     // the key of who is logged in, "" if nobody or not known
-	login     *admission.Login[*session] // nil if nobody is logged in
-	lease     lease                      // of the cluster
-	failed    int                        // logins with wrong credentials
-	account   account                    // whose mail this is; without a name if not known
-	mailbox   mailbox                    // the one that is selected
-	delimiter string                     // of the mailboxes' names, "" if nobody has asked yet
-	exchange  *exchange                  // the SASL exchange that goes on, or was broken off
-	notice    *progress.Notice           // tells the client of a command; nil until one is told of
-	whenLost  func()                     // lost, made once
-	ending    atomic.Pointer[ending]     // set when the connection is about to be closed
-
-	// guessesKnown is closed when the wrong passwords on other machines are known; nil if they are.
-	guessesKnown <-chan struct{}
-
-	timers    sync.Mutex
-	bye       *time.Timer // ends the connection after a refusal
-	noLogin   *time.Timer // ends it when LoginTimeout is over
-	connected time.Time   // from when LoginTimeout counts
-	loggedIn  bool
-	closed    bool
-
-	stopsFetch, stopsSearch bool // the backend takes a context
-
-	releaseConnection func()    // nil if the connection is not counted
-	endsBy            time.Time // when a connection that was not admitted is closed; zero if it was
-}
 
 // Unauthenticate gives back what the user holds. The connection still counts.
 func (s *session) Unauthenticate() error {
@@ -82,7 +40,7 @@ func (s *session) release() {
 		s.exchange.drop()
 	}
 	s.logout()
-	s.limiter.sessions.remove(s)
+	s.limiter.sessions.remove(s.id)
 	if release := s.releaseConnection; release != nil {
 		s.releaseConnection = nil
 		release()
@@ -95,8 +53,6 @@ func (s *session) logout() {
 	s.lease.release()
 	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
-
-func (s *session) dryRun() bool { return s.limiter.settings.Load().DryRun }
 
 // armLoginTimeout starts the time within which the client must log in, or starts it anew after the
 // options have changed.

@@ -1,10 +1,7 @@
 package limits
 
 import (
-	"sync/atomic"
 	"time"
-
-	"github.com/emersion/go-imap/v2"
 )
 
 // stallRate is how many bytes a second the client of a command must take, and that of an APPEND
@@ -14,27 +11,6 @@ const stallRate = 4 << 10
 
 // byeStalled is the BYE to a client that sends the message of an APPEND too slowly.
 const byeStalled = "[LIMIT] The message came too slowly"
-
-// upload is the message of an APPEND, and what the stall watch sees of it.
-type upload struct {
-	imap.LiteralReader
-	taken atomic.Uint64 // bytes, of earlier messages, too
-	asks  atomic.Bool   // the backend waits for more of it
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	u.asks.Store(true)
-	n, err := u.LiteralReader.Read(p)
-	u.asks.Store(false)
-	u.taken.Add(uint64(n))
-	return n, err
-}
-
-// stalls looks now and then at the connections on which a command runs, and closes those whose
-// client takes or sends too little. It has a timer only while commands run.
-type stalls struct {
-	watching atomic.Bool
-}
 
 // watch makes sure that the connections are looked at, if there is a StallTimeout.
 func (w *stalls) watch(l *Limiter) {

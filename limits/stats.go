@@ -1,6 +1,10 @@
 package limits
 
-import "sync"
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
 
 // Stats is what a [Limiter] counts.
 type Stats struct {
@@ -59,28 +63,6 @@ type Refusals struct {
 	ClusterUnavailable                uint64 // logins that the Cluster could not count
 }
 
-// Stats returns the counts of now. Each is right by itself, but they are not taken at the same
-// instant.
-func (l *Limiter) Stats() Stats {
-	s := l.counts.get()
-	s.Connections = l.connections.Count()
-	s.ConnectionsEnding = l.ending.Count()
-	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
-	_, waiting := l.checks.gate.Counts()
-	s.LoginsDelayed = int(l.delayed.Load())
-	s.LoginsWaiting += waiting
-	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed, 0)
-	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
-	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
-	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
-	joined, behind := l.flights.Counts()
-	s.SearchesJoined = joined + behind
-	if cluster := l.settings.Load().Cluster; cluster != nil {
-		s.Cluster = cluster.Stats()
-	}
-	return s
-}
-
 // counts keeps what has happened.
 type counts struct {
 	mu    sync.Mutex
@@ -98,4 +80,25 @@ func (c *counts) get() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stats
+}
+
+// SessionInfo is what one connection holds and waits for.
+type SessionInfo struct {
+	ID        uint64         // unique in the Limiter, and larger for later connections
+	User      string         // the user's key; "" if nobody is logged in, or the user is not known
+	Addr      netip.AddrPort // the client's; the zero AddrPort if the connection has none
+	TLS       bool
+	LoggedIn  bool
+	Ending    bool      // it was refused, and is not closed yet
+	Connected time.Time // or since UNAUTHENTICATE
+	Command   string    // what runs or waits, such as FETCH, or IDLE; "" if nothing
+	Waiting   bool      // for a slot, or for the answer to an equal SEARCH
+	Since     time.Time // of Command or, if that is "", of silence
+}
+
+// ClusterStats is how a [Cluster] is.
+type ClusterStats struct {
+	Leases int    // sessions of this machine that it has counted
+	Errors uint64 // calls of its store that have failed or taken too long
+	Down   bool   // the store is known not to answer, and logins do not ask it
 }

@@ -1,23 +1,30 @@
 package limits
 
 import (
-	"net/netip"
 	"strings"
 	"time"
 )
 
-// SessionInfo is what one connection holds and waits for.
-type SessionInfo struct {
-	ID        uint64         // unique in the Limiter, and larger for later connections
-	User      string         // the user's key; "" if nobody is logged in, or the user is not known
-	Addr      netip.AddrPort // the client's; the zero AddrPort if the connection has none
-	TLS       bool
-	LoggedIn  bool
-	Ending    bool      // it was refused, and is not closed yet
-	Connected time.Time // or since UNAUTHENTICATE
-	Command   string    // what runs or waits, such as FETCH, or IDLE; "" if nothing
-	Waiting   bool      // for a slot, or for the answer to an equal SEARCH
-	Since     time.Time // of Command or, if that is "", of silence
+// Stats returns the counts of now. Each is right by itself, but they are not taken at the same
+// instant.
+func (l *Limiter) Stats() Stats {
+	s := l.counts.get()
+	s.Connections = l.connections.Count()
+	s.ConnectionsEnding = l.ending.Count()
+	s.Sessions, s.LoginChecks, s.LoginsWaiting = l.logins.Counts()
+	_, waiting := l.checks.gate.Counts()
+	s.LoginsDelayed = int(l.delayed.Load())
+	s.LoginsWaiting += waiting
+	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed, 0)
+	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
+	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
+	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
+	joined, behind := l.flights.Counts()
+	s.SearchesJoined = joined + behind
+	if cluster := l.settings.Load().Cluster; cluster != nil {
+		s.Cluster = cluster.Stats()
+	}
+	return s
 }
 
 // Sessions returns what every connection does now, the oldest connection first. Each is right by
@@ -53,16 +60,22 @@ func (s *session) info(wall time.Time, at instant) SessionInfo {
 	return info
 }
 
+// infoOf is info for a session that is logged in as the user, or about to be.
+func (s *session) infoOf(user string) SessionInfo {
+	info := s.info(time.Now(), now())
+	info.User, info.LoggedIn = user, true
+	return info
+}
+
 // Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells
 // whether there is one. Its client reads a BYE with the text, in which control characters become
 // spaces, if it reads at all. What its command holds comes back when the backend returns.
 func (l *Limiter) Disconnect(id uint64, text string) bool {
-	s := l.sessions.find(id)
-	if s == nil {
-		return false
+	s, ok := l.sessions.find(id)
+	if ok {
+		s.disconnect(text)
 	}
-	s.disconnect(text)
-	return true
+	return ok
 }
 
 func (s *session) disconnect(text string) {

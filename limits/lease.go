@@ -1,0 +1,26 @@
+package limits
+
+import "sync/atomic"
+
+// lease holds what a session has of a cluster. Who evicts a session takes it away from it.
+type lease struct{ held atomic.Pointer[ClusterLease] }
+
+func (l *lease) set(held ClusterLease) {
+	if held != nil {
+		l.held.Store(&held)
+	}
+}
+
+// take returns the lease, which is the caller's from now on; nil if there is none.
+func (l *lease) take() ClusterLease {
+	if held := l.held.Swap(nil); held != nil {
+		return *held
+	}
+	return nil
+}
+
+func (l *lease) release() {
+	if held := l.take(); held != nil {
+		held.Release()
+	}
+}

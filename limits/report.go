@@ -1,0 +1,55 @@
+package limits
+
+import "time"
+
+// report passes the event on, and counts what is no refusal.
+func (c *client) report(event Event) {
+	switch event.Kind {
+	case EventAdmitted:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Admitted })
+	case EventJoined:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Joined })
+	case EventDelayed:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Delayed })
+	case EventEvicted:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Evicted })
+	case EventDisconnected:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.Disconnected })
+	case EventFailed:
+		c.limiter.counts.add(func(s *Stats) *uint64 { return &s.Total.WrongCredentials })
+	}
+	if onEvent := c.limiter.settings.Load().OnEvent; onEvent != nil {
+		event.Addr = c.addr
+		onEvent(event)
+	}
+}
+
+// reached returns the refusal of a limit that does not depend on what others do.
+func (c *client) reached(l *limit) refusal {
+	return refusal{limit: l, value: c.limiter.settings.Load().value(l)}
+}
+
+// refuse counts and reports the refusal of what the event is about, and tells whether it is to be
+// carried out: that of a limit is not under DryRun.
+func (c *client) refuse(event Event, r refusal) bool {
+	settings := c.limiter.settings.Load()
+	event.Kind = r.kind()
+	if r.limit.option != "" {
+		event.Limit, event.Max = r.limit.option, r.limit.text(r.value)
+	}
+	event.DryRun = settings.DryRun && (r.limit.option != "" || r.limit == clusterUnavailable)
+	if retry := r.answers().retry; retry != nil {
+		event.RetryAfter = time.Duration(settings.value(retry))
+	}
+	c.limiter.counts.add(r.answers().count)
+	c.report(event)
+	return !event.DryRun
+}
+
+// timeout returns how long one waits in the queue now, 0 if there is no limit.
+func (c *client) timeout(q *queue) time.Duration {
+	if q.own.retry == nil {
+		return loginWait
+	}
+	return time.Duration(c.reached(q.own.retry).value)
+}

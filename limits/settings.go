@@ -1,0 +1,83 @@
+package limits
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+
+	"github.com/imapgate/imapgate/internal/fold"
+)
+
+// settings are the options, ready for use.
+type settings struct {
+	Options
+	values    []int64       // of the declared limits
+	everybody *clientLimits // of those for whom LimitsFor has nothing else
+	replaced  chan struct{} // closed when there are others
+	guesses   GuessCluster  // nil if the cluster is none, or there is no cluster
+}
+
+func newSettings(o Options) *settings {
+	o.Exempt = slices.Clone(o.Exempt)
+	guesses, _ := o.Cluster.(GuessCluster)
+	return &settings{
+		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}), guesses,
+	}
+}
+
+func (s *settings) isExempt(addr netip.Addr) bool {
+	return slices.ContainsFunc(
+		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
+	)
+}
+
+// value returns the value of the limit in the settings; a time is in nanoseconds.
+func (s *settings) value(l *limit) int64 { return s.values[l.at] }
+
+// clientLimits are the limits of one client.
+type clientLimits struct {
+	ClientLimits
+	exempt bool // from these and from all others
+}
+
+// values returns the value of each declared limit, where it can be found quickly.
+func (o *Options) values() []int64 {
+	values := make([]int64, len(declared))
+	for i, l := range declared {
+		values[i] = l.field(o).Int()
+	}
+	return values
+}
+
+// clientLimits returns those of everybody.
+func (o *Options) clientLimits() (limits ClientLimits) {
+	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&limits).Elem()
+	for i := range to.NumField() {
+		to.Field(i).Set(from.FieldByName(to.Type().Field(i).Name))
+	}
+	return limits
+}
+
+// userKey returns what the user is counted by, "" if the name is empty.
+func (o *Options) userKey(name string) string {
+	switch {
+	case name == "":
+		return ""
+	case o.UserKey != nil:
+		return o.UserKey(name)
+	default:
+		return fold.Username(name)
+	}
+}
+
+// ipKey returns what the address is counted by, the zero Prefix if it has no limit.
+func (o *Options) ipKey(addr netip.Addr) netip.Prefix {
+	switch {
+	case !addr.IsValid():
+		return netip.Prefix{}
+	case o.IPKey != nil:
+		return o.IPKey(addr).Masked()
+	default:
+		return network(addr)
+	}
+}
