@@ -3,6 +3,7 @@ package imapgate_test
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"os"
 	"os/signal"
 
@@ -29,9 +30,12 @@ func Example_limits() {
 		NewSession: limiter.Wrap(backend.NewSession),
 		TLSConfig:  tlsConfig,
 	})
-	go server.ListenAndServe(":143")
-
-	<-ctx.Done()
-	limiter.Close() // wakes the commands that wait
-	server.Close()
+	go func() {
+		<-ctx.Done()
+		limiter.Close() // wakes the commands that wait
+		server.Close()
+	}()
+	if err := server.ListenAndServe(":143"); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -6,29 +6,31 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A table by user. Whoever is not in it has the limits of everybody.
+// A table by user of what is different. All else, and whoever is not in it, has the limits of
+// everybody.
 func ExampleOptions_limitsFor() {
-	table := map[string]limits.ClientLimits{
-		"webmail": {}, // no limit: it logs in for all users
-		"scanner": {MaxLoginsPerUser: 2, MaxFetchesPerUser: 1, MaxFailedLogins: 3},
+	table := map[string]func(own *limits.ClientLimits){
+		"archive": func(own *limits.ClientLimits) { own.MaxLoginsPerUser = 0 }, // no limit
+		"scanner": func(own *limits.ClientLimits) { own.MaxLoginsPerUser, own.MaxFetchesPerUser = 2, 1 },
 	}
 	options := limits.DefaultOptions()
 	options.LimitsFor = func(client limits.Client) limits.ClientLimits {
-		if own, ok := table[client.User]; ok {
-			return own
+		own := client.Limits
+		if change, ok := table[client.User]; ok {
+			change(&own)
 		}
-		return client.Limits
+		return own
 	}
 	limiter := limits.New(options)
 	defer limiter.Close()
 
 	everybody := limits.ClientLimits{MaxLoginsPerUser: options.MaxLoginsPerUser}
-	for _, user := range []string{"webmail", "scanner", "karen"} {
+	for _, user := range []string{"archive", "scanner", "karen"} {
 		own := options.LimitsFor(limits.Client{User: user, Limits: everybody})
 		fmt.Println(user, own.MaxLoginsPerUser)
 	}
 	// Output:
-	// webmail 0
+	// archive 0
 	// scanner 2
 	// karen 20
 }

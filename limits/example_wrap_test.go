@@ -3,6 +3,7 @@ package limits_test
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -40,9 +41,12 @@ func ExampleLimiter_Wrap() {
 		NewSession: limiter.Wrap(backend.NewSession),
 		TLSConfig:  tlsConfig,
 	})
-	go server.ListenAndServe(":143")
-
-	<-ctx.Done()
-	limiter.Close() // wakes the commands that wait, which server.Close does not
-	server.Close()
+	go func() {
+		<-ctx.Done()
+		limiter.Close() // wakes the commands that wait, which server.Close does not
+		server.Close()
+	}()
+	if err := server.ListenAndServe(":143"); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -272,7 +272,7 @@ const (
 // too much; with -go-imap also what it costs go-imap's server with the default limits around its
 // sessions. It is no test because the race detector takes more than any attack.
 //
-//	go test -run '^$' -bench Memory -benchtime 1x -timeout 1h -attack-time 1m ./internal/attack
+//	go test -run '^$' -bench Memory -benchtime 1x -timeout 1h ./internal/attack -attack-time 1m
 func BenchmarkMemory(b *testing.B) {
 	turn, kinds := 0, []string{"go-imap", "guarded"}
 	if !*goIMAP {
