@@ -20,4 +20,4 @@ func (o *Options) UnmarshalTOML(data any) error { return config.UnmarshalTOML(o,
 func (o Options) MarshalJSON() ([]byte, error) { return config.MarshalJSON(o) }
 
 // MarshalYAML is [Options.MarshalJSON] for the YAML libraries, which call it.
-func (o Options) MarshalYAML() (any, error) { return config.Encode(o), nil }
+func (o Options) MarshalYAML() (any, error) { return config.Encode(o) }

@@ -31,23 +31,29 @@ func TestEncode(t *testing.T) {
 		"Pointers": []any{nil},
 		"HTTPPort": int64(0),
 	}
-	assert.Equal(t, want, config.Encode(&o))
-	assert.Equal(t, want, config.Encode(o))
+	assert.Equal(t, want, encode(t, &o))
+	assert.Equal(t, want, encode(t, o))
 }
 
-// A value that has no text is found when it is read, if not before.
+// A value that has no text is an error that names its field.
 func TestEncodeWhatHasNoText(t *testing.T) {
-	encoded := config.Encode(options{Mode: 7, Network: netip.MustParsePrefix("::/0")})
-	assert.Equal(t, "", encoded["Mode"])
-	var o options
-	assert.EqualError(t, config.Decode(&o, encoded), `config_test: Mode is "": it must not be empty`)
+	_, err := config.Encode(options{Mode: 7, Network: netip.MustParsePrefix("::/0")})
+	assert.EqualError(t, err, "Mode: seven has no name")
+	_, err = config.MarshalJSON(options{Mode: 7})
+	assert.EqualError(t, err, "Mode: seven has no name")
+}
+
+func encode(t *testing.T, src any) values {
+	encoded, err := config.Encode(src)
+	require.NoError(t, err)
+	return encoded
 }
 
 // What was encoded sets everything, whatever there was.
 func TestDecodeWhatWasEncoded(t *testing.T) {
 	before := options{Number: 1, On: true, Wait: 5, Names: []string{"a"}, Table: inner{Number: 2}}
 	after := options{Size: 9, Network: netip.MustParsePrefix("::/0")}
-	require.NoError(t, config.Decode(&before, config.Encode(after)))
+	require.NoError(t, config.Decode(&before, encode(t, after)))
 	assert.Equal(t, after, before)
 }
 
@@ -64,7 +70,7 @@ func FuzzDecodeWhatWasEncoded(f *testing.F) {
 			Tables: []inner{{}, table}, Pointers: []*inner{&table},
 		}
 		got := options{HTTPPort: 5}
-		require.NoError(t, config.Decode(&got, config.Encode(want)))
+		require.NoError(t, config.Decode(&got, encode(t, want)))
 		assert.Equal(t, want, got)
 	})
 }

@@ -24,7 +24,13 @@ func UnmarshalJSON(dst any, data []byte) error {
 }
 
 // MarshalJSON returns [Encode] as JSON.
-func MarshalJSON(src any) ([]byte, error) { return json.Marshal(Encode(src)) }
+func MarshalJSON(src any) ([]byte, error) {
+	values, err := Encode(src)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(values)
+}
 
 // UnmarshalYAML calls [Decode] with what unmarshal puts into a map, as YAML libraries want it.
 // (With an any or a map[any]any instead, some of them lose aliases or panic.)
