@@ -90,6 +90,7 @@ func TestAClientThatReadsItsListSlowlyKeepsNobodyOut(t *testing.T) {
 		slow.Send(`a LIST "" *`)
 		go func() {
 			buf := make([]byte, 1000)
+			time.Sleep(time.Second / 4) // not at the moments at which the server looks
 			for {
 				time.Sleep(time.Second)
 				if _, err := slow.Read(buf); err != nil {
