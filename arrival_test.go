@@ -23,8 +23,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// proxied is a connection whose address is on the first line that it sends. Whoever asks for it
-// waits for that.
+// proxied is a connection that sends its address in its first line. RemoteAddr waits for that line.
 type proxied struct {
 	net.Conn
 	reader *bufio.Reader
@@ -48,7 +47,7 @@ func (p *proxied) Read(b []byte) (int, error) {
 	return p.reader.Read(b)
 }
 
-// behindProxy serves a listener whose connections are proxied, as one of the ways to do so.
+// behindProxy is one way to serve a listener whose connections are proxied.
 type behindProxy struct {
 	t       *testing.T
 	memory  *imaptest.Listener
@@ -58,7 +57,7 @@ type behindProxy struct {
 	secure  bool
 }
 
-// waysBehindProxy are the ways, without TLS and with it.
+// waysBehindProxy are all ways to do so. Each works without TLS and with it.
 var waysBehindProxy = map[string]func(*testing.T, *limits.Options, bool) *behindProxy{
 	"NewServer": serverBehindProxy, "NewListener": listenerBehindProxy,
 }
@@ -101,7 +100,7 @@ func (b *behindProxy) listener() net.Listener {
 	return ln
 }
 
-// dial sends the address, and nothing if that is "".
+// dial connects and sends the address, unless that is "".
 func (b *behindProxy) dial(address string) net.Conn {
 	conn, err := b.memory.Dial()
 	require.NoError(b.t, err)
@@ -111,7 +110,7 @@ func (b *behindProxy) dial(address string) net.Conn {
 	return conn
 }
 
-// greeted returns the first line that the server says to a client at the address.
+// greeted returns the first line that the server sends to a client at the address.
 func (b *behindProxy) greeted(address string) string {
 	conn := b.dial(address)
 	if b.secure {
@@ -120,7 +119,7 @@ func (b *behindProxy) greeted(address string) string {
 	return imaptest.NewConn(b.t, conn).Line()
 }
 
-// ends waits until the server closes the connection, on which it says nothing.
+// ends waits until the server closes the connection, and asserts that it sends nothing.
 func (b *behindProxy) ends(conn net.Conn) {
 	n, err := conn.Read(make([]byte, 1))
 	assert.Zero(b.t, n)
@@ -146,7 +145,8 @@ func eachWayBehindProxy(
 	}
 }
 
-// A connection whose address is not known yet holds up nobody else. It counts, and is gone in 10 s.
+// A connection whose address is not known yet delays no other. It counts as a connection, and is
+// closed after 10 s.
 func TestAHeaderThatDoesNotCome(t *testing.T) {
 	options := &limits.Options{MaxConnectionsPerIP: 1}
 	eachWayBehindProxy(t, options, func(t *testing.T, b *behindProxy) {
@@ -171,7 +171,7 @@ func TestAHeaderThatDoesNotCome(t *testing.T) {
 	})
 }
 
-// However many send no header, a thousand of them are there at once, and others get in.
+// Only a thousand connections without a header are kept at once, and other clients still get in.
 func TestManyHeadersThatDoNotCome(t *testing.T) {
 	eachWayBehindProxy(t, limits.DefaultOptions(), func(t *testing.T, b *behindProxy) {
 		var silent []net.Conn
@@ -193,7 +193,7 @@ func TestManyHeadersThatDoNotCome(t *testing.T) {
 	})
 }
 
-// Nobody waits for a header when the server is closed.
+// Close and Shutdown do not wait for headers.
 func TestCloseDoesNotWaitForHeaders(t *testing.T) {
 	for _, end := range []func(*behindProxy){
 		func(b *behindProxy) { b.close() },

@@ -1,6 +1,6 @@
-// Package imapgate keeps an IMAP server standing when its clients misbehave: its [Server] is that
-// of [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession
-// function, behind a guard that reads what clients send before go-imap does.
+// Package imapgate protects an IMAP server from clients that misbehave. Its [Server] is the one of
+// [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function. A
+// guard in front of it reads what clients send before go-imap does.
 //
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
@@ -8,7 +8,7 @@
 //		Copy:    &copymeta.Options{Flags: copymeta.Reset},
 //	})
 //
-// Each package also wraps on its own, around any go-imap server, and none needs another:
+// Each package also works alone, around any go-imap server, and none needs another:
 //
 //   - [github.com/imapgate/imapgate/limits]: who may connect, log in, FETCH, SEARCH and run other
 //     commands, how many at once, and how long the rest may queue.
@@ -18,13 +18,13 @@
 //   - [github.com/imapgate/imapgate/copymeta]: whether COPY keeps internal date and flags, or
 //     resets them.
 //
-// Who stacks them puts copymeta directly around the backend, then vfolders, then idle, and limits
-// outermost, so that it refuses before any other work is done:
+// If you stack the packages yourself, put copymeta directly around the backend, then vfolders, then
+// idle. Put limits outermost, so that it refuses before any other work is done:
 //
 //	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
 //	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 //	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
 //	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
 //
-// [NewListener] is the guard for those who must keep their own server.
+// If you must keep your own server, [NewListener] puts the guard in front of it.
 package imapgate

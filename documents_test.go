@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// documents returns the text of each Markdown file, by its path.
+// documents maps the path of each Markdown file to its text.
 func documents(t *testing.T) map[string]string {
 	texts := make(map[string]string)
 	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
@@ -30,14 +30,14 @@ func documents(t *testing.T) map[string]string {
 	return texts
 }
 
-// A reader has few words to read before the first page is over.
+// The README stays short.
 func TestReadmeIsShort(t *testing.T) {
 	assert.LessOrEqual(t, len(strings.Fields(documents(t)["README.md"])), 1200, "words of README.md")
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// What a document links to is there: the file, and the heading in it.
+// Every link of a document leads to a file that exists, and to a heading in it.
 func TestLinksOfDocuments(t *testing.T) {
 	texts := documents(t)
 	for path, text := range texts {
@@ -63,7 +63,7 @@ var (
 	notInALink = regexp.MustCompile(`[^\pL\pN _-]`)
 )
 
-// headings are what GitHub makes of the headings of a document, to be linked to.
+// headings returns the anchors that GitHub gives to the headings of a document.
 func headings(text string) []string {
 	var anchors []string
 	for _, found := range title.FindAllStringSubmatch(text, -1) {
@@ -81,7 +81,7 @@ var (
 	script  = regexp.MustCompile("`(\\.ci/[a-z]+)`")
 )
 
-// The commands of the documents do something: a pattern finds a test, a program is there.
+// The commands in the documents work: each pattern matches a test, and each program exists.
 func TestCommandsOfDocuments(t *testing.T) {
 	commands := 0
 	for path, text := range documents(t) {
@@ -103,8 +103,8 @@ func TestCommandsOfDocuments(t *testing.T) {
 	assert.Greater(t, commands, 5)
 }
 
-// hasTest tells whether the folders of a command have a test, benchmark or fuzz target that the
-// pattern of its flag finds.
+// hasTest reports whether the pattern of a flag matches a test, benchmark or fuzz target in the
+// folders of the command.
 func hasTest(t *testing.T, flag, pattern, command string) bool {
 	prefix := map[string]string{"run": "Test", "bench": "Benchmark", "fuzz": "Fuzz"}[flag]
 	declaration := regexp.MustCompile(`(?m)^func (` + prefix + `\w*)\(`)
@@ -125,10 +125,10 @@ func hasTest(t *testing.T, flag, pattern, command string) bool {
 	return false
 }
 
-// The packages that others import, whose documentation they read.
+// packages are the packages that users import and whose documentation they read.
 var packages = []string{".", "limits", "idle", "vfolders", "copymeta"}
 
-// The documentation of a field is three lines at most: what is longer belongs above it.
+// The comment of a field has at most three lines. Anything longer belongs above it.
 func TestCommentsOfFieldsAreShort(t *testing.T) {
 	fields := 0
 	for _, dir := range append(packages, "limits/redislimits", "limits/promlimits") {

@@ -15,7 +15,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// The guard, without IDLE, for a server of one's own. A TLS listener goes below it:
+// Put the guard, without IDLE, in front of your own server. A TLS listener goes below the guard:
 // NewListener(tls.NewListener(…), …).
 func ExampleNewListener() {
 	mail := imapmemserver.New()

@@ -13,7 +13,7 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// A whole program, but for the certificate.
+// A whole program, except for the certificate.
 func ExampleServer() {
 	mail := imapmemserver.New()
 	backend := struct{ NewSession limits.NewSessionFunc }{

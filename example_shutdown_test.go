@@ -17,7 +17,7 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// A server that ends at SIGTERM, when what its clients have asked for is done.
+// At SIGTERM the server completes the commands that its clients have sent, and then stops.
 func ExampleServer_Shutdown() {
 	mail := imapmemserver.New()
 	backend := struct{ NewSession limits.NewSessionFunc }{
@@ -43,5 +43,5 @@ func ExampleServer_Shutdown() {
 	<-stop.Done()
 	patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	server.Shutdown(patience) // running commands end, everybody reads a BYE
+	server.Shutdown(patience) // running commands are completed, every client reads a BYE
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// The four packages around a server that you have already, from the inside out.
+// The four packages around a server that you already have, from the innermost to the outermost.
 func Example_stack() {
 	mail := imapmemserver.New()
 	backend := struct{ NewSession limits.NewSessionFunc }{

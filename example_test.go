@@ -24,8 +24,8 @@ func (m memory) NewSession(
 	return m.Server.NewSession(), nil, nil
 }
 
-// A server in memory, in which Karen has one folder, and not the folders above it. It has no
-// certificate, so that clients may log in only because the guard is told that they may.
+// A server in memory, in which Karen has one folder but not its parent folders. It has no
+// certificate, so InsecureAuth lets clients log in without TLS.
 func Example() {
 	karen := imapmemserver.NewUser("karen", "pass")
 	karen.Create("#users/bob/Work", nil)

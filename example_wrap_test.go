@@ -13,7 +13,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// Package limits alone, around a server that you have already.
+// Package limits alone, around a server that you already have.
 func Example_limits() {
 	mail := imapmemserver.New()
 	backend := struct{ NewSession limits.NewSessionFunc }{

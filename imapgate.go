@@ -19,20 +19,20 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// Options say what a [Server] is made of.
+// Options configure a [Server].
 type Options struct {
-	// Server are the options of go-imap's server, and mean what they mean there. NewSession, which
-	// must not be nil, is the backend's own. A TLSConfig is for STARTTLS and ListenAndServeTLS.
+	// Server has the options of go-imap's server, and they mean the same here. NewSession is the
+	// backend's own and must not be nil. TLSConfig is for STARTTLS and ListenAndServeTLS.
 	Server imapserver.Options
-	// Limits are those of package limits. Nil stands for [limits.DefaultOptions].
+	// Limits are the options of package limits. Nil means [limits.DefaultOptions].
 	Limits *limits.Options
-	// Idle says how IDLE is served. Nil leaves it to the backend. With the Mode [idle.Off], and no
-	// ModeFor, it is not advertised, and answered "BAD Unknown command" or, to a client of IMAP4rev2,
-	// of which it is a part, "NO [CANNOT]".
+	// Idle says how IDLE is served. Nil leaves it to the backend. With the Mode [idle.Off] and no
+	// ModeFor it is not advertised. The answer is then "BAD Unknown command" or, with IMAP4rev2, which
+	// includes IDLE, "NO [CANNOT]".
 	Idle *idle.Options
-	// Folders are those of package vfolders. Nil means that there are no virtual folders.
+	// Folders are the options of package vfolders. Nil means no virtual folders.
 	Folders *vfolders.Options
-	// Copy says what a copy has of its source. Nil leaves it to the backend.
+	// Copy says what a copy keeps of its source. Nil leaves it to the backend.
 	Copy *copymeta.Options
 }
 
@@ -79,20 +79,19 @@ func (o *Options) hidesIdle() bool {
 	return o.Idle != nil && o.Idle.Mode == idle.Off && o.Idle.ModeFor == nil
 }
 
-// A Server is go-imap's server with the packages of this module around every session, behind a
-// guard that reads what clients send before go-imap does. It may be used from several goroutines at
-// once.
+// A Server is go-imap's server with the packages of this module around every session, and with a
+// guard in front that reads what clients send before go-imap does. It is safe for concurrent use.
 //
-// The guard keeps a stranger's bytes from costing more than they should: before login nothing but
-// the commands of RFC 9051 sections 6.1 and 6.2 and ID reaches go-imap, and a TLS handshake has 10
-// s; afterwards commands have a size, and a SEARCH has a depth. See MaxLoginBytes, MaxCommandBytes
-// and MaxSearchDepth of [limits.Options]. What go-imap says passes unchanged, but for IDLE where it
-// is hidden, and an empty SASL challenge.
+// The guard bounds what a client can cost. Before login only the commands of RFC 9051 sections 6.1
+// and 6.2 and ID reach go-imap, and a TLS handshake has 10 s. After login it limits the size of
+// commands and the depth of a SEARCH. See MaxLoginBytes, MaxCommandBytes and MaxSearchDepth of
+// [limits.Options]. What go-imap says passes unchanged, except for IDLE where it is hidden, and an
+// empty SASL challenge.
 //
-// It does TLS itself, so go-imap runs without a TLSConfig and with InsecureAuth, and the guard
-// refuses logins on connections that are not encrypted, as Options.Server says. A backend that
-// looks for a [crypto/tls.Conn], for the client's certificate say, finds it by calling NetConn on
-// what [imapserver.Conn.NetConn] returns.
+// The guard does TLS itself. So go-imap runs without a TLSConfig and with InsecureAuth, and the
+// guard refuses logins without encryption, as Options.Server says. A backend that needs the
+// [crypto/tls.Conn], for example for the client's certificate, gets it by calling NetConn on what
+// [imapserver.Conn.NetConn] returns.
 type Server struct {
 	options  imapserver.Options
 	server   *imapserver.Server
@@ -105,12 +104,12 @@ type Server struct {
 	closed    bool
 }
 
-// serving is a listener that go-imap serves. Its server may be closed only once it has begun to
-// accept: before, go-imap counts who it has to wait for without a lock.
+// serving is a listener that go-imap serves. Its server must not be closed before it has begun to
+// accept, because until then Serve and Close of go-imap race for a WaitGroup.
 type serving struct {
 	net.Listener
 	once  sync.Once
-	begun chan struct{} // closed then
+	begun chan struct{} // closed when it has begun to accept
 }
 
 func (l *serving) Accept() (net.Conn, error) {
@@ -118,14 +117,14 @@ func (l *serving) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// packages are those that a new session is wrapped in, but for limits.
+// packages are the packages that wrap a new session, except limits.
 type packages struct {
 	newSession limits.NewSessionFunc
 	hidesIdle  bool
 }
 
-// NewServer returns a server with a copy of the options. The error names the field that is wrong,
-// and its value.
+// NewServer returns a server with a copy of the options. The error names the wrong field and its
+// value.
 func NewServer(options *Options) (*Server, error) {
 	if options == nil {
 		return nil, errors.New("imapgate: the options are nil")
@@ -152,7 +151,7 @@ func NewServer(options *Options) (*Server, error) {
 	return s, nil
 }
 
-// wrap puts the packages around the backend, for new sessions.
+// wrap puts the packages around the backend. It applies to new sessions.
 func (s *Server) wrap(options *Options) {
 	newSession := s.options.NewSession
 	if options.Copy != nil {
@@ -171,10 +170,10 @@ func (s *Server) newSession(
 	return s.packages.Load().newSession(conn)
 }
 
-// SetOptions replaces the options of the packages: Limits at once, also for those who are
-// connected, and the others for new connections. Server is not looked at. What the packages count
-// over all sessions, such as MaxPerUser of idle, begins anew with the new connections. The error is
-// that of [NewServer], and then nothing has changed.
+// SetOptions replaces the options of the packages. Limits apply at once, also to clients that are
+// connected; the others apply to new connections. It ignores Options.Server. What a package counts
+// over all sessions, such as MaxPerUser of idle, starts from zero for the new connections. The
+// error is that of [NewServer]; then nothing has changed.
 func (s *Server) SetOptions(options *Options) error {
 	if options == nil {
 		return errors.New("imapgate: the options are nil")
@@ -189,13 +188,13 @@ func (s *Server) SetOptions(options *Options) error {
 	return nil
 }
 
-// Limiter returns what limits the sessions, for its Stats and Sessions.
+// Limiter returns the limiter of the sessions, for its Stats and Sessions.
 func (s *Server) Limiter() *limits.Limiter { return s.limiter }
 
 // Serve accepts connections until the server or the listener is closed, and then returns nil. The
-// listener is a plain one or one of [crypto/tls.NewListener], or has connections with a NetConn
+// listener is a plain one, one of [crypto/tls.NewListener], or one whose connections have a NetConn
 // method that leads to a [crypto/tls.Conn]. A connection whose RemoteAddr waits for the header of a
-// proxy holds up no other, and has 10 s. A listener of [NewListener] is an error.
+// proxy has 10 s, and delays no other connection. A listener of [NewListener] is an error.
 func (s *Server) Serve(ln net.Listener) error {
 	if wire.Guarded(ln) {
 		return errors.New("imapgate: Serve needs the listener below NewListener")
@@ -226,16 +225,16 @@ func (s *Server) remove(ln *serving) {
 	delete(s.listeners, ln)
 }
 
-// lastWords is how long the answers to those who waited have to go out when there is no more time.
+// lastWords is how long clients that waited have to read their answers after the deadline.
 const lastWords = time.Second
 
-// Shutdown lets nobody in any more, and no new command run. The commands that run, or wait for
-// their turn, come to their end, APPEND and COPY too; everybody else, in IDLE as well, reads
-// "* BYE [UNAVAILABLE] The server is shutting down" at once, and these when they have their answer.
-// It returns nil when the last connection is gone.
+// Shutdown stops the server and lets commands complete. No client gets in and no new command
+// starts. Commands that run or queue are completed, also APPEND and COPY; their clients then read
+// "* BYE [UNAVAILABLE] The server is shutting down". All others, also those in IDLE, read it at
+// once. It returns nil when the last connection is closed.
 //
-// When ctx is done first, it does what Close does, except that commands that wait, or whose backend
-// takes a context, still have a second to be answered; and it returns the error of ctx.
+// If ctx is done first, Shutdown does what Close does and returns the error of ctx. But commands
+// that queue, or whose backend takes a context, have one more second to be answered.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeListeners()
 	err := s.drain(ctx)
@@ -248,7 +247,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.Close())
 }
 
-// drain waits for the end of the connections, and of their sessions.
+// drain waits until all connections and their sessions are closed.
 func (s *Server) drain(ctx context.Context) error {
 	if err := s.guard.Drain(ctx, byeText); err != nil {
 		return err
@@ -265,15 +264,15 @@ func (s *Server) drain(ctx context.Context) error {
 	return nil
 }
 
-// closeInterval is how often drain looks whether the last sessions are closed. Their connections
-// are, so that there is little left to wait for.
+// closeInterval is how often drain checks whether the last sessions are closed. Their connections
+// are closed already, so this takes little time.
 const closeInterval = 10 * time.Millisecond
 
-// byeText is what ErrClosed of limits says.
+// byeText is the text of ErrClosed of limits.
 var byeText = fmt.Sprintf("[%s] %s", limits.ErrClosed.Code, limits.ErrClosed.Text)
 
-// Close ends the listeners and the connections at once. A client reads nothing of it, and what it
-// has sent may be lost: see [Server.Shutdown]. It may be called again.
+// Close closes the listeners and the connections at once. Clients read no BYE, and what they have
+// sent may be lost; [Server.Shutdown] avoids both. It may be called again.
 func (s *Server) Close() error {
 	s.closeListeners()
 	s.limiter.Close()

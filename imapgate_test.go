@@ -29,8 +29,8 @@ import (
 
 const bye = "* BYE [UNAVAILABLE] The server is shutting down"
 
-// slow is a session whose commands take a minute, and that says when one has begun and when it was
-// closed.
+// slow is a session whose commands take a minute. It reports when a command begins, and when the
+// session is closed.
 type slow struct {
 	imaptest.Stub
 	begun  chan string
@@ -85,7 +85,7 @@ func slowServer(t *testing.T, options imapgate.Options) (*imapgate.Server, *imap
 	return server, imaptest.Run(t, server), backend
 }
 
-// What runs comes to its end, whatever state the others are in, and everybody reads a BYE.
+// Running commands are completed, whatever the other clients do, and every client reads a BYE.
 func TestShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, memory, backend := slowServer(t, imapgate.Options{
@@ -152,7 +152,7 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// The sessions are closed when Shutdown returns, also those that had nothing to do.
+// All sessions are closed when Shutdown returns, also those that were idle.
 func TestShutdownWaitsForSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, memory, backend := slowServer(t, imapgate.Options{})
@@ -166,7 +166,8 @@ func TestShutdownWaitsForSessions(t *testing.T) {
 	})
 }
 
-// A client that says nothing in its handshake, or never stops to send, does not hold a Shutdown up.
+// Neither a client that is silent in its handshake nor one that never stops sending delays
+// Shutdown.
 func TestShutdownWithClientsThatDoNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, err := imapgate.NewServer(&imapgate.Options{Server: imapserver.Options{
@@ -195,11 +196,12 @@ func TestShutdownWithClientsThatDoNotHelp(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(start), 2*time.Second)
 		_, err = silent.Read(make([]byte, 1))
 		assert.Error(t, err)
-		time.Sleep(time.Second) // until the other has seen it
+		time.Sleep(time.Second) // until the flooding goroutine has seen it
 	})
 }
 
-// Who cannot come to an end in time is cut off: with an answer if it waited for its turn.
+// A client whose command is not completed by the deadline is cut off. It gets an answer if its
+// command was queued.
 func TestShutdownUntilADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, memory, backend := slowServer(t, imapgate.Options{
@@ -237,7 +239,7 @@ func TestSetOptions(t *testing.T) {
 		require.NoError(t, err)
 		memory := imaptest.Run(t, server)
 		before := memory.Login("karen", "pass")
-		copied := func(c *imaptest.Conn) string { // whether a copy keeps its flag
+		copied := func(c *imaptest.Conn) string { // returns the flags of a copy
 			assert.True(
 				t,
 				imaptest.IsOK(c.Cmd("a APPEND INBOX (\\Flagged) {20+}\r\nSubject: x\r\n\r\nhello\n")),
@@ -328,12 +330,12 @@ func TestListenAndServe(t *testing.T) {
 	served.Wait()
 }
 
-// opaque is a connection around TLS that is not a tls.Conn, but says what is below it.
+// opaque is a connection around TLS that is not a tls.Conn, but has NetConn.
 type opaque struct{ net.Conn }
 
 func (o opaque) NetConn() net.Conn { return o.Conn }
 
-// hiding is one that does not.
+// hiding is such a connection without NetConn.
 type hiding struct{ net.Conn }
 
 type wrapping struct {
@@ -349,7 +351,7 @@ func (w wrapping) Accept() (net.Conn, error) {
 	return w.wrap(conn), nil
 }
 
-// A connection that leads to a tls.Conn by NetConn is encrypted, and one that hides it is not.
+// A connection whose NetConn leads to a tls.Conn counts as encrypted. One without NetConn does not.
 func TestAWrapperAroundTLS(t *testing.T) {
 	for want, wrap := range map[string]func(net.Conn) net.Conn{
 		"OK":                    func(conn net.Conn) net.Conn { return opaque{conn} },
@@ -376,7 +378,7 @@ func TestAWrapperAroundTLS(t *testing.T) {
 	}
 }
 
-// telling is a session that does with its connection what the packages do.
+// telling is a session that uses its connection as the packages do.
 type telling struct {
 	imaptest.Stub
 	conn     net.Conn
@@ -443,7 +445,7 @@ func TestWhatSessionsAskOfTheWire(t *testing.T) {
 			assert.Equal(t, "OK NOOP completed", imaptest.Last(c.Cmd("g NOOP")))
 			assert.Equal(t, "OK [READ-WRITE] SELECT completed", imaptest.Last(c.Cmd("h SELECT x")))
 
-			// When no command runs there is nothing to wait for.
+			// If no command runs, AfterAnswer calls the function at once.
 			called := make(chan struct{})
 			hook, _ := layers.Find[interface{ AfterAnswer(func()) }](s.conn)
 			hook.AfterAnswer(func() { close(called) })

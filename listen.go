@@ -10,8 +10,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// ListenAndServe listens on a TCP address, ":143" if it is empty, and serves it in clear, with
-// STARTTLS if there is a TLSConfig.
+// ListenAndServe listens on a TCP address and serves it in clear, with STARTTLS if there is a
+// TLSConfig. An empty address means ":143".
 func (s *Server) ListenAndServe(addr string) error {
 	if addr == "" {
 		addr = ":143"
@@ -23,8 +23,8 @@ func (s *Server) ListenAndServe(addr string) error {
 	return s.Serve(ln)
 }
 
-// ListenAndServeTLS listens on a TCP address, ":993" if it is empty, and serves it with implicit
-// TLS.
+// ListenAndServeTLS listens on a TCP address and serves it with implicit TLS. An empty address
+// means ":993". It is an error if the server has no TLSConfig.
 func (s *Server) ListenAndServeTLS(addr string) error {
 	if s.options.TLSConfig == nil {
 		return errors.New("imapgate: Server.TLSConfig is nil")
@@ -39,29 +39,28 @@ func (s *Server) ListenAndServeTLS(addr string) error {
 	return s.Serve(tls.NewListener(ln, s.options.TLSConfig))
 }
 
-// NewListener returns a listener whose connections are guarded as those of a [Server] are, for
-// those who must keep an [imapserver.Server]. The limiter, which counts its connections, and whose
-// MaxLoginBytes, MaxCommandBytes and MaxSearchDepth it enforces, is the one around that server's
-// NewSession, or nil. With [idle.Off] there is no IDLE.
+// NewListener returns a listener with the guard of a [Server], for an [imapserver.Server] that you
+// must keep. The limiter is the one around the NewSession of that server, or nil. It counts the
+// connections, and the guard enforces its MaxLoginBytes, MaxCommandBytes and MaxSearchDepth. With
+// [idle.Off] there is no IDLE.
 //
 // go-imap recognises TLS by the type of the connection, and cannot see it below this listener.
 // Therefore:
-//   - On a plain listener the server must have no TLSConfig. InsecureAuth means what it always
-//     does.
+//   - On a plain listener the server must have no TLSConfig. InsecureAuth keeps its meaning.
 //   - A TLS listener goes below: NewListener(tls.NewListener(…), …). The server must have no
-//     TLSConfig, and InsecureAuth: then every other listener of that server must be encrypted too,
-//     because clients may log in on all of them.
+//     TLSConfig, and must have InsecureAuth. Then clients may log in on every listener of that
+//     server, so each of them must be encrypted.
 //   - There is no STARTTLS.
 //
-// A server that is set up otherwise logs nobody in: at the first client that shows the mistake, its
-// Serve returns an error that says what is wrong. The connections have a method NetConn, as
-// [tls.Conn] has.
+// Clients cannot log in to a server that is set up otherwise. At the first client that shows the
+// mistake, Serve of that server returns an error that says what is wrong. The connections have a
+// method NetConn, as [tls.Conn] has.
 func NewListener(inner net.Listener, limiter *limits.Limiter, mode idle.Mode) net.Listener {
 	config := wire.Config{HideIdle: func() bool { return mode == idle.Off }}
 	return wire.New(guardOf(limiter, config)).Listen(inner)
 }
 
-// guardOf returns the configuration of a guard that enforces what the limiter says.
+// guardOf returns the configuration of a guard that enforces the limits of the limiter.
 func guardOf(limiter *limits.Limiter, config wire.Config) wire.Config {
 	if limiter == nil {
 		return config

@@ -34,7 +34,7 @@ func exampleCode(t *testing.T, folder string) string {
 	return all.String()
 }
 
-// The Go code of each README is in an example of its package, line by line, so that it compiles.
+// The Go code of each README is, line by line, in an example of its package, so it compiles.
 func TestReadmeCodeCompiles(t *testing.T) {
 	all := 0
 	for path, text := range documents(t) {
@@ -50,8 +50,8 @@ func TestReadmeCodeCompiles(t *testing.T) {
 	assert.Greater(t, all, 3)
 }
 
-// Each package comment says in its first sentence what the package does, and has code, which is in
-// an example too.
+// The first paragraph of each package comment is short. The comment has code, which is also in an
+// example.
 func TestPackageCommentsHaveCodeThatCompiles(t *testing.T) {
 	for _, dir := range packages {
 		comment := packageComment(t, dir)
@@ -69,7 +69,7 @@ func TestPackageCommentsHaveCodeThatCompiles(t *testing.T) {
 	}
 }
 
-// packageComment returns the comment of the package in a folder, as it is in the file.
+// packageComment returns the package comment of a folder as it stands in the file.
 func packageComment(t *testing.T, dir string) string {
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	require.NoError(t, err)
@@ -89,8 +89,8 @@ func packageComment(t *testing.T, dir string) string {
 	return ""
 }
 
-// Each example is a file that compiles for somebody who copies it into a module of their own: it
-// needs no other file, and nothing that is internal.
+// Each example compiles when somebody copies it into a module of their own: it needs no other file
+// and no internal package.
 func TestExamplesCompileForAStranger(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it runs the compiler")
@@ -129,8 +129,8 @@ func TestExamplesCompileForAStranger(t *testing.T) {
 	assert.NoError(t, err, string(output))
 }
 
-// The settings of the first page are as limits declares them. What is left out there, such as "then
-// a BYE", is in the table of all.
+// The settings in README.md agree with the declarations of limits. The details that it omits, such
+// as "then a BYE", are in the table of limits/README.md.
 func TestReadmeSettings(t *testing.T) {
 	all := readme.Rows(t, "limits/README.md", "Setting")
 	declared := make(map[string]limits.Declaration)
@@ -143,7 +143,7 @@ func TestReadmeSettings(t *testing.T) {
 		require.Contains(t, all, name)
 		assert.Equal(t, all[name][1], row[0], "the default of %s", name)
 		answer := declared[name].Answer
-		if !strings.HasPrefix(row[1], "`BYE ") { // which is in the words of the table of all
+		if !strings.HasPrefix(row[1], "`BYE ") { // these have the words of the table of limits
 			assert.Contains(t, row[1], answer, name)
 		}
 		for _, said := range readme.Names(row[1]) {

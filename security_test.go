@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each test that SECURITY.md names is where it says: after "package:", where imapgate is the root,
-// else in internal/attack.
+// Each test that SECURITY.md names exists. It is in the package before the colon, where imapgate is
+// the root, or without one in internal/attack.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	tests := make(map[string][]string) // the directories in which there is a test of that name
 	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {

@@ -1,7 +1,7 @@
-// Command cluster is the example server on several machines, or several times on one: it counts
-// logins together with all that use the same Redis, and shows its figures to Prometheus. It has all
-// flags of ../server and some more; run it with -h. It is a module of its own, so that the packages
-// depend neither on Redis nor on Prometheus.
+// Command cluster is the example server for several machines, or several times on one. It counts
+// logins together with all servers on the same Redis, and exports its figures to Prometheus. It has
+// all flags of ../server and some more; -h lists them. It is a module of its own, so that the
+// packages depend on neither Redis nor Prometheus.
 package main
 
 import (
@@ -37,7 +37,7 @@ func extension() mailserver.Extension {
 	return mailserver.Extension{Name: "cluster", Flags: n.flags, Open: n.open, Handle: n.handle}
 }
 
-// node is this server, one of several.
+// node is one server of the cluster.
 type node struct {
 	options   *redislimits.Options
 	redis     string
@@ -72,7 +72,7 @@ func (n *node) flags(flags *flag.FlagSet) {
 	)
 }
 
-// parseRedis takes host:port, the path of a Unix socket, or a URL.
+// parseRedis accepts host:port, the path of a Unix socket, or a URL.
 func parseRedis(text string) (rueidis.ClientOption, error) {
 	switch {
 	case strings.HasPrefix(text, "/"):
@@ -81,13 +81,13 @@ func parseRedis(text string) (rueidis.ClientOption, error) {
 		text = "redis://" + text
 	}
 	o, err := rueidis.ParseURL(text)
-	if err != nil { // neither it nor the text is shown: there may be a password in it
+	if err != nil { // show neither the error nor the text: they may contain a password
 		return o, errors.New("-redis takes an address such as 127.0.0.1:6379 or redis://host:6379")
 	}
 	return o, nil
 }
 
-// open changes the options of the limiter.
+// open changes the options of the limiter to use the cluster.
 func (n *node) open(options *limits.Options, logger *slog.Logger) (close func(), err error) {
 	n.collector = promlimits.New(options)
 	logged := options.OnEvent
@@ -111,7 +111,7 @@ func (n *node) open(options *limits.Options, logger *slog.Logger) (close func(),
 	return func() { n.cluster.Close() }, nil
 }
 
-// handle adds the figures for Prometheus, and the sessions of all servers.
+// handle adds pages for Prometheus and for the sessions of all servers.
 func (n *node) handle(mux *http.ServeMux, limiter *limits.Limiter) {
 	n.collector.Watch(limiter)
 	registry := prometheus.NewRegistry()
@@ -125,7 +125,7 @@ func (n *node) handle(mux *http.ServeMux, limiter *limits.Limiter) {
 	}
 }
 
-// serveSessions shows who is logged in on all servers.
+// serveSessions lists the sessions that are logged in on all servers.
 func (n *node) serveSessions(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()

@@ -24,7 +24,7 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// patience is far more than anything here takes.
+// patience is much longer than anything here needs.
 const patience = 30 * time.Second
 
 func eventually(t *testing.T, what string, is func() bool) {
@@ -41,7 +41,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// output is a writer that can be read meanwhile.
+// output is a writer that can be read while it is written.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -59,7 +59,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// server is the program, running.
+// server is the program while it runs.
 type server struct {
 	t            *testing.T
 	imap, status string // addresses
@@ -203,7 +203,7 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// A Prometheus scrapes it once for real, and has the figures afterwards.
+// Prometheus scrapes the program once, and then has its figures.
 func TestPrometheusScrapesIt(t *testing.T) {
 	s := startServer(t, "-redis", startRedis(t))
 	s.login()

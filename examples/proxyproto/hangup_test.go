@@ -16,10 +16,10 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// patience is far more than it takes.
+// patience is much longer than the test needs.
 const patience = 20 * time.Second
 
-// slow is a session whose SEARCH runs until it is told to stop, and tells when it begins.
+// slow is a session whose SEARCH runs until it is stopped. It reports when the SEARCH begins.
 type slow struct {
 	imaptest.Stub
 	begun chan struct{}
@@ -34,7 +34,7 @@ func (s slow) Search(
 	return s.Stub.Search(kind, criteria, options)
 }
 
-// A SEARCH that waits leaves the queue when its client hangs up: limits finds the socket below
+// A waiting SEARCH leaves the queue when its client hangs up, because limits finds the socket below
 // go-proxyproto, also under TLS.
 func TestAHangUpIsSeenBelowTheProxyProtocol(t *testing.T) {
 	if runtime.GOOS != "linux" {

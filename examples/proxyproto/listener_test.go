@@ -16,10 +16,10 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// proxy is the address of everybody who connects in memory.
+// proxy is the address of every connection in memory.
 const proxy = "192.0.2.1"
 
-// serveOn serves a socket that trusts the sender; above is what lies above the listener.
+// serveOn serves a socket that trusts the sender. Above is put on top of the listener.
 func serveOn(
 	t *testing.T, socket net.Listener, trusted string, options *limits.Options,
 	newSession limits.NewSessionFunc, above func(net.Listener) net.Listener,
@@ -39,7 +39,7 @@ func serveOn(
 
 func nothing(l net.Listener) net.Listener { return l }
 
-// server is behind the listener, in memory.
+// server is an IMAP server in memory behind the listener.
 type server struct {
 	t       *testing.T
 	limiter *limits.Limiter
@@ -53,20 +53,20 @@ func serve(t *testing.T, trusted string, options *limits.Options) *server {
 	return &server{t, limiter, memory.Dial}
 }
 
-// connect sends the header and returns the connection with the first line that the server says, ""
-// if it closes the connection.
+// connect sends the header. It returns the connection and the first line that the server says, or
+// "" if the server closes the connection.
 func (s *server) connect(header string) (*imaptest.Conn, string) {
 	socket, err := s.dial()
 	require.NoError(s.t, err)
 	c := imaptest.NewConn(s.t, socket)
-	c.Write([]byte(header)) // fails if the connection is refused before
+	c.Write([]byte(header)) // this fails if the connection was refused before
 	lines := make([]byte, 512)
 	n, _ := c.Read(lines)
 	return c, strings.TrimSpace(string(lines[:n]))
 }
 
-// addresses returns where the limits say that the connections come from, but for those that were
-// refused and are not closed yet.
+// addresses returns the addresses that the limits count connections for, without connections that
+// were refused and are not closed yet.
 func (s *server) addresses() (all []string) {
 	synctest.Wait()
 	for _, session := range s.limiter.Sessions() {
@@ -135,8 +135,8 @@ func TestAnUntrustedSenderCannotChooseItsAddress(t *testing.T) {
 	}
 }
 
-// The proxy passes on what its client sends after the header: a second header there is a command
-// that does not exist.
+// The proxy passes on what its client sends after the header. A second header there is read as a
+// command that does not exist.
 func TestAClientOfTheProxyCannotChooseItsAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, proxy, nil)

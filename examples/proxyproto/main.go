@@ -1,5 +1,5 @@
 // Command proxyproto is an IMAP server behind a proxy that sends the PROXY protocol, such as
-// HAProxy: the limits count the address of the client, not that of the proxy. It is a module of its
+// HAProxy. The limits count the address of the client, not that of the proxy. It is a module of its
 // own, so that the packages do not depend on go-proxyproto.
 package main
 
@@ -38,10 +38,10 @@ func main() {
 	}
 }
 
-// grace is how long those who are connected have to come to their end.
+// grace is how long running commands may take at shutdown.
 const grace = 10 * time.Second
 
-// run serves until the program is told to end.
+// run serves until the program gets a signal to stop.
 func run(address string, trusted []string) error {
 	options := limits.DefaultOptions()
 	options.OnEvent = func(e limits.Event) {
@@ -73,7 +73,7 @@ func run(address string, trusted []string) error {
 	return errors.Join(err, server.Shutdown(ctx))
 }
 
-// printTry prints a command that plays the proxy.
+// printTry prints a command with which the user plays the proxy.
 func printTry(address string) {
 	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\n` +
 		`a LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`

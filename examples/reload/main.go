@@ -1,4 +1,4 @@
-// Command reload is an IMAP server whose settings are in a YAML file, which it reads again at
+// Command reload is an IMAP server with its settings in a YAML file, which it reads again at
 // SIGHUP. It is a module of its own, so that the packages do not depend on a YAML library.
 package main
 
@@ -57,7 +57,7 @@ func run(
 	for {
 		select {
 		case <-reload:
-			// What is wrong in the file changes nothing.
+			// If the file has a mistake, nothing changes.
 			if err := reread(server, path); err != nil {
 				logger.Printf("the settings stay as they are: %v", err)
 			} else {
@@ -81,7 +81,7 @@ func reread(server *imapgate.Server, path string) error {
 	return server.SetOptions(options)
 }
 
-// backend has one user.
+// backend returns sessions of a backend in memory with one user.
 func backend() func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 	user := imapmemserver.NewUser("karen", "pass")
 	if err := user.Create("INBOX", nil); err != nil {

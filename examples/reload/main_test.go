@@ -53,7 +53,7 @@ func TestFewerSettings(t *testing.T) {
 	}
 }
 
-// lines hands over what is logged, line by line.
+// lines passes on what is logged, line by line.
 type lines struct {
 	mu   sync.Mutex
 	rest bytes.Buffer
@@ -69,7 +69,8 @@ func (l *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A client whose login was refused gets in after the file says so, and not when it is wrong.
+// A client whose login was refused gets in after the file allows it, but not after a mistake in the
+// file.
 func TestReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "settings.yaml")
 	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }

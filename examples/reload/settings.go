@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// settings is what the file may say. A package that it does not name is left out, except the
-// limits, which are then the defaults.
+// settings is the content of the file. A package that it does not name is not used. Limits that it
+// does not name are the defaults.
 type settings struct {
 	Limits  *limits.Options
 	Idle    *idle.Options
@@ -25,17 +25,16 @@ type settings struct {
 	Copy    *copymeta.Options
 }
 
-// load reads a file, and sets all of the options but Server. A key that it does not know is an
-// error.
+// load reads a file and sets all options except Server. A key that it does not know is an error.
 func load(path string) (*imapgate.Options, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	s := settings{Limits: limits.DefaultOptions()} // the file says what is different
+	s := settings{Limits: limits.DefaultOptions()} // the file needs only what differs
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) { // EOF: it is empty
+	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) { // EOF: the file is empty
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &imapgate.Options{Limits: s.Limits, Idle: s.Idle, Folders: s.Folders, Copy: s.Copy}, nil

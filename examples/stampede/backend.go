@@ -19,15 +19,15 @@ const (
 	password = "pass"
 	// checkCost is the CPU time of a password check.
 	checkCost = 10 * time.Millisecond
-	// A SEARCH of a heavy user's mailbox reads all of it, for 2 s; one of the ordinary user's 50
-	// ms.
+	// A SEARCH of a heavy user's mailbox reads all its messages, for 2 s. One of the ordinary user's
+	// mailbox takes 50 ms.
 	heavyMessages    = 400
 	ordinaryMessages = 10
 )
 
 const ordinaryUser = "olga"
 
-// heavyUsers are those who stampede.
+// heavyUsers are the users who stampede.
 var heavyUsers = []string{"hans", "hilde", "hugo"}
 
 // backend is imapmemserver with password checks and a store that cost something.
@@ -35,9 +35,9 @@ type backend struct {
 	store *store
 	users map[string]*account
 
-	sessions gauge // of everybody
-	// Of all others but the ordinary user. The last two are in the store, waiting for a worker or
-	// served.
+	sessions gauge // of all users
+	// Of all users except the ordinary one. Fetches and searches are in the store: they wait for a
+	// worker, or a worker serves them.
 	checks, fetches, searches gauge
 }
 
@@ -74,7 +74,6 @@ type literal struct{ *strings.Reader }
 
 func (l literal) Size() int64 { return int64(l.Len()) }
 
-// NewSession is called for each connection.
 func (b *backend) NewSession(
 	*imapserver.Conn,
 ) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -82,7 +81,7 @@ func (b *backend) NewSession(
 	return &session{backend: b}, nil, nil
 }
 
-// waitUntilEmpty waits until all sessions are closed, and tells whether they are.
+// waitUntilEmpty waits until all sessions are closed. It returns false if they are not in time.
 func (b *backend) waitUntilEmpty(patience time.Duration) bool {
 	for end := time.Now().Add(patience); b.sessionCount() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
@@ -110,7 +109,7 @@ func (s *session) Close() error {
 
 func (s *session) Login(username, password string) error {
 	defer s.backend.checks.count(username)()
-	hashed := hash(username, password) // also if there is no such user, or a stranger could tell
+	hashed := hash(username, password) // for unknown users too, or the time would show it
 	a := s.backend.users[username]
 	if a == nil || subtle.ConstantTimeCompare(hashed, a.hash) == 0 {
 		return imapserver.ErrAuthFailed
@@ -145,16 +144,16 @@ func (s *session) Search(
 	return s.UserSession.Search(kind, criteria, options)
 }
 
-// hash takes checkCost.
+// hash costs checkCost of CPU time.
 func hash(username, password string) []byte {
 	key, err := pbkdf2.Key(sha256.New, password, []byte(username), iterations(), sha256.Size)
 	if err != nil {
-		panic(err) // only for a key length that is out of range
+		panic(err) // only if the key length is out of range
 	}
 	return key
 }
 
-// iterations returns how many of PBKDF2 take checkCost on this machine.
+// iterations returns how many iterations of PBKDF2 take checkCost on this machine.
 var iterations = sync.OnceValue(func() int {
 	const sample = 5000
 	fastest := time.Hour

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The chart has a panel for each scene, two in a row: when in the scene the ordinary user asked,
-// and how long the answer took, on one logarithmic scale for all.
+// The chart has a panel for each scene, two in a row. A panel shows when the ordinary user asked,
+// and how long the answer took. All panels have the same logarithmic scale.
 const (
 	chartWidth, chartHeight = 960, 760
 	panelLeft, panelTop     = 94, 114
@@ -22,7 +22,7 @@ const (
 
 var colors = [2]string{unlimited: "#c2410c", limited: "#1d4ed8"}
 
-// chart is an SVG image that is being drawn.
+// chart is an SVG image while it is drawn.
 type chart struct {
 	bytes.Buffer
 	length   time.Duration // of a scene
@@ -31,7 +31,7 @@ type chart struct {
 
 func (c *chart) printf(format string, args ...any) { fmt.Fprintf(&c.Buffer, format+"\n", args...) }
 
-// text draws a text; the attributes are those of SVG.
+// text draws a text. The attributes are those of SVG.
 func (c *chart) text(x, y float64, attributes, text string) {
 	c.printf(`<text x="%.1f" y="%.1f" %s>%s</text>`, x, y, attributes, html.EscapeString(text))
 }
@@ -83,7 +83,7 @@ func drawChart(acts []act, length time.Duration) []byte {
 	return c.Bytes()
 }
 
-// summary says in words what the chart shows.
+// summary describes the chart in words.
 func summary(acts []act) string {
 	var parts []string
 	for _, act := range acts {
@@ -129,7 +129,7 @@ func (c *chart) marker(x, y float64, shape string) {
 	}
 }
 
-// panel draws a scene, from the corner at the top on the left.
+// panel draws a scene. The origin is the top left corner of its panel.
 func (c *chart) panel(a act, withScale bool) {
 	c.text(0, -30, `font-size="14" font-weight="bold"`, a.title)
 	median := func(side side) string {
@@ -189,7 +189,7 @@ func (c *chart) y(seconds float64) float64 {
 	return panelHeight * (1 - min(max(share, 0), 1))
 }
 
-// bounds returns the logarithms of round numbers of seconds between which all waits are.
+// bounds returns the logarithms of round numbers of seconds, between which all waits lie.
 func bounds(acts []act) (from, to float64) {
 	shortest, longest := 10*time.Millisecond, 100*time.Millisecond
 	for _, act := range acts {
@@ -218,7 +218,7 @@ func decadeName(decade float64) string {
 	}
 }
 
-// end returns the seconds at the right end of the panel.
+// end returns the time at the right edge of the panel, in seconds.
 func (c *chart) end(a act) float64 {
 	last := c.length
 	for _, result := range a.results {
@@ -232,7 +232,7 @@ func (c *chart) end(a act) float64 {
 // niceStep returns the distance of the marks on an axis of that length.
 func niceStep(length float64) float64 { return niceAbove(length / 6) }
 
-// niceAbove returns 1, 2 or 5 times a power of ten: the least that is not below x.
+// niceAbove returns the least number that is not below x and is 1, 2 or 5 times a power of ten.
 func niceAbove(x float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(x)))
 	for _, step := range []float64{1, 2, 5} {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// client is a connection that sends one command after the other.
+// client is a connection that sends one command after another.
 type client struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -69,7 +69,7 @@ func loginAndSelect(ctx context.Context, addr, user string) (*client, error) {
 	return c, nil
 }
 
-// do sends a command and waits for its answer. If that is not OK, the error is a refusal.
+// do sends a command and waits for its answer. If the answer is not OK, the error is a refusal.
 func (c *client) do(command string) error {
 	const tag = "a "
 	if _, err := io.WriteString(c.conn, tag+command+"\r\n"); err != nil {
@@ -91,13 +91,13 @@ func (c *client) do(command string) error {
 	}
 }
 
-// hangUp closes the connection without a word.
+// hangUp closes the connection without a LOGOUT.
 func (c *client) hangUp() {
 	c.unbind()
 	c.conn.Close()
 }
 
-// logout waits until the server has closed the connection too.
+// logout logs out, and waits until the server has closed the connection.
 func (c *client) logout() {
 	defer c.hangUp()
 	c.conn.SetDeadline(time.Now().Add(goodbye))

@@ -14,13 +14,13 @@ import (
 const (
 	fetchLoops    = 50
 	fetchInterval = 100 * time.Millisecond
-	// A FETCH of a heavy user reads so many messages, for 100 to 300 ms; one of the ordinary user
-	// reads one.
+	// A FETCH of a heavy user reads this many messages, for 100 to 300 ms. One of the ordinary user
+	// reads one message.
 	minFetched, maxFetched = 20, 60
 )
 
-// playFetches has three users FETCH on 50 connections without a pause, while the ordinary user
-// FETCHes one message on one connection: every 100 ms, or when the last one has been answered.
+// playFetches has three users FETCH on 50 connections without a pause. The ordinary user FETCHes
+// one message on one connection, every 100 ms, or later if the last FETCH is not answered.
 func playFetches(ctx context.Context, s *stage) (result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

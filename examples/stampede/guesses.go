@@ -14,9 +14,9 @@ import (
 
 const guessers = 250
 
-// playGuesses has a stranger guess passwords on 250 connections, each time another user's, and
-// connect again after each guess. The ordinary user, who has logged in before, logs in every 100
-// ms, whether or not the last login has been answered.
+// playGuesses has a stranger guess passwords on 250 connections. Each guess is for another user,
+// and on a new connection. The ordinary user, who has logged in before, logs in every 100 ms, even
+// if the last login is not answered.
 func playGuesses(ctx context.Context, s *stage) (result, error) {
 	until, stop := expiring(ctx, s.length)
 	defer stop()
@@ -58,11 +58,10 @@ func playGuesses(ctx context.Context, s *stage) (result, error) {
 	}}, errors.Join(append(errs, err)...)
 }
 
-// guess connects, and tries one password. It is no error that it is wrong, or that the guess was
-// not checked.
+// guess connects and tries one password. A wrong or unchecked password is no error.
 func guess(ctx context.Context, addr string, n int) error {
 	dialer := &net.Dialer{}
-	if runtime.GOOS == "linux" { // elsewhere this machine has no other address
+	if runtime.GOOS == "linux" { // only Linux gives the loopback interface other addresses
 		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 	}
 	c, err := dialBy(ctx, dialer, addr)

@@ -1,12 +1,12 @@
-// Command stampede plays the bad client against an IMAP server, with and without imapgate's limits,
+// Command stampede plays a bad client against an IMAP server, with and without imapgate's limits,
 // and measures how long an ordinary user waits meanwhile.
 //
 //	go run ./examples/stampede
 //
 // It starts the server itself, on a loopback socket, and takes a minute and a half. Progress goes
-// to standard error, a table to standard output, and a chart to the file of -chart, or else to one
-// in the folder for temporary files, which it names before it begins and at the end. There are four
-// scenes, each played twice, against the same backend:
+// to standard error, and a table to standard output. A chart goes to the file of -chart, or without
+// it to a file in the folder for temporary files, whose name is printed at the beginning and at the
+// end. There are four scenes. Each is played twice, against the same kind of backend:
 //
 //   - 200 logins of one user at once, again and again: a client that opens a connection for
 //     everything.
@@ -16,16 +16,16 @@
 //     no answer.
 //   - 250 connections on which a stranger guesses passwords, of another user each time.
 //
-// The backend is imapmemserver in front of a store of 16 workers, which serve first come first
-// served, and are busy for 5 ms with each message that a FETCH or SEARCH reads. A password check
-// costs 10 ms of CPU time. It does not know the limits, and cannot stop what it has begun. The
-// limits are those of limits.DefaultOptions, but for MaxFetches, which is what the store can do at
-// once.
+// The backend is imapmemserver in front of a store of 16 workers. The workers serve first come,
+// first served. A worker is busy for 5 ms with each message that a FETCH or SEARCH reads. A
+// password check costs 10 ms of CPU time. The backend does not know the limits, and cannot stop
+// what it has begun. The limits are those of limits.DefaultOptions, except MaxFetches, which is the
+// number of workers.
 //
-// Each scene lasts ten seconds; -seconds changes that. Without limits the third grows worse for as
-// long as it lasts, so it gets ten seconds more for the answers, and no longer. Elsewhere than on
-// Linux a server cannot see that a client has hung up while its command waits, so that with limits
-// some logins of the third are refused.
+// Each scene lasts ten seconds, or as long as -seconds says. Without limits the third scene grows
+// worse for as long as it lasts, so it waits ten more seconds for the answers, and no longer. Only
+// on Linux can the server see that a client has hung up while its command waits. Elsewhere, with
+// limits, some logins of the third scene are refused.
 package main
 
 import (
@@ -47,15 +47,15 @@ const (
 	exitUsage  = 2
 )
 
-const maxSeconds = 60 // without limits the SEARCHes would run out of sockets
+const maxSeconds = 60 // without limits, longer SEARCHes would use up the sockets
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends it at once
+	context.AfterFunc(ctx, stop) // a second signal kills the program
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program. It returns the exit status.
+// run runs the program. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("stampede", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// play plays each scene on both sides, and shows what came of it.
+// play plays each scene on both sides, and shows the results.
 func play(ctx context.Context, length time.Duration, chart string, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stderr, "%d scenes of %v, each with a dot a second\n", 2*len(scenes), length)
 	if chart != "" {
@@ -93,7 +93,7 @@ func play(ctx context.Context, length time.Duration, chart string, stdout, stder
 			_, err = os.Stat(filepath.Dir(chart))
 		}
 		if err != nil {
-			return fmt.Errorf("write the chart: %w", err) // now rather than at the end
+			return fmt.Errorf("write the chart: %w", err) // now, not after all scenes
 		}
 		fmt.Fprintf(stderr, "the chart goes to %s\n", chart)
 	}

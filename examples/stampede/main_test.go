@@ -20,7 +20,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// cells returns the two values of the first row of the table that has this name.
+// cells returns the two values of the first row with this name in the table.
 func cells(t *testing.T, table, name string) (without, with string) {
 	row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(name) + ` *\| *(.*?) \| *(.*?) \|$`).
 		FindStringSubmatch(table)
@@ -82,7 +82,7 @@ func TestShortRun(t *testing.T) {
 	}
 }
 
-// assertSVG asserts that the image is well-formed XML that needs nothing from elsewhere.
+// assertSVG asserts that the image is well-formed XML and refers to nothing outside.
 func assertSVG(t *testing.T, svg []byte) {
 	decoder := xml.NewDecoder(bytes.NewReader(svg))
 	root := ""
@@ -135,7 +135,7 @@ func TestWrongArguments(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-h"}, io.Discard, io.Discard))
 }
 
-// When the context ends, each scene ends, whatever goes on in it.
+// When the context is done, every scene stops, whatever it is doing.
 func TestInterrupted(t *testing.T) {
 	for i, scene := range scenes {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -161,7 +161,7 @@ func TestInterrupted(t *testing.T) {
 	assert.Equal(t, exitFailed, run(ctx, []string{"-chart", ""}, io.Discard, &stderr))
 	assert.Contains(t, stderr.String(), "stampede: interrupted\n")
 
-	stderr.Reset() // where nothing else is asked for, the folder of the user is left alone
+	stderr.Reset() // without -chart nothing is written into the user's folder
 	assert.Equal(t, exitFailed, run(ctx, nil, io.Discard, &stderr))
 	assert.Contains(
 		t, stderr.String(), "the chart goes to "+filepath.Join(os.TempDir(), "stampede.svg"),

@@ -14,7 +14,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// side says what the server is like.
+// side says whether the server has limits.
 type side int
 
 const (
@@ -43,8 +43,8 @@ var scenes = []scene{
 	{"250 connections that guess passwords", "LOGIN", playGuesses},
 }
 
-// result is what was seen on one side: how long the ordinary user waited, and other facts, which
-// are the same ones in the same order on both sides.
+// result is what was measured on one side: how long the ordinary user waited, and other facts. Both
+// sides have the same facts in the same order.
 type result struct {
 	waits waits
 	facts []fact
@@ -66,10 +66,10 @@ type stage struct {
 }
 
 const (
-	// patience is how much longer a scene may take than it should: it cannot go on when the sockets
-	// are used up.
+	// patience is how much longer than planned a scene may take. It does not end by itself when the
+	// sockets are used up.
 	patience = 30 * time.Second
-	// lastWords is how long the server has to see that all clients have gone.
+	// lastWords is how long the server has to notice that all clients are gone.
 	lastWords = 5 * time.Second
 )
 
@@ -108,7 +108,7 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 	return result, err
 }
 
-// newServer returns go-imap's server, or that of imapgate around the same options.
+// newServer returns go-imap's server, or imapgate's with the same options.
 func newServer(side side, backend *backend) (server interface {
 	Serve(ln net.Listener) error
 	Close() error
@@ -116,7 +116,7 @@ func newServer(side side, backend *backend) (server interface {
 	o := imapserver.Options{
 		NewSession:   backend.NewSession,
 		InsecureAuth: true,
-		Logger:       log.New(io.Discard, "", 0), // of clients that hang up
+		Logger:       log.New(io.Discard, "", 0), // it would log each client that hangs up
 	}
 	if side == unlimited {
 		return imapserver.New(&o), nil
@@ -124,7 +124,7 @@ func newServer(side side, backend *backend) (server interface {
 	return imapgate.NewServer(&imapgate.Options{Server: o, Limits: options()})
 }
 
-// options returns the limits: the defaults, but for the one that the backend sets.
+// options returns the default limits, except MaxFetches, which depends on the backend.
 func options() *limits.Options {
 	options := limits.DefaultOptions()
 	options.MaxFetches = workers

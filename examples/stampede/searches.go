@@ -19,9 +19,9 @@ const (
 const slowSearch = "UID SEARCH SUBJECT invoice"
 
 // playSearches has one user send the same SEARCH on 20 connections, hang up after a second without
-// an answer, and try again. The ordinary user SEARCHes a small mailbox every 500 ms, whether or not
-// the last one has been answered. Those that still wait when the others have stopped are given as
-// much time again.
+// an answer, and try again. The ordinary user SEARCHes a small mailbox every 500 ms, even if the
+// last SEARCH is not answered. When the scene is over, those SEARCHes have as much time again for
+// their answers.
 func playSearches(ctx context.Context, s *stage) (result, error) {
 	end, cancelEnd := expiring(ctx, 2*s.length)
 	defer cancelEnd()
@@ -61,8 +61,8 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 	}}, errors.Join(append(errs, err)...)
 }
 
-// searchOnce connects, sends the SEARCH, and hangs up when it is answered or a second has passed.
-// The error is nil when it has hung up.
+// searchOnce connects, sends the SEARCH, and hangs up when it is answered or after a second. A
+// second without an answer is no error.
 func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
 	patience, cancel := expiring(ctx, searchPatience)
 	defer cancel()
@@ -78,7 +78,7 @@ func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
 	return err
 }
 
-// searchOnVisit connects and SEARCHes. It is no error when ctx is done before the answer.
+// searchOnVisit connects and SEARCHes. If ctx is done before the answer, that is no error.
 func searchOnVisit(ctx context.Context, begin time.Time, addr string) (w wait, err error) {
 	start := time.Now()
 	c, err := loginAndSelect(ctx, addr, ordinaryUser)

@@ -15,10 +15,10 @@ const (
 
 var errStoreClosed = errors.New("the store is closed")
 
-// store is what is scarce: workers that serve first come first served, each one command at a time.
-// So are disk heads, and the connections to a database.
+// store is the scarce resource. Its workers serve first come, first served, each one command at a
+// time. Disk heads and the connections to a database are like that.
 type store struct {
-	busy   chan struct{} // has an entry for each worker that is busy
+	busy   chan struct{} // has an entry for each busy worker
 	closed chan struct{}
 }
 
@@ -26,10 +26,10 @@ func newStore() *store {
 	return &store{busy: make(chan struct{}, workers), closed: make(chan struct{})}
 }
 
-// read has a worker read so many messages.
+// read makes a worker read this many messages.
 func (s *store) read(messages int) error {
 	select {
-	case s.busy <- struct{}{}: // senders that wait are served in their order
+	case s.busy <- struct{}{}: // waiting senders are served in their order
 	case <-s.closed:
 		return errStoreClosed
 	}
@@ -42,10 +42,10 @@ func (s *store) read(messages int) error {
 	}
 }
 
-// close ends all that goes on.
+// close stops all reads.
 func (s *store) close() { close(s.closed) }
 
-// gauge counts what is inside: now, at most so far, and in all.
+// gauge counts what is inside: the number now, the largest number so far, and the total.
 type gauge struct {
 	mu               sync.Mutex
 	now, most, total int
@@ -65,8 +65,8 @@ func (g *gauge) leave() {
 	g.now--
 }
 
-// count counts what a heavy user does until the returned function is called, and nothing of the
-// ordinary user's.
+// count counts a heavy user as inside until the returned function is called. It does not count the
+// ordinary user.
 func (g *gauge) count(user string) (end func()) {
 	if user == ordinaryUser {
 		return func() {}

@@ -11,13 +11,13 @@ import (
 
 const (
 	stormLogins   = 200
-	stormInterval = time.Second // from one storm to the next, if all have been answered by then
+	stormInterval = time.Second // from one storm to the next, or longer if answers are missing
 	loginInterval = 100 * time.Millisecond
 )
 
 // playStorm has one user log in 200 times at once, and again when all are answered and a second is
-// over, while the ordinary user logs in every 100 ms, whether or not the last login has been
-// answered. There is one storm at least, and none is cut off.
+// over. The ordinary user logs in every 100 ms, even if the last login is not answered. There is at
+// least one storm, and no storm is cut short.
 func playStorm(ctx context.Context, s *stage) (result, error) {
 	until, stop := context.WithCancel(ctx)
 	defer stop()
@@ -59,8 +59,8 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 	}}, errors.Join(err, stormErr)
 }
 
-// storm logs in on 200 connections at once, and returns how long it took until all were answered,
-// and how many are in. Then all log out.
+// storm logs in on 200 connections at once. It returns how long it took until all were answered,
+// and how many were let in. Then all log out.
 func storm(ctx context.Context, addr string) (took time.Duration, in int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -71,7 +71,7 @@ func storm(ctx context.Context, addr string) (took time.Duration, in int, err er
 		logins.Go(func() {
 			c, err := login(ctx, addr, heavyUsers[0])
 			if refused := (*refusal)(nil); err != nil && !errors.As(err, &refused) {
-				cancel(err) // with no sockets left the others would wait for ever
+				cancel(err) // if sockets run out, the other logins would wait for ever
 			}
 			clients[i] = c
 		})

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// printTable prints a Markdown table that can be read as it is.
+// printTable prints a Markdown table that is readable as plain text.
 func printTable(w io.Writer, acts []act) error {
 	rows := [][3]string{{"", unlimited.String(), limited.String()}}
 	for _, act := range acts {
@@ -59,7 +59,7 @@ func printTable(w io.Writer, acts []act) error {
 	return err
 }
 
-// model says what the numbers depend on.
+// model describes what the numbers depend on.
 func model() string {
 	return fmt.Sprintf(
 		"A store of %d workers, %d ms for each message; %d ms of CPU for each password check; "+

@@ -14,7 +14,7 @@ import (
 type wait struct {
 	start    time.Duration // since the scene began
 	took     time.Duration
-	answered bool // if not, the scene was over before the answer
+	answered bool // if false, the scene was over before the answer
 }
 
 // String returns the time with two or three digits.
@@ -37,8 +37,8 @@ func (w wait) String() string {
 
 type waits []wait
 
-// quantile returns the wait that the share q of all do not exceed (the nearest rank), the zero wait
-// if there are none. Those without an answer count as longer than all others.
+// quantile returns the wait that the share q of all waits does not exceed (the nearest rank), or
+// the zero wait if there are none. A wait without an answer counts as longer than all others.
 func (all waits) quantile(q float64) wait {
 	if len(all) == 0 {
 		return wait{}
@@ -57,7 +57,7 @@ func (all waits) quantile(q float64) wait {
 	return sorted[max(rank, 1)-1]
 }
 
-// answered returns how many were.
+// answered returns how many waits got an answer.
 func (all waits) answered() int {
 	n := 0
 	for _, w := range all {
@@ -68,7 +68,7 @@ func (all waits) answered() int {
 	return n
 }
 
-// timed makes a request in a scene that began then.
+// timed makes a request, and measures it, in a scene that began at begin.
 func timed(begin time.Time, request func() error) (wait, error) {
 	start := time.Now()
 	if err := request(); err != nil {
@@ -77,8 +77,8 @@ func timed(begin time.Time, request func() error) (wait, error) {
 	return wait{start.Sub(begin), time.Since(start), true}, nil
 }
 
-// visit has the ordinary user come at each interval, whether or not the last request has been
-// answered, until the context is done. It waits for all, and returns the first error.
+// visit makes the ordinary user send a request at each interval until the context is done, even if
+// the last request is not answered. It waits for all requests, and returns the first error.
 func visit(
 	until context.Context, interval time.Duration, request func() (wait, error),
 ) (waits, error) {
@@ -103,7 +103,7 @@ func visit(
 	return seen, firstErr
 }
 
-// pause waits, but not longer than ctx.
+// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -111,8 +111,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// expiring returns a context that is done after that time. It has no deadline: a dial would fail by
-// that a moment before it is done.
+// expiring returns a context that is done after d. It has no deadline, because with one a dial
+// would fail a moment before the context is done.
 func expiring(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	timer := time.AfterFunc(d, cancel)

@@ -42,8 +42,8 @@ func (h holding) Search(
 	return h.Stub.Search(kind, criteria, options)
 }
 
-// A client that sends megabytes behind a command that waits cannot hide that it has hung up: the
-// end of what it sends does not wait for the server to read all before.
+// A client that sends megabytes behind a waiting command cannot hide its hang-up: the guard notices
+// it although the server has not read the bytes before it.
 func TestHangingUpBehindPipelinedCommands(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		for _, size := range []int{30_000, 300_000, 4_300_000} {
@@ -71,7 +71,7 @@ func TestHangingUpBehindPipelinedCommands(t *testing.T) {
 			select {
 			case e := <-left:
 				assert.Equal(t, limits.EventLeft, e.Kind)
-			case <-time.After(10 * time.Second): // within a second, if the machine has time
+			case <-time.After(10 * time.Second): // within a second, unless the machine is busy
 				t.Errorf("nobody sees that the client has left, %d bytes", size)
 			}
 			close(finish)
@@ -129,7 +129,7 @@ func dialTCP(t *testing.T, address, transport string) *imaptest.Conn {
 	return c
 }
 
-// What was sent ahead is answered, in order, when the command before it is.
+// Commands that were sent ahead are answered, in order, once the command before them is answered.
 func TestManyPipelinedCommandsAreAnswered(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		running, finish := make(chan struct{}), make(chan struct{})
@@ -153,10 +153,10 @@ func TestManyPipelinedCommandsAreAnswered(t *testing.T) {
 	})
 }
 
-// long is enough for the guard to look at a connection twice.
+// long is the time in which the guard looks at a connection at least twice.
 const long = 500 * time.Millisecond
 
-// A TLS handshake is nothing that could be read ahead.
+// The guard does not read ahead during a TLS handshake.
 func TestSTARTTLSBehindASlowCommand(t *testing.T) {
 	running, finish := make(chan struct{}), make(chan struct{})
 	c := dialTCP(t, serveHolding(t, false, running, finish, nil), "plain")
@@ -172,7 +172,7 @@ func TestSTARTTLSBehindASlowCommand(t *testing.T) {
 	assert.True(t, imaptest.IsOK(secure.Cmd("d NOOP")))
 }
 
-// Who sends megabytes behind a command that waits is cut off: nobody is to keep them.
+// A client that sends megabytes behind a waiting command is cut off, so nobody must store them.
 func TestSendingMegabytesAhead(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		running, finish := make(chan struct{}), make(chan struct{})
@@ -198,7 +198,7 @@ func TestSendingMegabytesAhead(t *testing.T) {
 	})
 }
 
-// Append takes a message, and pauses for longer than the guard lets a command run unwatched.
+// Append takes a message. It pauses for longer than the guard's interval.
 func (h holding) Append(
 	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
 ) (*imap.AppendData, error) {
@@ -208,7 +208,7 @@ func (h holding) Append(
 	return nil, err
 }
 
-// The rest of a large message is nothing that was sent ahead, however slowly the backend takes it.
+// The rest of a large message does not count as sent ahead, however slowly the backend takes it.
 func TestALargeMessageForASlowBackendIsTaken(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		address := serveHolding(t, transport == "TLS", nil, nil, nil)

@@ -19,18 +19,18 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// The attacks, each a test that is named after it. SECURITY.md has the table of them, with those
-// that a package's own tests already show.
+// Each test is an attack, and is named after it. SECURITY.md has the table of all attacks, also
+// those that are tested in a package of their own.
 
-// site is what is attacked: all four packages around a backend that knows karen, bob and mallory,
-// checks each password for a second, and counts the checks.
+// site is the server that is attacked. It has all four packages around a backend that knows karen,
+// bob and mallory. The backend takes a second for each password check, and counts the checks.
 type site struct {
 	*imaptest.Server
 	t       testing.TB
 	limiter *limits.Limiter
 
 	checks, atOnce, mostAtOnce atomic.Int64
-	fetch, status              func() // what a FETCH and a STATUS do, if they are not nil
+	fetch, status              func() // called by FETCH and STATUS, if not nil
 }
 
 const (
@@ -39,7 +39,7 @@ const (
 	checkTime = time.Second
 )
 
-// attackable must be called in a synctest bubble. At the end nothing may be in use.
+// attackable must be called in a synctest bubble. When the test ends, nothing may be in use.
 func attackable(t testing.TB, options *limits.Options) *site {
 	s := &site{t: t, limiter: limits.New(options)}
 	newSession := copymeta.Wrap(
@@ -89,14 +89,14 @@ func (s *site) dialFrom(address string) *imaptest.Conn {
 	return c
 }
 
-// login connects from the address and logs in with the right password, and returns the connection
-// with the answer.
+// login connects from the address and logs in with the right password. It returns the connection
+// and the answer.
 func (s *site) login(address, user string) (*imaptest.Conn, string) {
 	c := s.dialFrom(address)
 	return c, imaptest.Last(c.Cmd("login LOGIN " + user + " pass"))
 }
 
-// siteSession is a session of the backend, with every mechanism.
+// siteSession is a session of the backend that offers every mechanism.
 type siteSession struct {
 	imaptest.Stub
 	site *site
@@ -139,7 +139,7 @@ func (s *siteSession) AuthenticateMechanisms() []string {
 func (s *siteSession) Authenticate(mech string) (sasl.Server, error) {
 	check := s.Login
 	switch mech {
-	case "PLAIN": // which takes no notice of an identity to act as
+	case "PLAIN": // it ignores the identity to act as
 		return sasl.NewPlainServer(
 			func(identity, username, password string) error { return check(username, password) },
 		), nil
@@ -160,8 +160,8 @@ func (s *siteSession) Authenticate(mech string) (sasl.Server, error) {
 	return nil, &imap.Error{Type: imap.StatusResponseTypeNo, Text: "No such mechanism"}
 }
 
-// exchange is the server's side of the mechanisms that go-sasl has none for. The proof of its SCRAM
-// is the password itself.
+// exchange is the server's side of the mechanisms that go-sasl does not implement. The proof of its
+// SCRAM is the password itself.
 type exchange struct {
 	mech  string
 	user  string
@@ -191,7 +191,7 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	}
 }
 
-// mechanism is a way to log in: what the client sends after the command, message by message.
+// mechanism is a way to log in: the messages that the client sends after the command.
 type mechanism struct {
 	name     string
 	messages func(user, password string) []string
@@ -216,7 +216,7 @@ var mechanisms = []mechanism{
 	{"EXTERNAL", func(user, password string) []string { return []string{user} }},
 }
 
-// try logs in and returns the tagged answer, and all that came before it.
+// try logs in. It returns the tagged answer, and all lines before it.
 func (m mechanism) try(c *imaptest.Conn, user, password string) (answer string, all []string) {
 	if m.messages == nil {
 		all = c.Cmd("a LOGIN " + user + " " + password)

@@ -16,7 +16,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// afterLogin are commands for those who are logged in, and at the end those for an open mailbox.
+// afterLogin are commands that need a login. The last ones also need an open mailbox.
 var afterLogin = []string{
 	`LIST "" *`, `LIST (SUBSCRIBED) "" (INBOX *) RETURN (STATUS (MESSAGES))`, `LSUB "" *`, "NAMESPACE",
 	"ENABLE IMAP4rev2", "UNAUTHENTICATE",
@@ -29,7 +29,7 @@ var afterLogin = []string{
 	"UID SEARCH RETURN (SAVE) ALL",
 }
 
-// closed is a session that turns everybody down, and panics when it is asked for anything else.
+// closed is a session that refuses every login, and panics on any other call.
 type closed struct{ imapserver.Session }
 
 func (closed) Close() error { return nil }
@@ -91,8 +91,8 @@ func TestCommandsAfterUNAUTHENTICATE(t *testing.T) {
 	})
 }
 
-// The server reads what a client announces, and throws it away, but for no longer than a login may
-// take.
+// The server reads a literal that a client announces and discards it, but only for as long as a
+// login may take.
 func TestHugeLiteralsBeforeLogin(t *testing.T) {
 	for name, test := range map[string]struct {
 		command string
@@ -117,7 +117,7 @@ func TestHugeLiteralsBeforeLogin(t *testing.T) {
 				assert.Contains(t, line, "+ ")
 				go func() {
 					for range 90 {
-						io.WriteString(c.Conn, strings.Repeat("x", 1000)) // until it is closed
+						io.WriteString(c.Conn, strings.Repeat("x", 1000)) // until the server closes the connection
 						time.Sleep(time.Second)
 					}
 				}()
@@ -129,7 +129,7 @@ func TestHugeLiteralsBeforeLogin(t *testing.T) {
 	}
 }
 
-// Each line that does not end an IDLE properly makes go-imap go on while the session's Idle may
+// After a line that does not end an IDLE properly, go-imap continues while the session's Idle may
 // still run.
 func TestIDLEBrokenOffAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,3 +1,3 @@
-// Package attack has a test for each attack that no package's own tests are about. SECURITY.md
-// lists them all.
+// Package attack has a test for each attack that no other package tests. SECURITY.md lists all
+// attacks.
 package attack

@@ -20,8 +20,8 @@ var aboutMailbox = []string{
 	`LIST (SUBSCRIBED RECURSIVEMATCH) "" ?`, `LIST "" ? RETURN (CHILDREN STATUS (MESSAGES))`,
 }
 
-// bob has folders that mallory is not shown, whose parents exist for bob only. To mallory they are
-// as those of nobody, before and after bob has opened them.
+// bob has folders that mallory may not see, and their parents exist for bob only. To mallory they
+// look like folders that nobody has, before and after bob has opened them.
 func TestLearningWhetherAnAccountSharesFolders(t *testing.T) {
 	for _, packages := range []string{"everything", "vfolders", "vfolders-noselect"} {
 		t.Run(packages, func(t *testing.T) {

@@ -22,8 +22,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// gate is a server of the root package around a backend in memory that knows karen, with a plain
-// and a TLS listener. What go-imap reads is kept.
+// gate is a server of the root package with a plain and a TLS listener. Its backend is in memory
+// and knows karen. It keeps what go-imap reads.
 type gate struct {
 	*imapgate.Server
 	t             testing.TB
@@ -118,7 +118,7 @@ func overEachOf(t *testing.T, transports []string, run func(t *testing.T, transp
 	}
 }
 
-// send writes all of it in pieces of one size, or in one.
+// send writes the text in pieces of this size, or in one piece if the size is 0.
 func send(c *imaptest.Conn, text string, piece int) {
 	if piece == 0 {
 		piece = len(text)
@@ -132,8 +132,8 @@ func send(c *imaptest.Conn, text string, piece int) {
 	}
 }
 
-// A client that does not finish its handshake, whether it says nothing or goes on for ever, is gone
-// after 10 s, and counted until then.
+// A client that does not finish its handshake is cut off after 10 s, whether it is silent or sends
+// for ever. Until then its connection counts.
 func TestAHandshakeThatDoesNotEnd(t *testing.T) {
 	for _, transport := range []string{"TLS", "STARTTLS"} {
 		const hello = "\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03xxxxxxxxxxxxxxxxxx"
@@ -166,14 +166,14 @@ func TestAHandshakeThatDoesNotEnd(t *testing.T) {
 					assert.Equal(t, 10*time.Second, time.Since(start))
 					synctest.Wait()
 					assert.Zero(t, g.Limiter().Stats().Connections)
-					time.Sleep(time.Minute) // for what drips
+					time.Sleep(time.Minute) // until the slow senders have stopped
 				})
 			})
 		}
 	}
 }
 
-// A connection that is refused is counted nowhere, and gone after 10 s at most, whatever it does.
+// A refused connection does not count, and is closed after at most 10 s, whatever the client does.
 func TestConnectionsThatAreRefused(t *testing.T) {
 	for _, transport := range []string{"plain", "TLS"} {
 		t.Run(transport, func(t *testing.T) {
@@ -195,7 +195,7 @@ func TestConnectionsThatAreRefused(t *testing.T) {
 				}
 				assert.LessOrEqual(t, time.Since(start), 10*time.Second)
 				g.Close()
-				time.Sleep(time.Minute) // until all have seen it
+				time.Sleep(time.Minute) // until all clients have seen it
 			})
 		})
 	}
@@ -221,7 +221,7 @@ const (
 	notLoggedIn = notNow + "authenticated state"
 )
 
-// Before login nothing reaches go-imap but what may be said then.
+// Before login only the commands that are allowed then reach go-imap.
 func TestWhatIsNoCommandBeforeLogin(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		for command, want := range map[string]string{
@@ -241,7 +241,7 @@ func TestWhatIsNoCommandBeforeLogin(t *testing.T) {
 		} {
 			for _, piece := range []int{0, 1, 7} {
 				if piece > 0 && transport != "plain" && len(command) > 1000 {
-					continue // each a TLS record
+					continue // each piece is a TLS record
 				}
 				g := newGate(t, nil)
 				c := g.dial(transport)
@@ -256,10 +256,10 @@ func TestWhatIsNoCommandBeforeLogin(t *testing.T) {
 	})
 }
 
-// anyAnswer is what a server says, which the DebugWriter gets too.
+// anyAnswer matches a line that a server says. The DebugWriter gets these lines too.
 var anyAnswer = regexp.MustCompile(`(?m)^(?:\*|\S+ (?:OK|NO|BAD)) .*$`)
 
-// An unknown command ends the connection, as go-imap has it, whatever follows its name.
+// An unknown command ends the connection, as in go-imap, whatever follows its name.
 func TestAnUnknownCommandBeforeLogin(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		for _, command := range []string{
@@ -274,7 +274,7 @@ func TestAnUnknownCommandBeforeLogin(t *testing.T) {
 	})
 }
 
-// All that a connection sends before it has logged in is 64 KiB, whatever it is.
+// A connection may send 64 KiB before login, whatever it sends.
 func TestSendingMuchBeforeLogin(t *testing.T) {
 	const bye = "* BYE [LIMIT] Too much was sent without a login"
 	overEach(t, func(t *testing.T, transport string) {
@@ -304,8 +304,7 @@ func TestSendingMuchBeforeLogin(t *testing.T) {
 	})
 }
 
-// A SEARCH that is nested deeper than anybody needs gets its NO before go-imap has read it, and the
-// next command runs.
+// A SEARCH that is nested too deep gets its NO before go-imap reads it. The next command runs.
 func TestNestingASearch(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		g := newGate(t, nil)
@@ -333,7 +332,7 @@ func TestNestingASearch(t *testing.T) {
 	})
 }
 
-// What clients send when they look for many addresses is a list, and runs.
+// The nested ORs that clients send to look for many addresses are a flat list, so the SEARCH runs.
 func TestASearchForAThousandAddresses(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		options := limits.DefaultOptions()
@@ -353,8 +352,7 @@ func TestASearchForAThousandAddresses(t *testing.T) {
 	})
 }
 
-// A command with its literals has a size, and what is larger gets its NO at once; the next command
-// runs.
+// A command that is too large with its literals gets its NO at once. The next command runs.
 func TestALargeCommand(t *testing.T) {
 	const tooLarge = "NO [LIMIT] The command is too large"
 	literal := "{4096+}\r\n" + strings.Repeat("x", 4096) + " "
@@ -375,13 +373,13 @@ func TestALargeCommand(t *testing.T) {
 			assert.Equal(t, "b OK NOOP completed", c.Line(), name)
 		}
 		assert.EqualValues(t, 3, g.Limiter().Stats().Refused.CommandBytes)
-		// The message of an APPEND has limits of its own.
+		// The message of an APPEND has a limit of its own.
 		go send(c, "c APPEND INBOX {3000000+}\r\n"+strings.Repeat("x", 3_000_000)+"\r\n", 0)
 		assert.NotContains(t, imaptest.Last(c.Answer("c")), "LIMIT")
 	})
 }
 
-// Each of many commands in one piece has its size, also behind one that was refused.
+// If many commands come in one piece, the size of each counts alone, also after a refused one.
 func TestLargeCommandsInOnePiece(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		options := limits.DefaultOptions()
@@ -396,13 +394,13 @@ func TestLargeCommandsInOnePiece(t *testing.T) {
 		} {
 			assert.Equal(t, want, c.Line())
 		}
-		c.Send("f CREATE {99}") // it is not asked for the literal
+		c.Send("f CREATE {99}") // the server does not ask for the literal
 		assert.Equal(t, "f NO [LIMIT] The command is too large", c.Line())
 	})
 }
 
-// PHP's imap extension, which is the c-client library, takes the "=" that go-imap writes for an
-// empty challenge for base64, and gives up.
+// The server sends an empty challenge as nothing. go-imap writes "=", which PHP's imap extension
+// (the c-client library) takes for base64, and then it gives up.
 func TestAnEmptyChallengeIsEmpty(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
 		c := newGate(t, nil).dial(transport)
@@ -413,7 +411,7 @@ func TestAnEmptyChallengeIsEmpty(t *testing.T) {
 	})
 }
 
-// DryRun refuses nothing of it, and says what it would have refused once for each command.
+// With DryRun the guard refuses nothing. It reports once per command what it would have refused.
 func TestTheGuardRunsDry(t *testing.T) {
 	options := limits.DefaultOptions()
 	options.DryRun, options.MaxLoginBytes, options.MaxCommandBytes = true, 50, 50

@@ -18,7 +18,7 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// evil are strings that would be an answer of their own if they came out as they went in.
+// evil are strings that would be an answer of their own if the server sent them unchanged.
 var evil = []string{
 	"x\r\n* BYE forged", "x\n* BYE forged", "x\r* BYE forged", "\r\na OK forged",
 	"x\x00\r\n* BYE forged", "x\" forged", "x\\\" forged",
@@ -26,7 +26,7 @@ var evil = []string{
 	"\x85* BYE forged", "\u2028* BYE forged", "%* forged",
 }
 
-// forms are the ways to say a string.
+// forms are the ways to write a string.
 var forms = map[string]func(text string) string{
 	"quoted":  quote,
 	"literal": func(text string) string { return fmt.Sprintf("{%d+}\r\n%s", len(text), text) },
@@ -37,7 +37,7 @@ func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// modifiedUTF7 writes what is not printable ASCII in base64 (RFC 3501 section 5.1.3).
+// modifiedUTF7 encodes what is not printable ASCII in base64 (RFC 3501 section 5.1.3).
 func modifiedUTF7(text string) string {
 	return regexp.MustCompile(`[^ -~]+`).ReplaceAllStringFunc(text, func(run string) string {
 		var bytes []byte
@@ -48,8 +48,8 @@ func modifiedUTF7(text string) string {
 	})
 }
 
-// withString are the commands that take a string, %s; %d is a mailbox with it for a parent, %v,
-// which is virtual.
+// withString are the commands that take a string, %s. In them %v is a virtual folder whose name
+// ends in the string, and %d is a mailbox in that folder.
 var withString = []string{
 	"LOGIN %s pass", "SELECT %s", "EXAMINE %s", "RENAME %s INBOX", "RENAME INBOX %d",
 	"SUBSCRIBE %s", "UNSUBSCRIBE %s", "STATUS %s (MESSAGES)", "COPY 1 %s", "MOVE 1 %s",
@@ -61,10 +61,10 @@ var withString = []string{
 	"DELETE %s", "RENAME folder %s", "CREATE %s", "CREATE %d",
 }
 
-// data is a literal, whose size is in the group, or a quoted string.
+// data matches a literal, whose size is the group, or a quoted string.
 var data = regexp.MustCompile(`\{(\d+)\}\r\n|"(?:[^"\\\r\n\x00]|\\["\\])*"`)
 
-// syntax returns what a client takes for the server's own words.
+// syntax returns the part of an answer that a client takes for the server's own words.
 func syntax(answer string) string {
 	var own strings.Builder
 	for {
@@ -90,7 +90,7 @@ func TestResponseSplitting(t *testing.T) {
 					server := imaptest.Serve(
 						t, stack.Wrap("everything", imaptest.Memory(imaptest.User("karen", "folder"))),
 					)
-					// there is no such mailbox, then there is
+					// In the first pass there is no such mailbox, in the second there is.
 					for _, command := range slices.Concat(withString, withString) {
 						command = strings.NewReplacer(
 							"%s", write(text), "%v", write("folder/"+text), "%d", write("folder/"+text+"/folder"),
@@ -102,8 +102,8 @@ func TestResponseSplitting(t *testing.T) {
 						assert.NotContains(t, syntax(answer), "forged", command)
 						echoed += strings.Count(answer, "forged")
 					}
-					// A command that go-imap cannot read may end the connection: what they have
-					// done shows on the next.
+					// A command that go-imap cannot read may end the connection. What the commands have done shows
+					// on the next connection.
 					answer := converse(
 						server, "LOGIN karen pass", `LIST "" *`, `LSUB "" *`, "ENABLE IMAP4rev2", `LIST "" *`,
 					)
@@ -120,7 +120,7 @@ func TestResponseSplitting(t *testing.T) {
 	}
 }
 
-// converse sends the commands on a new connection and returns all that the server says.
+// converse sends the commands on a new connection and returns everything that the server says.
 func converse(server *imaptest.Server, commands ...string) string {
 	socket := server.DialFrom(here)
 	defer socket.Close()

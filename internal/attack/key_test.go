@@ -14,7 +14,7 @@ import (
 
 const noUserLogins = "NO [LIMIT] Too many logins for this user"
 
-// Under each of these a backend that is not strict finds karen.
+// A backend that is not strict finds karen under each of these names.
 func TestAUserNameThatCountsApart(t *testing.T) {
 	for _, name := range []string{
 		"KAREN", "kAREN", " karen", "karen\t", "\u00a0karen\u3000", "\u212aaren",
@@ -34,8 +34,8 @@ func TestAUserNameThatCountsApart(t *testing.T) {
 	}
 }
 
-// Whatever spellings a backend has for one account, and whoever a client claims to act as: it
-// counts whom the backend names.
+// The limits count under the name that the backend returns, whatever spelling of the account the
+// client uses, and whoever it claims to act as.
 func TestAnAliasThatCountsApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{
@@ -85,8 +85,8 @@ func TestAnAddressThatCountsApart(t *testing.T) {
 	}
 }
 
-// The checks of one user's password are made one at a time for a network, under whatever name and
-// from whatever address in it.
+// The checks of one user's password run one at a time for a network, whatever spelling the client
+// uses, and from whatever address of the network.
 func TestPasswordGuessingByKeysThatCountApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())

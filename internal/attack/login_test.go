@@ -21,8 +21,8 @@ const (
 	noGuesses  = "NO [UNAVAILABLE] Too many wrong passwords from this address - try again later"
 )
 
-// wrong returns the answer to a wrong password: for OAUTHBEARER, go-imap's to an error of go-sasl
-// that it does not know.
+// wrong returns the answer to a wrong password. For OAUTHBEARER it is go-imap's answer to an error
+// of go-sasl that it does not know.
 func (m mechanism) wrong() string {
 	if m.name == "OAUTHBEARER" {
 		return "NO [SERVERBUG] Internal server error"
@@ -36,7 +36,7 @@ func TestPasswordGuessing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := attackable(t, limits.DefaultOptions())
 				c := s.dialFrom(elsewhere)
-				// at the last one the limits end an OAUTHBEARER exchange
+				// At the last guess the limits end an OAUTHBEARER exchange.
 				for i, want := range []string{m.wrong(), m.wrong(), authFailed} {
 					answer, _ := m.try(c, "karen", fmt.Sprint("guess", i))
 					assert.Equal(t, want, answer)
@@ -66,7 +66,7 @@ func TestPasswordGuessingByWaysOfTheClientsChoice(t *testing.T) {
 	})
 }
 
-// With a password of their own, mallory logs in again after each guess.
+// mallory logs in with her own password after each guess.
 func TestPasswordGuessingBetweenLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())
@@ -86,8 +86,8 @@ func TestPasswordGuessingBetweenLogins(t *testing.T) {
 	})
 }
 
-// One guess on each of many connections is no wrong password too many, but the checks are made one
-// after the other, and each waits for longer, until those behind give up.
+// One guess on each of many connections does not exceed the limit of wrong passwords. But the
+// checks run one after the other, and each waits longer, until the last ones give up.
 func TestPasswordGuessingOnManyConnections(t *testing.T) {
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestPasswordGuessingOnManyConnections(t *testing.T) {
 				assert.LessOrEqual(t, time.Since(start), time.Minute)
 				checks := s.checks.Load()
 				assert.GreaterOrEqual(t, checks, int64(4), "after 0, 2, 4 and 8 seconds")
-				if m.name != "EXTERNAL" { // the client sends the same each time: that is no other guess
+				if m.name != "EXTERNAL" { // the client sends the same each time, which is not another guess
 					assert.LessOrEqual(t, checks, int64(6))
 				}
 				assert.EqualValues(t, 1, s.mostAtOnce.Load())
@@ -118,8 +118,8 @@ func TestPasswordGuessingOnManyConnections(t *testing.T) {
 	}
 }
 
-// What one address can guess in an hour, whatever it does: of one user or of many, on as many
-// connections as it may have, which it opens again when they are closed.
+// An address can make only so many guesses in an hour, of one user or of many. It uses as many
+// connections as it may have, and reconnects when they are closed.
 func TestPasswordGuessingForAnHour(t *testing.T) {
 	for name, user := range map[string]func(i int) string{
 		"one user":   func(int) string { return "karen" },
@@ -154,7 +154,7 @@ func TestPasswordGuessingForAnHour(t *testing.T) {
 	}
 }
 
-// Of different users, an address can guess a few at once, however many connections it has.
+// An address can guess the passwords of only a few users at once, however many connections it has.
 func TestPasswordGuessingOfManyUsers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -198,8 +198,8 @@ func TestLockingAUserOut(t *testing.T) {
 	}
 }
 
-// Behind one address with the user a stranger can delay a login, as said in SECURITY.md, but ends
-// no session and fills no limit, also where an idle session makes room for a new login.
+// A stranger behind the same address as the user can delay a login, as SECURITY.md says. But the
+// stranger ends no session and fills no limit, also if an idle session makes room for a new login.
 func TestLockingAUserOutFromTheSameAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -207,7 +207,7 @@ func TestLockingAUserOutFromTheSameAddress(t *testing.T) {
 		s := attackable(t, options)
 		session, _ := s.login(here, "karen")
 		for range 2 {
-			time.Sleep(5 * time.Minute) // and she is idle
+			time.Sleep(5 * time.Minute) // and her session is idle
 			var strangers sync.WaitGroup
 			for range 50 {
 				strangers.Go(func() {
@@ -229,8 +229,8 @@ func TestLockingAUserOutFromTheSameAddress(t *testing.T) {
 	})
 }
 
-// karen is at her limit, bob is logged in once, and there is no nobody: a stranger sees no
-// difference, to the byte and the nanosecond.
+// karen is at her limit, bob is logged in once, and the user "nobody" does not exist. A stranger
+// sees no difference, to the byte and the nanosecond.
 func TestLearningWhetherAnAccountExistsOrIsLoggedIn(t *testing.T) {
 	for _, m := range mechanisms {
 		t.Run(m.name, func(t *testing.T) {

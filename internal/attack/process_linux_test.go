@@ -25,7 +25,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// What an attack costs the server is measured in a process of its own: this one, run again.
+// The cost of an attack is measured in a process of its own. It is this test program, run again.
 
 const asServer = "IMAPGATE_ATTACKED"
 
@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// beAttacked is the server, until its standard input ends. It is go-imap's with the default limits
-// around its sessions, or that of the root package.
+// beAttacked is the server process. It runs until its standard input ends. It is go-imap's server
+// with the default limits around its sessions, or that of the root package.
 func beAttacked(kind string) {
 	options := imapserver.Options{
 		NewSession:   imaptest.Memory(imaptest.User("karen")),
@@ -70,7 +70,7 @@ func beAttacked(kind string) {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// victim is such a server.
+// victim is such a server process.
 type victim struct {
 	tb            testing.TB
 	plain, secure string
@@ -96,7 +96,7 @@ func newVictim(tb testing.TB, kind string) *victim {
 		require.True(tb, lines.Scan())
 		*address = lines.Text()
 	}
-	for _, transport := range transports { // what it does the first time is not the attack's
+	for _, transport := range transports { // the cost of a first connection is not the attack's
 		c := v.dial(transport)
 		require.NotNil(tb, c)
 		c.Close()
@@ -105,7 +105,7 @@ func newVictim(tb testing.TB, kind string) *victim {
 	return v
 }
 
-// status returns a figure of the process in bytes.
+// status returns a value of the process in bytes.
 func (v *victim) status(name string) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", v.pid))
 	require.NoError(v.tb, err)
@@ -120,15 +120,15 @@ func (v *victim) status(name string) int64 {
 	return 0
 }
 
-// grown returns by how much the process has been larger than at rest.
+// grown returns how many bytes larger than at rest the process has been at most.
 func (v *victim) grown() int64 { return v.status("VmHWM") - v.atRest }
 
-// anyServer is for the certificate of another process.
+// anyServer accepts the certificate of the server process.
 var anyServer = &tls.Config{InsecureSkipVerify: true}
 
 var transports = []string{"plain", "TLS", "STARTTLS"}
 
-// dial connects, and reads the greeting. It returns nil if the server does not want that.
+// dial connects and reads the greeting. It returns nil if the server refuses.
 func (v *victim) dial(transport string) net.Conn {
 	address := v.plain
 	if transport == "TLS" {
@@ -162,7 +162,7 @@ func (v *victim) dial(transport string) net.Conn {
 	return conn
 }
 
-// readLine reads a line byte by byte, so that nothing behind it is lost.
+// readLine reads a line byte by byte, so that it takes nothing of what follows.
 func readLine(conn net.Conn) bool {
 	b := make([]byte, 1)
 	for b[0] != '\n' {
@@ -173,11 +173,11 @@ func readLine(conn net.Conn) bool {
 	return true
 }
 
-// memoryAttack is something to send, again and again, and never to read an answer to.
+// memoryAttack is text to send again and again, without reading an answer.
 type memoryAttack struct {
 	name  string
 	once  string
-	again string // for as long as the attack lasts
+	again string // sent for as long as the attack lasts
 }
 
 var (
@@ -209,7 +209,8 @@ var (
 	}
 )
 
-// attack lets n connections attack for a while, and returns by how much the server has grown.
+// attack runs the attack on n connections for a while. It returns how many bytes the server has
+// grown.
 func (v *victim) attack(
 	transport string, n int, login bool, a memoryAttack, length time.Duration,
 ) int64 {
@@ -235,7 +236,7 @@ func (v *victim) attack(
 	return v.grown()
 }
 
-// on attacks until the server ends the connection, or the time is over.
+// on attacks until the server closes the connection, or the time is over.
 func (a *memoryAttack) on(conn net.Conn, until time.Time) {
 	ended := make(chan struct{})
 	go func() {
@@ -250,7 +251,7 @@ func (a *memoryAttack) on(conn net.Conn, until time.Time) {
 	<-ended
 }
 
-// Attacks are measured over one transport each, in turns, or over all of them.
+// Attacks are measured over one transport each, in turn, or over all transports.
 var (
 	everyTransport = flag.Bool(
 		"every-transport",
@@ -261,16 +262,17 @@ var (
 	goIMAP     = flag.Bool("go-imap", false, "attack go-imap's server too, to compare")
 )
 
-// What an attack may make the server grow by: 300 connections from one address, the most that the
-// defaults allow, and the 20 sessions of one user, whatever they send.
+// The bytes by which an attack may make the server grow. There are 300 connections from one
+// address, the most that the defaults allow, or the 20 sessions of one user, whatever they send.
 const (
 	mostByStrangers = 64 << 20
 	mostByUser      = 128 << 20
 )
 
-// BenchmarkMemory prints what each attack costs the server of the root package, and fails if that is
-// too much; with -go-imap also what it costs go-imap's server with the default limits around its
-// sessions. It is no test because the race detector takes more than any attack.
+// BenchmarkMemory prints what each attack costs the server of the root package, and fails if it is
+// too much. With -go-imap it also prints what the attack costs go-imap's server with the default
+// limits around its sessions. It is not a test, because the race detector needs more memory than
+// any attack.
 //
 //	go test -run '^$' -bench Memory -benchtime 1x -timeout 1h ./internal/attack -attack-time 1m
 func BenchmarkMemory(b *testing.B) {

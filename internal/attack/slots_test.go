@@ -21,7 +21,8 @@ func (s *site) opened(user string) *imaptest.Conn {
 	return c
 }
 
-// One account, on as many sessions as it may have, holds its own slots and waits for nobody else's.
+// One account, on as many sessions as it may have, uses only its own slots. Others do not wait for
+// it.
 func TestHoldingEveryFetchSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())
@@ -46,7 +47,7 @@ func TestHoldingEveryFetchSlot(t *testing.T) {
 	})
 }
 
-// A command that does not end holds nothing: it is not one yet.
+// A command that is incomplete holds no slot, because it does not run yet.
 func TestHoldingEveryFetchSlotByCommandsThatDoNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -73,7 +74,7 @@ func TestHoldingEveryFetchSlotByCommandsThatDoNotEnd(t *testing.T) {
 	})
 }
 
-// However long a user's queue is, another's command is next.
+// However long the queue of one user is, the next command of another user runs next.
 func TestFillingTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
@@ -94,7 +95,7 @@ func TestFillingTheQueue(t *testing.T) {
 	})
 }
 
-// Nor does one account keep others from anything else.
+// One account does not keep others from any other command either.
 func TestHoldingEveryCommandSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := attackable(t, limits.DefaultOptions())

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// act does one thing that a client may do who is logged in, or tries.
+// act does one random thing that a client that is logged in may do, or try.
 func (c *client) act(ctx context.Context) error {
 	switch n := c.dice.IntN(100); {
 	case n < 55:
@@ -31,7 +31,7 @@ func (c *client) act(ctx context.Context) error {
 	}
 }
 
-// some returns commands to be pipelined, mostly one.
+// some returns commands to pipeline, usually only one.
 func (c *client) some() []string {
 	commands := []string{c.command()}
 	for c.one(3) {
@@ -51,7 +51,7 @@ func (c *client) command() string {
 	case 7:
 		return "UID FETCH 1:* (FLAGS BODY[])"
 	case 8, 9, 10, 11, 12:
-		return "UID SEARCH SUBJECT hello" // equal to those of others
+		return "UID SEARCH SUBJECT hello" // the same as those of other clients
 	case 13, 14:
 		return fmt.Sprintf("UID SEARCH LARGER %d", c.dice.IntN(1000))
 	case 15:
@@ -89,7 +89,7 @@ func (c *client) pipelined(commands ...string) string {
 	return lines.String()
 }
 
-// idle ends with DONE, with something else, or not at all.
+// idle ends an IDLE with DONE, with something else, or not at all.
 func (c *client) idle(ctx context.Context) error {
 	tag := c.tag()
 	if err := c.send(tag + " IDLE\r\n"); err != nil {
@@ -102,7 +102,7 @@ func (c *client) idle(ctx context.Context) error {
 	switch c.dice.IntN(6) {
 	case 0:
 		return c.leave()
-	case 1: // nothing, until the server has enough or the scene is over
+	case 1: // nothing, until the server closes the connection or the scene is over
 		pause(ctx, 20*c.unit)
 		return errHungUp
 	case 2:
@@ -123,7 +123,7 @@ func (c *client) idle(ctx context.Context) error {
 	return err
 }
 
-// upload appends a message, or only a part of it.
+// upload appends a message, or sends only part of it.
 func (c *client) upload(ctx context.Context) error {
 	tag, message := c.tag(), string(content(200<<c.dice.IntN(8)))
 	literal := fmt.Sprintf("{%d}", len(message))
@@ -154,7 +154,7 @@ func (c *client) upload(ctx context.Context) error {
 	return err
 }
 
-// stall asks for more than the connection holds and does not read it for a while.
+// stall asks for more than the connection's buffers hold, and does not read for a while.
 func (c *client) stall(ctx context.Context) error {
 	if _, err := c.commands("SELECT INBOX"); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (c *client) stall(ctx context.Context) error {
 	return err
 }
 
-// garbage is not IMAP. Whether the server answers, and with which tag, is its own affair.
+// garbage sends bytes that are not IMAP. Any answer with any tag is allowed.
 func (c *client) garbage() error {
 	bytes := make([]byte, 1+c.dice.IntN(200))
 	for i := range bytes {

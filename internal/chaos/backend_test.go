@@ -17,7 +17,7 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// message is immutable but for flags and gone, which the lock of the backend guards.
+// message is immutable, except for flags and gone, which the lock of the backend guards.
 type message struct {
 	uid   imap.UID
 	date  time.Time
@@ -32,7 +32,7 @@ type mailbox struct {
 	messages []*message
 }
 
-// fullMailbox is how many messages a mailbox takes.
+// fullMailbox is how many messages a mailbox can hold.
 const fullMailbox = 12
 
 var (
@@ -53,13 +53,13 @@ var (
 	}
 )
 
-// backend is a mail server that has faults. Unlike imapmemserver it holds no lock while it waits or
-// writes to a client: in a bubble whoever waits for a mutex keeps the time from passing. Its users
-// are all those whose password is "pass", in whatever case they are written.
+// backend is a mail server with faults. Its users are all names, in any case, with the password
+// "pass". Unlike imapmemserver it holds no lock while it waits or writes to a client, because in a
+// bubble a goroutine that waits for a mutex stops the clock.
 type backend struct {
 	unit    time.Duration
 	seed    uint64
-	bodies  [][]byte // what is in each mailbox at first
+	bodies  [][]byte // the first messages of each mailbox
 	idles   func(user string) (leave func())
 	calm    atomic.Bool
 	panics  atomic.Int64
@@ -76,14 +76,14 @@ func (b *backend) NewSession(
 	s.dice = rand.New(rand.NewPCG(b.seed, b.connect.Add(1)))
 	if err := s.strike(context.Background()); err != nil {
 		if s.roll(2) == 0 {
-			return s, nil, err // nobody but the wrappers closes it
+			return s, nil, err // only the wrappers close the session
 		}
 		return nil, nil, err
 	}
 	return s, nil, nil
 }
 
-// mailboxesLocked returns those of the user, some of which have parents that do not exist.
+// mailboxesLocked returns the mailboxes of the user. Some have parents that do not exist.
 func (b *backend) mailboxesLocked(user string) map[string]*mailbox {
 	if b.users == nil {
 		b.users = make(map[string]map[string]*mailbox)
@@ -118,7 +118,7 @@ type backendSession struct {
 	*faults
 	backend *backend
 	user    string
-	name    string // of the mailbox that is selected, "" if none
+	name    string // of the selected mailbox, "" if none
 	view    []*message
 }
 
@@ -229,7 +229,7 @@ func (s *backendSession) destinationLocked(name string) (*mailbox, error) {
 	}
 }
 
-// Poll tells what has changed in the mailbox.
+// Poll reports what has changed in the mailbox.
 func (s *backendSession) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if err := s.strike(context.Background()); err != nil {
 		return err
@@ -245,7 +245,7 @@ func (s *backendSession) Poll(w *imapserver.UpdateWriter, allowExpunge bool) err
 	return nil
 }
 
-// look adds what is new to the view.
+// look adds new messages to the view.
 func (s *backendSession) look() (messages uint32, more bool) {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
@@ -260,7 +260,7 @@ func (s *backendSession) look() (messages uint32, more bool) {
 	return uint32(len(s.view)), len(s.view) > before
 }
 
-// writeExpunged takes what is gone out of the view.
+// writeExpunged removes from the view the messages that are gone.
 func (s *backendSession) writeExpunged(write func(seqNum uint32) error) error {
 	for _, seqNum := range s.forget() {
 		if err := write(seqNum); err != nil {
@@ -297,7 +297,7 @@ func (s *backendSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) 
 		case <-timer.C:
 		}
 		select {
-		case <-stop: // at the same moment, and the next command may be running
+		case <-stop: // if both happen at once, the next command may be running
 			return nil
 		default:
 		}

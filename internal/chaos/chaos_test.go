@@ -39,15 +39,15 @@ const (
 	maxIdles     = 2 // of a user
 )
 
-// chaos is a server under clients that do random things, while its backend has faults and its
-// limits change.
+// chaos is a server whose clients do random things, while its backend has faults and its limits
+// change.
 type chaos struct {
 	t        testing.TB
-	unit     time.Duration // what clients and backend take their time by
+	unit     time.Duration // the unit of time for clients and backend
 	duration time.Duration
-	patience time.Duration // of clients
-	margin   time.Duration // that a wait may be longer than its timeout
-	large    int           // bytes of the largest messages: more than a connection holds
+	patience time.Duration // how long clients wait
+	margin   time.Duration // how much longer than its timeout a wait may be
+	large    int           // bytes of the largest messages: more than a connection's buffers hold
 	hasIdle  bool
 
 	seed    uint64
@@ -58,7 +58,7 @@ type chaos struct {
 	dial    func(ip int) (net.Conn, error)
 }
 
-// run starts the server by serve, which returns how to dial it and how to stop it.
+// run starts the server with serve, which returns how to dial the server and how to stop it.
 func (c *chaos) run(
 	serve func(*imapserver.Options) (dial func(ip int) (net.Conn, error), stop func()),
 ) {
@@ -104,7 +104,7 @@ func (c *chaos) run(
 	)
 }
 
-// panics is a log in which only panics matter that are not the backend's faults.
+// panics is a log that reports panics, except those that are the backend's faults.
 type panics struct{ t testing.TB }
 
 func (p panics) Printf(format string, args ...any) {
@@ -113,7 +113,7 @@ func (p panics) Printf(format string, args ...any) {
 	}
 }
 
-// stack is everything but the limits, in each mode for some.
+// stack is every package except limits. Each session gets some mode of each.
 func (c *chaos) stack() limits.NewSessionFunc {
 	next := copymeta.Wrap(c.backend.NewSession, &copymeta.Options{
 		Move:      true,
@@ -155,7 +155,7 @@ func (c *chaos) idleMode(user string) idle.Mode {
 
 func user(n int) string { return fmt.Sprintf("user%02d", n%chaosUsers) }
 
-// riot lets the clients loose, and returns when all have hung up.
+// riot starts the clients, and returns when all have hung up.
 func (c *chaos) riot(dice *rand.Rand) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.duration)
 	defer cancel()
@@ -185,7 +185,7 @@ func (c *chaos) change(options *limits.Options) {
 }
 
 func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
-	upTo := func(most int) int { // now and then there is no limit
+	upTo := func(most int) int { // sometimes there is no limit
 		if dice.IntN(8) == 0 {
 			return 0
 		}
@@ -237,7 +237,7 @@ func (c *chaos) randomOptions(dice *rand.Rand) *limits.Options {
 	return options
 }
 
-// someOthers gives every third user, and every third address, other limits than the rest.
+// someOthers gives every third user, and every third address, limits that differ from the rest.
 func someOthers(n int) func(limits.Client) limits.ClientLimits {
 	return func(client limits.Client) limits.ClientLimits {
 		own := client.Limits
@@ -256,8 +256,8 @@ func someOthers(n int) func(limits.Client) limits.ClientLimits {
 	}
 }
 
-// assertMuchHappened fails if the clients did not get as far as the limits, which then cannot have
-// been exceeded.
+// assertMuchHappened fails if the clients did not reach the limits, because then the test shows
+// nothing.
 func (c *chaos) assertMuchHappened() {
 	w := c.witness
 	for _, r := range append(w.rooms(), &w.idles) {
@@ -272,7 +272,7 @@ func (c *chaos) assertMuchHappened() {
 	}
 }
 
-// assertNobodyLeft waits for the sessions to notice that their clients are gone.
+// assertNobodyLeft waits until the sessions have noticed that their clients are gone.
 func (c *chaos) assertNobodyLeft() {
 	nobody := func() bool {
 		stats := c.limiter.Stats()
@@ -286,7 +286,7 @@ func (c *chaos) assertNobodyLeft() {
 		)
 	}
 	w := c.witness
-	// The server does not wait for an IDLE of the backend when it closes its session.
+	// When the server closes a session, it does not wait for an IDLE of the backend.
 	if !until(c.patience, func() bool { return w.inside(&w.idles) == 0 }) {
 		c.t.Errorf("%d IDLEs that do not end", w.inside(&w.idles))
 	}
@@ -297,8 +297,8 @@ func (c *chaos) assertNobodyLeft() {
 	}
 }
 
-// assertAllWorks uses all that there should be of each user, without faults: what was not given
-// back is missing.
+// assertAllWorks has each user take all slots, without faults. If a slot was not given back, it is
+// missing now.
 func (c *chaos) assertAllWorks() {
 	c.backend.calm.Store(true)
 	c.change(&limits.Options{
@@ -359,7 +359,7 @@ func (c *chaos) assertAllWorks() {
 	}
 }
 
-// until waits for something to become true, and tells whether it has.
+// until waits until something is true, for at most longest. It reports whether it became true.
 func until(longest time.Duration, done func() bool) bool {
 	for end := time.Now().Add(longest); !done(); {
 		if time.Now().After(end) {

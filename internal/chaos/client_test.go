@@ -17,12 +17,13 @@ import (
 var errHungUp = errors.New("the client has hung up")
 
 // client does random things on one connection after another. Its methods return an error when the
-// connection is over.
+// connection is closed.
 type client struct {
 	net.Conn
 	t    testing.TB
 	unit time.Duration
-	// for an answer, or the end of its connection: longer than anything in the stack may take
+	// how long it waits for an answer or the end of its connection: more than anything in the stack
+	// takes
 	patience time.Duration
 	dice     *rand.Rand
 	user     string
@@ -32,12 +33,12 @@ type client struct {
 	tags   int
 }
 
-// live connects until the context is over.
+// live connects again and again until the context is done.
 func (c *client) live(ctx context.Context, dial func(ip int) (net.Conn, error)) {
 	for pause(ctx, c.upTo(4*c.unit)) {
 		conn, err := dial(c.dice.IntN(8))
 		if err != nil {
-			continue // the server has no more room, or sockets have run out for a moment
+			continue // the server is full, or there are no sockets for a moment
 		}
 		c.Conn, c.reader = conn, bufio.NewReader(conn)
 		stop := context.AfterFunc(ctx, func() { c.close(conn) })
@@ -51,13 +52,13 @@ func (c *client) live(ctx context.Context, dial func(ip int) (net.Conn, error)) 
 
 func (c *client) converse(ctx context.Context) error {
 	if c.one(30) {
-		return nil // before the greeting
+		return nil // it hangs up before the greeting
 	}
 	if _, err := c.line(); err != nil {
 		return err
 	}
 	if c.one(20) {
-		pause(ctx, c.upTo(8*c.unit)) // and perhaps LoginTimeout
+		pause(ctx, c.upTo(8*c.unit)) // perhaps longer than LoginTimeout
 	}
 	for range 4 {
 		in, err := c.logIn()
@@ -81,7 +82,7 @@ func (c *client) converse(ctx context.Context) error {
 	return nil
 }
 
-// logIn tells whether it is logged in now.
+// logIn reports whether the client is logged in now.
 func (c *client) logIn() (bool, error) {
 	user, password := c.spelled(), "pass"
 	switch {
@@ -116,14 +117,14 @@ func (c *client) logIn() (bool, error) {
 	return strings.HasPrefix(answer, "OK"), err
 }
 
-// spelled returns the user's name in some case.
+// spelled returns the user's name in a random case.
 func (c *client) spelled() string {
 	return c.oneOf(
 		c.user, c.user, c.user, strings.ToUpper(c.user), strings.ToUpper(c.user[:1])+c.user[1:],
 	)
 }
 
-// part ends the connection in one of the ways that a client can.
+// part closes the connection in one of the ways that a client can.
 func (c *client) part() {
 	switch c.dice.IntN(4) {
 	case 0:
@@ -135,7 +136,7 @@ func (c *client) part() {
 	}
 }
 
-// halfClose ends what it sends, and reads what still comes.
+// halfClose stops sending, and reads what still comes.
 func (c *client) halfClose() error {
 	conn, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -149,7 +150,7 @@ func (c *client) halfClose() error {
 	return errHungUp
 }
 
-// reset makes closing a RST, where there is such a thing.
+// reset makes Close send a RST, if the connection can do that.
 func (c *client) reset() error {
 	if conn, ok := c.Conn.(*net.TCPConn); ok {
 		conn.SetLinger(0)
@@ -165,7 +166,7 @@ func (c *client) close(conn net.Conn) {
 	conn.Close()
 }
 
-// leave hangs up while something is going on, sooner or later.
+// leave hangs up during a command, after a random time.
 func (c *client) leave() error {
 	c.silence(c.upTo(3 * c.unit))
 	switch c.dice.IntN(3) {
@@ -179,13 +180,13 @@ func (c *client) leave() error {
 	}
 }
 
-// silence does nothing, and reads nothing.
+// silence sends and reads nothing.
 func (c *client) silence(d time.Duration) error {
 	pause(context.Background(), d)
 	return nil
 }
 
-// commands sends all of them at once and returns the answer to the last one without its tag.
+// commands sends all of them at once. It returns the answer to the last one without its tag.
 func (c *client) commands(commands ...string) (answer string, err error) {
 	var lines strings.Builder
 	tag := ""
@@ -211,8 +212,8 @@ func (c *client) send(text string) error {
 	return err
 }
 
-// answer reads up to the line with the tag and returns the rest of that, or "+" if the server asks
-// for more before.
+// answer reads up to the line with the tag, and returns the rest of that line. If the server asks
+// for more before, it returns "+".
 func (c *client) answer(tag string) (string, error) {
 	for {
 		line, err := c.line()

@@ -1,3 +1,3 @@
 // Package chaos has the tests in which hundreds of clients do random things to a server with all
-// four packages, and die of them.
+// four packages, and hang up at random moments.
 package chaos

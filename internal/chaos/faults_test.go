@@ -15,7 +15,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// failures are what goes wrong in backends, with an answer for the client and without.
+// failures are errors of backends, with and without an answer for the client.
 var failures = []error{
 	&imap.Error{Type: imap.StatusResponseTypeNo, Text: "Not now"},
 	&imap.Error{
@@ -43,17 +43,17 @@ var failures = []error{
 // errPanic is what the backend panics with.
 var errPanic = errors.New("chaos")
 
-// faults makes the calls of a session slow, and lets them fail and panic, now and then.
+// faults makes the calls of a session slow, and makes some of them fail or panic.
 type faults struct {
 	unit   time.Duration
 	off    *atomic.Bool
 	panics *atomic.Int64
 
-	mu   sync.Mutex // IDLE runs beside other commands
+	mu   sync.Mutex // IDLE runs at the same time as other commands
 	dice *rand.Rand
 }
 
-// strike is to be called where something may go wrong. It waits no longer than the context lasts.
+// strike is called where something may go wrong. It may wait, but not after the context is done.
 func (f *faults) strike(ctx context.Context) error {
 	if f.off.Load() {
 		return nil
@@ -71,7 +71,7 @@ func (f *faults) strike(ctx context.Context) error {
 	return nil
 }
 
-// strikeHard is for places where nothing but a panic can get out.
+// strikeHard is strike for calls that cannot return an error: it can only panic.
 func (f *faults) strikeHard() {
 	if !f.off.Load() && f.roll(300) == 0 {
 		f.panic()
@@ -91,7 +91,7 @@ func (f *faults) roll(n int) int {
 
 func (f *faults) upTo(d time.Duration) time.Duration { return time.Duration(f.roll(int(d))) }
 
-// pause waits, and tells whether it could until the end.
+// pause waits for d. It returns false if the context is done first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -17,12 +17,12 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// entries returns which of the limiter's own maps and lists are not empty.
+// entries returns the limiter's own maps and lists that are not empty.
 func entries(limiter *limits.Limiter) (left []string) {
 	var look func(v reflect.Value, name string)
 	look = func(v reflect.Value, name string) {
 		switch {
-		case v.Type() == reflect.TypeFor[admission.Guesses](): // are remembered, and bounded
+		case v.Type() == reflect.TypeFor[admission.Guesses](): // they are kept on purpose, and bounded
 		case v.Type() == reflect.TypeFor[list.List]():
 			if n := v.FieldByName("len").Int(); n > 0 {
 				left = append(left, fmt.Sprintf("%s: %d", name, n))
@@ -41,7 +41,7 @@ func entries(limiter *limits.Limiter) (left []string) {
 	return left
 }
 
-// assertNoFiles fails if there is anything in the folder, or if a file is open that was there.
+// assertNoFiles fails if the folder has a file, or if a file that was in it is still open.
 func assertNoFiles(t testing.TB, dir string) {
 	there, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -59,8 +59,8 @@ func assertNoFiles(t testing.TB, dir string) {
 	}
 }
 
-// goroutines returns the stacks of those that run code of this module or of go-imap, but for those
-// of tests.
+// goroutines returns the stacks of the goroutines that run code of this module or of go-imap,
+// except those of tests.
 func goroutines() (stacks []string) {
 	buf := make([]byte, 64<<20)
 	buf = buf[:runtime.Stack(buf, true)]

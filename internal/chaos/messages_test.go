@@ -9,16 +9,16 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// The commands of a backendSession that need a mailbox.
+// These are the commands of a backendSession that need a mailbox.
 
-// numbered is a message with its sequence number, and the flags that it had a moment ago.
+// numbered is a message with its sequence number, and its flags at the time of the call to find.
 type numbered struct {
 	*message
 	seqNum uint32
 	flags  []imap.Flag
 }
 
-// find returns the messages of the set that are still there.
+// find returns the messages of the set that still exist.
 func (s *backendSession) find(numSet imap.NumSet) []numbered {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
@@ -31,7 +31,7 @@ func (s *backendSession) find(numSet imap.NumSet) []numbered {
 	return found
 }
 
-// contains tells whether the message is in the set, in which 0 is "*", the last message.
+// contains reports whether the message is in the set, in which 0 means "*", the last message.
 func contains(
 	numSet imap.NumSet, seqNum uint32, uid imap.UID, lastSeqNum int, lastUID imap.UID,
 ) bool {
@@ -64,7 +64,7 @@ func (s *backendSession) Fetch(
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
-// FetchContext hears the context every other time.
+// FetchContext obeys its context every other time.
 func (s *backendSession) FetchContext(
 	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
@@ -91,7 +91,7 @@ func (s *backendSession) FetchContext(
 			for piece := range slices.Chunk(m.body, 1<<15) {
 				s.strikeHard()
 				if _, err := literal.Write(piece); err != nil {
-					return err // leaves the message open, as imapmemserver does
+					return err // the message stays open, as in imapmemserver
 				}
 			}
 			literal.Close()
@@ -109,7 +109,7 @@ func (s *backendSession) Search(
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
-// SearchContext hears the context every other time. It finds everything.
+// SearchContext obeys its context every other time. It finds every message.
 func (s *backendSession) SearchContext(
 	ctx context.Context, kind imapserver.NumKind, _ *imap.SearchCriteria, _ *imap.SearchOptions,
 ) (*imap.SearchData, error) {
@@ -176,7 +176,7 @@ func (s *backendSession) remove(condemned func(*message) bool) {
 	s.removeLocked(condemned)
 }
 
-// removeLocked takes messages of the view out of the mailbox.
+// removeLocked removes messages of the view from the mailbox.
 func (s *backendSession) removeLocked(condemned func(*message) bool) {
 	m := s.backend.mailboxesLocked(s.user)[s.name]
 	for _, seen := range s.view {

@@ -9,8 +9,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// arrive notes that another command than FETCH and SEARCH has come. Before it returns, its answer
-// is to be given to answered.
+// arrive notes that a command other than FETCH and SEARCH has come. The caller passes its error to
+// answered before it returns.
 func (s *outside) arrive(command string) (answered func(err error)) {
 	a := s.witness.arrive(s.ip, otherTimeout)
 	s.command = a
@@ -84,7 +84,7 @@ func (s *outside) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) (err e
 	return s.Session.Expunge(w, uids)
 }
 
-// enter notes that another command runs, until leave is called.
+// enter notes that such a command runs until leave is called.
 func (s *inside) enter(command string) (leave func()) {
 	s.command.inside = true
 	s.witness.endWait(s.command, command, 0)

@@ -18,8 +18,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// In memory all times are exact, and nothing is left running at the end, or the bubble would not
-// burst.
+// In memory all times are exact. Nothing may run at the end, or the bubble fails the test.
 //
 //	go test -race ./internal/chaos -chaos 60s
 func TestChaosInMemory(t *testing.T) {
@@ -52,15 +51,15 @@ var addresses = [...]string{
 	"192.0.2.8",
 }
 
-// Over sockets the limiter can see who has hung up or stalled. A wait may be ten seconds longer
-// than its timeout, which are those of a machine that is busy with something else.
+// Over sockets the limiter can see which clients have hung up or stalled. A wait may be ten seconds
+// longer than its timeout, because the machine may be busy with something else.
 func TestChaosOverSockets(t *testing.T) {
 	chaosOverSockets(t, true, false, func(options *imapserver.Options) (server, error) {
 		return imapserver.New(options), nil
 	})
 }
 
-// The same behind the guard of imapgate.Server, without IDLE on the wire.
+// TestChaosWithoutIdle does the same behind the guard of imapgate.Server, without IDLE on the wire.
 func TestChaosWithoutIdle(t *testing.T) {
 	chaosOverSockets(t, false, false, func(options *imapserver.Options) (server, error) {
 		return imapgate.NewServer(&imapgate.Options{
@@ -71,14 +70,15 @@ func TestChaosWithoutIdle(t *testing.T) {
 	})
 }
 
-// The same over TLS, with IDLE.
+// TestChaosOverTLS does the same over TLS, with IDLE.
 func TestChaosOverTLS(t *testing.T) {
 	chaosOverSockets(t, true, true, func(options *imapserver.Options) (server, error) {
 		return imapgate.NewServer(&imapgate.Options{Server: *options, Limits: guardOnly()})
 	})
 }
 
-// guardOnly are the limits of the guard: the others are on the inside, where the witness is.
+// guardOnly are the limits of the guard. The other limits are inside it, where the witness sees
+// them.
 func guardOnly() *limits.Options {
 	defaults := limits.DefaultOptions()
 	return &limits.Options{
@@ -128,10 +128,10 @@ func chaosOverSockets(
 	}
 }
 
-// smallBuffer keeps a stalled client from taking much.
+// smallBuffer is small so that a stalled client fills it soon.
 const smallBuffer = 16 << 10
 
-// dialFrom connects from one of the addresses of this machine, where it has several.
+// dialFrom connects from one of several addresses of this machine, if it has them.
 func dialFrom(to net.Addr, ip int, w *witness) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: 10 * time.Second}
 	if runtime.GOOS == "linux" {
@@ -159,7 +159,7 @@ func (l *chaosListener) Accept() (net.Conn, error) {
 	return &chaosConn{conn.(*net.TCPConn), l.witness}, nil
 }
 
-// chaosConn is the server's end, which the witness hears of before it is closed.
+// chaosConn is the server's side of a connection. It notifies the witness before it is closed.
 type chaosConn struct {
 	*net.TCPConn
 	witness *witness

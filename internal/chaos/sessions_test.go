@@ -16,13 +16,13 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// visit is what the two sessions of the witness on a connection share.
+// visit is what the witness's two sessions of a connection share.
 type visit struct {
 	witness         *witness
 	user, ip        string
-	name            string // of the mailbox that is selected
+	name            string // of the selected mailbox
 	connection      *arrival
-	command         *arrival // of the command that goes on
+	command         *arrival // the running command
 	login           *arrival
 	leaveConnection func()
 	leaveLogin      func()
@@ -32,8 +32,8 @@ func (v *visit) stay(a *arrival) *stay {
 	return &stay{user: v.user, ip: v.ip, arrival: a}
 }
 
-// checkRefusal checks the answer to a connection or a login that was not admitted: a limit must not
-// be the reason if the client has been exempt since it came. What was decided before still stands.
+// checkRefusal checks the answer to a refused connection or login. A limit must not be the reason
+// if the client has been exempt since it came. A decision from before that time still stands.
 func (v *visit) checkRefusal(err error) {
 	var answer *imap.Error
 	if errors.As(err, &answer) && answer.Code == imap.ResponseCodeLimit &&
@@ -42,7 +42,7 @@ func (v *visit) checkRefusal(err error) {
 	}
 }
 
-// around returns next with the limits around it, and the witness on both sides of them.
+// around returns next with the limits around it, and with the witness on both sides of the limits.
 func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) stack.NewSessionFunc {
 	limited := limiter.Wrap(
 		func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -80,8 +80,8 @@ func (w *witness) around(limiter *limits.Limiter, next stack.NewSessionFunc) sta
 
 func noTimeout(*limits.Options) time.Duration { return 0 }
 
-// A login waits for others of its user and address, for its check, for those of its network if
-// there were wrong passwords meanwhile, and for its check again.
+// A login waits for other logins of its user and address, for its check, for other checks of its
+// network if there were wrong passwords meanwhile, and for its check again.
 func loginTimeout(options *limits.Options) time.Duration {
 	return 4*30*time.Second + options.MaxGuessDelay
 }
@@ -126,8 +126,8 @@ func (s *outside) Fetch(
 	return s.FetchContext(context.Background(), w, numSet, options)
 }
 
-// FetchContext is there because imapgate.Server has a limiter of its own around this session, which
-// would look for one below the witness's.
+// FetchContext is needed because imapgate.Server has a limiter of its own around this session. That
+// limiter would otherwise find the FetchContext below the witness.
 func (s *outside) FetchContext(
 	_ context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
@@ -164,13 +164,13 @@ func (s *outside) SearchContext(
 	case errors.Is(err, limits.ErrTooManySearches):
 		s.witness.endWait(a, "SEARCH", 0)
 		s.witness.refuse(s.stay(a), "SEARCH")
-	default: // it has the answer to another one, which had to begin by its timeout
+	default: // it shares the answer of another SEARCH, which had to begin by its timeout
 		s.witness.endWait(a, "shared SEARCH", s.witness.longestSearch())
 	}
 	return data, err
 }
 
-// Close comes before the limits take the session off.
+// Close runs before the limits remove the session.
 func (s *outside) Close() error {
 	if s.leaveLogin != nil {
 		s.leaveLogin()
@@ -213,7 +213,7 @@ func (s *inside) Search(
 	return s.SearchContext(context.Background(), kind, criteria, options)
 }
 
-// Poll runs before a SEARCH that others may share, when its wait is over.
+// Poll runs before a SEARCH that others may share, when the SEARCH has stopped waiting.
 func (s *inside) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	if s.command != nil {
 		s.beginSearch()
@@ -221,7 +221,7 @@ func (s *inside) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	return s.Session.Poll(w, allowExpunge)
 }
 
-// beginSearch notes, once, that a SEARCH has waited for long enough.
+// beginSearch notes once that a SEARCH has stopped waiting.
 func (s *inside) beginSearch() {
 	if !s.command.inside {
 		s.command.inside = true

@@ -13,45 +13,45 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// witness counts for itself what is inside the limits, and says when that is too much or has waited
-// too long. It has a session on both sides of theirs: what is inside begins when the inner one is
-// called and ends before the inner one returns, so that it never sees more at once than the limiter
-// has let in.
+// witness counts for itself what is inside the limits, and reports when there is too much inside,
+// or when something waits too long. It has a session on both sides of the limits. An entry begins
+// when the inner session is called, and ends before the inner session returns. So the witness never
+// counts more than the limiter has let in.
 //
-// Limits change meanwhile. Of all that is inside, one was the last to be let in, and at that moment
-// all of them were inside. It was after the last of them had come, and so the number is no larger
-// than the largest limit that may have been in force since then.
+// The limits change meanwhile. One of those inside was let in last, and at that moment all of them
+// were inside. That moment is after the last of them came. So their number must not exceed the
+// largest limit that may have been in force since then.
 //
-// A client that may have been exempt counts only for those who came when it was inside, and a
-// session that was evicted does not count, although it is inside until it has closed.
+// A client that may have been exempt counts only for those that came when it was inside already. A
+// session that was evicted does not count, although it stays inside until it is closed.
 type witness struct {
 	t testing.TB
-	// that a wait may be longer than its timeout: zero in a bubble, where time is exact
+	// how much longer than its timeout a wait may be: 0 in a bubble, where time is exact
 	margin time.Duration
 
 	mu        sync.Mutex
 	history   []*limits.Options
-	settledAt []time.Time // since when each of them is surely in force
+	settledAt []time.Time // from when on each of them is surely in force
 	settled   int         // the oldest in history that may still be in force
-	steps     uint64      // numbers what comes and enters
+	steps     uint64      // numbers every arrival and every entry
 
 	connections, checks, logins, fetches, searches, others, idles room
 
 	evictIdle time.Duration      // the shortest EvictIdle
-	evictions []*eviction        // of sessions that may not have closed
-	coming    map[*stay]struct{} // logins on their way in: the limiter may have let them in
+	evictions []*eviction        // of sessions that may still be open
+	coming    map[*stay]struct{} // logins that the limiter may have let in already
 
-	asking     map[string]map[*arrival]struct{} // the SEARCHes on their way, by what they ask for
+	asking     map[string]map[*arrival]struct{} // running and waiting SEARCHes, by what they ask for
 	longestRun time.Duration                    // of a SEARCH
 
 	visits sync.Map // of *visit, by *imapserver.Conn
-	// of *atomic.Bool by the client's address: set before the connection is closed on either side
+	// holds *atomic.Bool by the client's address; set before either side closes the connection
 	gone sync.Map
 
 	refused, waited, joined, timedOut, evicted atomic.Int64
 }
 
-// A room holds what runs at once.
+// A room holds what is inside one kind of limit at the same time.
 type room struct {
 	name   string
 	bounds []bound
@@ -60,24 +60,24 @@ type room struct {
 	most   int
 }
 
-// A bound is a limit for those who have something in common.
+// A bound is a limit for all stays with the same key.
 type bound struct {
 	name  string
 	of    func(*stay) string
 	all   func(*limits.Options) int     // the limit; nil if it depends on the client
-	limit func(limits.ClientLimits) int // that of a client
+	limit func(limits.ClientLimits) int // the limit for a client
 }
 
-// A stay is one in a room.
+// A stay is one entry in a room.
 type stay struct {
 	user, ip string
 	*arrival
-	exempt bool         // it may have been let in whatever the limits
+	exempt bool         // it may have been let in regardless of the limits
 	step   uint64       // the number of the moment when it entered
-	gone   *atomic.Bool // it does not count any more when that is set; nil if it always does
+	gone   *atomic.Bool // when it is set, the stay no longer counts; nil if it always counts
 }
 
-// An eviction is of one of the sessions that may be meant by its event.
+// An eviction ended one of its candidates, but its event does not say which.
 type eviction struct{ candidates map[*stay]struct{} }
 
 func everybody(*stay) string { return "" }
@@ -125,7 +125,7 @@ func newWitness(
 	return w
 }
 
-// change calls set with new options, which are in force from some moment within the call.
+// change calls set with new options. They are in force from some moment during the call.
 func (w *witness) change(options *limits.Options, set func(*limits.Options) error) {
 	w.mu.Lock()
 	w.history = append(w.history, options)
@@ -139,7 +139,8 @@ func (w *witness) change(options *limits.Options, set func(*limits.Options) erro
 	w.mu.Unlock()
 }
 
-// enter notes that something is in the room, until leave is called, and checks the room's bounds.
+// enter notes that the stay is in the room until leave is called, and checks the bounds of the
+// room.
 func (w *witness) enter(r *room, s *stay) (leave func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,7 +161,7 @@ func (w *witness) enter(r *room, s *stay) (leave func()) {
 	})
 }
 
-// forgetLocked notes that the session is over, so that no eviction can be of it any more.
+// forgetLocked notes that the session is closed, so it is no longer a candidate of an eviction.
 func (w *witness) forgetLocked(s *stay) {
 	w.evictions = slices.DeleteFunc(w.evictions, func(e *eviction) bool {
 		delete(e.candidates, s)
@@ -168,8 +169,8 @@ func (w *witness) forgetLocked(s *stay) {
 	})
 }
 
-// come notes a login before the limiter decides about it. By the time it enters it may have been
-// evicted already. The function is to be called when it has entered, or was refused.
+// come notes a login before the limiter decides about it, because the session may be evicted before
+// it enters. The caller must call decided when the login has entered or was refused.
 func (w *witness) come(s *stay) (decided func(entered bool)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,8 +185,9 @@ func (w *witness) come(s *stay) (decided func(entered bool)) {
 	}
 }
 
-// checkLocked checks that those who have something in common with s are not too many. Exempt ones
-// are counted that were inside before the last of the others came, and so before it was let in.
+// checkLocked checks that there are not too many stays with the same key as s. An exempt stay
+// counts only if it was inside before the last of the others came, and so before that one was let
+// in.
 func (w *witness) checkLocked(r *room, b bound, s *stay) {
 	var exempt, others []*stay
 	since, asked := 0, uint64(0)
@@ -213,7 +215,7 @@ func (w *witness) checkLocked(r *room, b bound, s *stay) {
 	}
 }
 
-// most returns the largest limit of those who are inside, 0 if one has none.
+// most returns the largest limit of those that are inside, or 0 if one of them has no limit.
 func (b bound) most(o *limits.Options, inside []*stay) int {
 	if b.all != nil {
 		return b.all(o)
@@ -248,8 +250,8 @@ func (e *eviction) has(s *stay) bool {
 	return ok
 }
 
-// evict notes that a session of the user was evicted, which came EvictIdle ago or longer, or whose
-// client is gone. It was found not to be exempt within the last second.
+// evict notes that a session of the user was evicted. The session came at least EvictIdle ago, or
+// its client is gone. Within the last second the limiter found that it was not exempt.
 func (w *witness) evict(user, ip string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -264,7 +266,7 @@ func (w *witness) evict(user, ip string) {
 	for _, stays := range []map[*stay]struct{}{w.logins.stays, w.coming} {
 		for s := range stays {
 			here := s.gone == nil || !s.gone.Load()
-			// It is silent since some time after it came.
+			// Its idle time began at some moment after it came.
 			if here && s.user == user && s.ip == ip && time.Since(s.start) >= w.evictIdle {
 				e.candidates[s] = struct{}{}
 			}
@@ -287,7 +289,7 @@ func (w *witness) largestLocked(since int, limit func(*limits.Options) int) int 
 	return largest
 }
 
-// maybeLocked tells whether the options may have been in force since then that are asked for.
+// maybeLocked reports whether options for which is returns true may have been in force since then.
 func (w *witness) maybeLocked(since int, is func(*limits.Options) bool) bool {
 	return slices.ContainsFunc(w.history[since:], is)
 }
@@ -310,12 +312,12 @@ func clientLimits(o *limits.Options, user, ip string) limits.ClientLimits {
 	return o.LimitsFor(limits.Client{User: user, Addr: netip.MustParseAddr(ip), Limits: own})
 }
 
-// arrival is a command that has come and is not inside yet.
+// arrival is a command that has come. Inside is true as soon as it runs.
 type arrival struct {
 	since   int      // the oldest options that may have been in force when it came
 	granted int      // the oldest options that may have been in force when its slot was granted
 	asked   uint64   // the number of the moment when the slot was asked for
-	ips     []string // of those who may have been granted the slot
+	ips     []string // addresses of the clients that may have been granted the slot
 	start   time.Time
 	timeout func(*limits.Options) time.Duration
 	inside  bool
@@ -341,7 +343,7 @@ func isExempt(o *limits.Options, ip string) bool {
 	return slices.ContainsFunc(o.Exempt, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 
-// surelyExemptLocked tells whether the client itself has been exempt since it came.
+// surelyExemptLocked reports whether the client itself has been exempt since it came.
 func (w *witness) surelyExemptLocked(a *arrival) bool {
 	return !w.maybeLocked(a.since, func(o *limits.Options) bool { return !isExempt(o, a.ips[0]) })
 }
@@ -352,8 +354,9 @@ func (w *witness) surelyExempt(a *arrival) bool {
 	return w.surelyExemptLocked(a)
 }
 
-// ask is arrive for a SEARCH. Equal ones can share a slot, and it may have been granted before the
-// one came that uses it, but not before the first of them, and by the limits of any.
+// ask is arrive for a SEARCH. Equal SEARCHes can share a slot. That slot may have been granted
+// before this SEARCH came, but not before the first of them came, and under the limits of any of
+// them.
 func (w *witness) ask(
 	ip, question string, timeout func(*limits.Options) time.Duration,
 ) (a *arrival, answered func()) {
@@ -381,8 +384,9 @@ func (w *witness) ask(
 	}
 }
 
-// endWait checks how long a command has waited, for its turn or in vain. Its timeout is the longest
-// that may have been in force since it came, to which extra is added. Who is exempt does not wait.
+// endWait checks how long a command has waited, whether or not it ran afterwards. It may wait for
+// the longest timeout that may have been in force since it came, plus extra. An exempt client never
+// waits.
 func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	waited := time.Since(a.start)
 	w.mu.Lock()
@@ -398,8 +402,8 @@ func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	}
 }
 
-// refuse checks that a command that was refused has waited for its timeout, if the queue cannot
-// have been full.
+// refuse checks a command that was refused. It must have waited for its timeout, unless the queue
+// may have been full.
 func (w *witness) refuse(s *stay, what string) {
 	a := s.arrival
 	waited := time.Since(a.start)
@@ -432,7 +436,7 @@ func (w *witness) longestSearch() time.Duration {
 	return w.longestRun
 }
 
-// flag returns what is set when the client of that address is gone.
+// flag returns the flag that is set when the client of that address is gone, or nil.
 func (w *witness) flag(address string) *atomic.Bool {
 	flag, ok := w.gone.Load(address)
 	if !ok {
@@ -441,7 +445,7 @@ func (w *witness) flag(address string) *atomic.Bool {
 	return flag.(*atomic.Bool)
 }
 
-// leaving is to be called before a connection is closed, or half closed, on either side.
+// leaving must be called before either side closes or half-closes a connection.
 func (w *witness) leaving(address string) {
 	if flag := w.flag(address); flag != nil {
 		flag.Store(true)

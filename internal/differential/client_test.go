@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// client is a connection that keeps what it hears.
+// client is a connection that keeps what the server sends.
 type client struct {
 	conn net.Conn
 
@@ -20,8 +20,8 @@ type client struct {
 	loggedIn bool
 	rev2     bool     // it has enabled IMAP4rev2
 	idle     *op      // the IDLE that it has sent and not ended
-	idling   bool     // the server has agreed to it
-	held     []string // heard and not recorded yet
+	idling   bool     // the server has agreed to the IDLE
+	held     []string // received and not recorded yet
 	view     view
 }
 
@@ -39,7 +39,7 @@ func (c *client) listen() {
 	}
 }
 
-// take returns the responses heard since the last call.
+// take returns the responses that have come since the last call.
 func (c *client) take() (heard []string, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,8 +50,8 @@ func (c *client) take() (heard []string, closed bool) {
 
 var flagList = regexp.MustCompile(`FLAGS \([^)]+\)`)
 
-// responses splits what a server has said, literals within their responses, and sorts the flags of
-// FETCH: imapmemserver has them in a map.
+// responses splits what a server has said into responses, with their literals. It sorts the flags
+// of each FETCH, because imapmemserver keeps them in a map.
 func responses(said string) []string {
 	var all []string
 	response := ""

@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// op is what a client does next.
+// op is one step of a client.
 type op struct {
 	client int
-	early  bool // before it logs in, if it has not yet
+	early  bool // before login, if the client has not logged in yet
 	idles  bool
-	text   string // what it sends, in one piece
-	end    string // what it ends the IDLE with that text begins
+	text   string // what it sends in one piece
+	end    string // what it sends to end the IDLE that text begins
 }
 
-// conversation makes something of any script. A line is one op: the client (0 to 2; c, d and e for
-// the same before login), then a space and a command, with | for a line break, or i and the way to
-// end an IDLE, or bytes that choose commands of the grammar. A script that begins with ? stands for
-// a random one. The messages of a copier are those that can be copied.
+// conversation makes steps of any script. Each line is one step. It begins with the client: 0 to 2,
+// or c, d and e for the same clients before login. Then comes one of three: a space and a command,
+// with | for a line break; i and the way to end an IDLE; or bytes that choose commands of the
+// grammar. A script that begins with ? stands for a random one. A copier gets only messages that
+// can be copied.
 func conversation(script []byte, copier, hidesIdle bool) []op {
-	const longest, mostIdles = 24, 8 // so that no IDLE takes 35 minutes, when go-imap ends it
+	const longest, mostIdles = 24, 8 // so that no IDLE lasts 35 min, when go-imap ends it
 	if seed, ok := bytes.CutPrefix(script, []byte("?")); ok {
 		script = randomScript(seed)
 	}
@@ -67,8 +68,8 @@ func conversation(script []byte, copier, hidesIdle bool) []op {
 	return ops
 }
 
-// randomScript returns lines of bytes that choose. Most of the clients log in and select a mailbox
-// first.
+// randomScript returns lines of bytes that choose commands. In most scripts the clients first log
+// in and select a mailbox.
 func randomScript(seed []byte) []byte {
 	hash := fnv.New64a()
 	hash.Write(seed)
@@ -91,11 +92,11 @@ func randomScript(seed []byte) []byte {
 }
 
 var (
-	// hidden is what a server without IDLE answers in another way; only [op.idle] may send it.
+	// hidden matches what a server without IDLE answers differently; only [op.idle] may send it.
 	hidden = regexp.MustCompile(`(?m)^\S+ +IDLE|^DONE\r?$`)
-	// greedy takes go-imap's matcher too long.
+	// greedy matches patterns for which go-imap's matcher takes too long.
 	greedy = regexp.MustCompile(`(?:[*%][^ \r\n]*){8}`)
-	// uncopyable would make messages that copymeta promises to refuse, or flags that it drops.
+	// uncopyable matches what creates messages that copymeta refuses, or flags that it drops.
 	uncopyable = regexp.MustCompile(`(?i)append|recent`)
 )
 
@@ -114,7 +115,7 @@ func (o *op) idle(n, way int, hidesIdle bool) {
 	case 5:
 		o.text, o.end = fmt.Sprintf("idle%d IDLE now\r\n", n)+noop, ""
 	}
-	// a client that does not wait to be told that there is none is not promised the same
+	// A client that does not wait for the refusal of its IDLE may get other answers.
 	if hidesIdle {
 		return
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/imapgate/imapgate/internal/capture"
 )
 
-// copies is what becomes of a message that is copied.
+// copies says what happens to a message that is copied.
 type copies int
 
 const (
-	untouched copies = iota // COPY and MOVE are the backend's
+	untouched copies = iota // the backend does COPY and MOVE
 	preserved
 	reset
 )
@@ -25,7 +25,7 @@ type messageID struct {
 	uid         imap.UID
 }
 
-// bodies has what was appended to the mailboxes of a user.
+// bodies holds what was appended to the mailboxes of a user.
 type bodies struct {
 	mu sync.Mutex
 	of map[messageID]string
@@ -45,8 +45,9 @@ func (b *bodies) get(id messageID) string {
 	return b.of[id]
 }
 
-// copying copies as copymeta does with Preserve or Reset and Move. What is reset is appended from
-// memory, what is preserved is left to imapmemserver's own COPY, which keeps everything.
+// copying copies as copymeta does with Preserve or Reset, and with Move. To reset, it appends the
+// body that it has in memory. To preserve, it uses the COPY of imapmemserver, which keeps
+// everything.
 type copying struct {
 	imapserver.SessionIMAP4rev2
 	all         map[string]*bodies // by user
@@ -89,7 +90,7 @@ type teed struct {
 func (t teed) Size() int64 { return t.size }
 
 func (c *copying) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) {
-	itself := dest == c.mailbox // which imapmemserver refuses
+	itself := dest == c.mailbox // imapmemserver refuses that
 	if !itself {
 		if _, err := c.SessionIMAP4rev2.Copy(imap.UIDSet{}, dest); err != nil {
 			return nil, err
@@ -103,7 +104,7 @@ func (c *copying) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 		data, err = c.SessionIMAP4rev2.Copy(numSet, dest)
 	}
 	if err != nil || len(data.SourceUIDs) == 0 {
-		return nil, err // COPYUID tells of copies only
+		return nil, err // COPYUID names only messages that were copied
 	}
 	return data, nil
 }
@@ -138,7 +139,7 @@ func (c *copying) copyByAppend(data *imap.CopyData, numSet imap.NumSet, dest str
 	return nil
 }
 
-// appendOptions returns those for a copy of the message.
+// appendOptions returns the options for a copy of the message.
 func (c *copying) appendOptions(uid imap.UID) (*imap.AppendOptions, error) {
 	options := &imap.AppendOptions{}
 	if c.reset {

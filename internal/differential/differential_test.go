@@ -14,13 +14,15 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// FuzzConversation holds the same conversation with a stack around an imapmemserver and with a
-// server that has no stack, which says the same, byte for byte, but for what the stack promises to
-// change: that server keeps the promise by itself.
+// FuzzConversation holds the same conversation twice: with a stack around an imapmemserver, and
+// with a reference server without a stack. Both must say the same, byte for byte. Where the stack
+// promises to change something, the reference changes it by code of its own.
 //
-// Goroutines take another path each time, which the fuzzer holds for news, and tries to reproduce
-// with less for a minute, unless it is told to go on: go test -run '^$' -fuzz FuzzConversation
-// -fuzztime 10m -fuzzminimizetime 5x ./internal/differential
+// The order of goroutines varies, so the fuzzer often takes an input for new and minimizes it for a
+// minute. To avoid that:
+//
+//	go test -run '^$' -fuzz FuzzConversation -fuzztime 10m -fuzzminimizetime 5x \
+//		./internal/differential
 func FuzzConversation(f *testing.F) {
 	names := stack.Names()
 	for name := range promises {
@@ -39,7 +41,7 @@ func FuzzConversation(f *testing.F) {
 		name := names[int(choice)%len(names)]
 		p := promises[name]
 		ops := conversation(script, p.copies != untouched, p.hideIdle)
-		for i := range ops { // before login a guard says less than go-imap of a command that is none
+		for i := range ops { // before login a guard says less about a wrong command than go-imap
 			ops[i].early = ops[i].early && !p.guarded
 		}
 		want, wrong := held(t, ops, p, true, func(w *world) imaptest.NewSessionFunc {
@@ -50,7 +52,7 @@ func FuzzConversation(f *testing.F) {
 			return w.memory
 		})
 		said := strings.Join(got, "\n")
-		if p.guarded { // a virtual folder is READ-ONLY where the wire is ours
+		if p.guarded { // behind a guard, a virtual folder is READ-ONLY
 			said = strings.ReplaceAll(
 				said, "OK [READ-ONLY] SELECT completed", "OK [READ-WRITE] SELECT completed",
 			)
@@ -60,8 +62,8 @@ func FuzzConversation(f *testing.F) {
 	})
 }
 
-// held holds the conversation with go-imap's server, which may be the reference, of a new world. It
-// returns the record, and of what the server has said, what no client could make sense of.
+// held holds the conversation with go-imap's server around a new world. That server may be the
+// reference. It returns the record, and the mistakes in what the server has said.
 func held(
 	t *testing.T, ops []op, p promise, reference bool, sessions func(*world) imaptest.NewSessionFunc,
 ) (record, wrong []string) {
@@ -92,7 +94,7 @@ func heldBy(
 	return record, wrong
 }
 
-// serve makes the talk one with a server, which ends when the returned function has.
+// serve connects the talk with a server. The returned function ends the server.
 func serve(server stack.Server, talk *talk) (end func()) {
 	listener := imaptest.Listen()
 	talk.dial = listener.Dial

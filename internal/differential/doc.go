@@ -1,3 +1,3 @@
-// Package differential has the tests that hold the same conversation with a server bare and with a
-// stack of packages in front of it.
+// Package differential tests that a stack of packages changes only what it promises. It holds the
+// same conversation with a bare server and with a stack in front of one.
 package differential

@@ -1,7 +1,7 @@
 package differential_test
 
-// Commands of every kind that go-imap knows; %x is replaced by one of the words below, as
-// [words.expand] has it.
+// commands has every kind of command that go-imap knows. [words.expand] replaces %x by one of the
+// words below.
 var commands = []string{
 	"NOOP", "CHECK", "CAPABILITY", "NAMESPACE", "STARTTLS", "UNAUTHENTICATE", "LOGOUT", "ENABLE %e",
 	"LOGIN %u %w", "AUTHENTICATE %l",
@@ -90,7 +90,7 @@ var names = []string{
 	" IDLE now",
 }
 
-// messages can be copied by FETCH and APPEND.
+// messages can be copied by FETCH and APPEND without a change.
 var messages = []string{
 	"From: Karen <karen@example.org>\r\nTo: bob@example.org\r\nSubject: a\r\n" +
 		"Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nHello\r\n",
@@ -102,7 +102,7 @@ var messages = []string{
 	"Subject: folded\r\n IDLE\r\n\r\n IDLE\r\n",
 }
 
-// oddMessages have another size than FETCH delivers.
+// oddMessages have a size that differs from what FETCH delivers.
 var oddMessages = []string{
 	"no header",
 	"",

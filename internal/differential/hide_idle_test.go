@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// note records what a client has heard. Where the server is to have no IDLE, what the reference
-// says about it becomes what the other has to say; it comes last, because only a server that has
-// IDLE answers after the news.
+// note records what a client has received. If the server under test has no IDLE, the answers of the
+// reference to IDLE are replaced by what that server must say. They are recorded last, because only
+// a server with IDLE answers after the news.
 func (t *talk) note(i int, c *client, heard []string) {
 	var last []string
 	for _, response := range heard {
@@ -31,7 +31,7 @@ var (
 	idleAnswer   = regexp.MustCompile(`^(idle[0-9]+) [^+].*\r\n$`)
 )
 
-// withoutIdle makes what a server with IDLE says what one without it has to say.
+// withoutIdle turns a response of a server with IDLE into that of a server without it.
 func withoutIdle(response string, rev2 bool) string {
 	if response == "+ idling\r\n" {
 		return ""

@@ -7,8 +7,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// memory is an imapmemserver without the mistakes that would hide those of a stack: it says of no
-// message what a client that counts them cannot understand.
+// memory is an imapmemserver without the mistakes that would hide those of a stack: it never sends
+// a sequence number that the client cannot know.
 type memory struct{ imapserver.SessionIMAP4rev2 }
 
 func (w *world) memory(
@@ -21,13 +21,12 @@ func (w *world) memory(
 	return &memory{inner.(imapserver.SessionIMAP4rev2)}, greeting, nil
 }
 
-// Move leaves it to Poll to tell of each message. imapmemserver does so itself, too, with other
-// numbers.
+// Move lets Poll report each message. imapmemserver also reports them itself, with other numbers.
 func (m *memory) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	return move(m, w, numSet, dest)
 }
 
-// move copies the messages as the session does, and takes away what it has copied.
+// move copies the messages with the Copy of the session, and removes those that were copied.
 func move(
 	session imapserver.SessionIMAP4rev2, w *imapserver.MoveWriter, numSet imap.NumSet, dest string,
 ) error {
@@ -49,8 +48,8 @@ func move(
 	return session.Expunge(nil, &data.SourceUIDs)
 }
 
-// Fetch and Store leave out the messages that the client has not been told of, which imapmemserver
-// gives the number 0.
+// Fetch and Store omit the messages that the client does not know yet. imapmemserver gives them the
+// number 0.
 
 func (m *memory) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
@@ -72,7 +71,7 @@ func (m *memory) known(numSet imap.NumSet) imap.NumSet {
 	criteria := &imap.SearchCriteria{UID: []imap.UIDSet{uids}}
 	data, err := m.Search(imapserver.NumKindSeq, criteria, &imap.SearchOptions{})
 	if err != nil {
-		panic(err) // imapmemserver has none
+		panic(err) // Search of imapmemserver never fails
 	}
 	return data.All
 }

@@ -15,8 +15,8 @@ import (
 type promise struct {
 	copies   copies
 	virtual  virtualMode
-	limited  bool // by the defaults
-	guarded  bool // commands before login are answered by the guard
+	limited  bool // with the default limits
+	guarded  bool // the guard answers commands before login
 	hideIdle bool
 }
 
@@ -34,7 +34,7 @@ var promises = map[string]promise{
 	"everything":        {virtual: selectable, limited: true, copies: preserved},
 }
 
-// world is the mail that a conversation begins with.
+// world is the mail at the beginning of a conversation.
 type world struct {
 	users  []*imapmemserver.User
 	trees  map[string]*tree   // by user
@@ -68,7 +68,7 @@ func newWorld() *world {
 	return w
 }
 
-// reference returns sessions of the backend that keep the promise themselves, in ways of their own.
+// reference returns sessions of the backend that keep the promise by code of their own.
 func (w *world) reference(p promise) imaptest.NewSessionFunc {
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := w.memory(conn)
@@ -94,7 +94,7 @@ func (w *world) reference(p promise) imaptest.NewSessionFunc {
 	}
 }
 
-// limited has the two refusals that a conversation can run into without many connections or large
+// limited makes the two refusals that a conversation can reach without many connections or large
 // searches.
 type limited struct {
 	imapserver.SessionIMAP4rev2

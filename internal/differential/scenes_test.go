@@ -1,8 +1,8 @@
 package differential_test
 
-// scenes are the conversations that fuzzing begins with; [conversation] says how to read them.
+// scenes are the seeds of the fuzzing; [conversation] says how to read them.
 var scenes = []string{
-	// before the login
+	// before login
 	`c CAPABILITY|x NOOP|y NAMESPACE
 c SELECT INBOX
 c LOGIN karen wrong
@@ -64,13 +64,13 @@ d LOGIN karen pass`,
 0 COPY 1 Sent|x MOVE 1 Sent|y CLOSE|z SUBSCRIBE Work
 1 SELECT INBOX|x COPY 1 Work|y MOVE 1 #users
 1 DELETE #users/bob/Inbox|x LIST "" *|y SELECT "#users"`,
-	// mailboxes with odd names
+	// mailboxes with unusual names
 	`0 CREATE ""|x CREATE "/"|y CREATE "/a"|z CREATE "b//c/"
 0 CREATE Entw&APw-rfe|x CREATE "&"|y CREATE &AAE-/x|z CREATE &AAoADQ-/x|w CREATE {7}|quo"t/e
 0 LIST "" *|x ENABLE UTF8=ACCEPT|y LIST "" *|z LIST "/" %
 0 RENAME INBOX "old inbox"|x STATUS inbox (MESSAGES)|y CREATE InBoX|z DELETE inbox
 0 LIST "" "*%"|x LIST "" %*%*%*%|y LIST "" *a*b*c*d*|z LSUB "" *o*l*i*n*`,
-	// a name of more levels than folders can have
+	// a name with more levels than folders can have
 	`0 CREATE 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23|x LIST "" *
 0 STATUS 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 (MESSAGES)|` +
 		`x SELECT 1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21`,
@@ -98,7 +98,7 @@ d LOGIN karen pass`,
 0 STATUS INBOX (DELETED-STORAGE)
 0 SEARCH CHARSET KOI8-R ALL|x LIST (BOGUS) "" *|y AUTHENTICATE PLAIN|z UNAUTHENTICATE|w STARTTLS
 0 LOGOUT|x NOOP`,
-	// random ones, and what the grammar makes of bytes
+	// random scripts, and bytes that choose from the grammar
 	"?", "?1", "?2",
 	"0\x1b\x00\x00\x00\x01\x22\x01\x01\x00\x00\x00\x01\x24\x03\x02\n" +
 		"1\x1b\x05\x00\x00\x00\x01\x20\x01\x01\x01\n2\x1c\n1i\x01\n2\x26\x05\x02\n0\x29\x01\x03",

@@ -14,15 +14,15 @@ import (
 // talk is one run of a conversation, in a bubble of its own.
 type talk struct {
 	dial      func() (net.Conn, error)
-	hideIdle  bool // the server is to have no IDLE
-	reference bool // but this one has it, and what it says is made what the other should
+	hideIdle  bool // the server under test has no IDLE
+	reference bool // this server has IDLE, and its answers are replaced
 	clients   [3]*client
 	logins    int
 	record    []string
-	wrong     []string // of what was said, what no client could make sense of
+	wrong     []string // mistakes in what the server said
 }
 
-// hold runs the conversation, looks at all that is there afterwards, and returns what was said.
+// hold runs the conversation, reads all mail afterwards, and returns what was said.
 func (t *talk) hold(ops []op) []string {
 	for i := range ops {
 		t.step(&ops[i])
@@ -56,7 +56,7 @@ func (t *talk) step(o *op) {
 	t.learn(o.client)
 }
 
-// learn has a client that has just selected a mailbox ask which messages these are.
+// learn makes a client that has just selected a mailbox ask for the UIDs of its messages.
 func (t *talk) learn(i int) {
 	c := t.clients[i]
 	if c != nil && c.idle == nil && c.view.selected && slices.Contains(c.view.uids, 0) {
@@ -64,8 +64,8 @@ func (t *talk) learn(i int) {
 	}
 }
 
-// compare has a client look whether it knows the messages that there are, unless something that it
-// has begun swallows its commands.
+// compare checks that a client knows the messages that exist. It does nothing if an unfinished
+// command of the client swallows what it sends.
 func (t *talk) compare(i int) {
 	c := t.clients[i]
 	if c == nil || !c.view.selected || !t.answers(i) {
@@ -83,8 +83,8 @@ func (t *talk) mistake(wrong string) {
 	}
 }
 
-// ask makes sure that there is no more news when an IDLE begins: of that go-imap tells only when it
-// ends. A client that has not ended the command before begins anew.
+// ask makes sure that no news is left when an IDLE begins, because go-imap reports it only when the
+// IDLE ends. A client with an unfinished command reconnects.
 func (t *talk) ask(i int) {
 	if !t.answers(i) {
 		t.hangUp(i)
@@ -92,7 +92,7 @@ func (t *talk) ask(i int) {
 	}
 }
 
-// answers tells whether the next command is taken for one.
+// answers reports whether the next line is read as a command.
 func (t *talk) answers(i int) bool {
 	from := len(t.record)
 	t.say(i, "ask NOOP\r\n")
@@ -111,8 +111,8 @@ func (t *talk) connect(i int) {
 	t.tell()
 }
 
-// login logs the client in if it is not, on a new connection if something that it has begun
-// swallows the LOGIN.
+// login logs the client in, unless it is logged in. If an unfinished command swallows the LOGIN, it
+// reconnects.
 func (t *talk) login(i int) {
 	for range 2 {
 		if c := t.clients[i]; c != nil && c.loggedIn {
@@ -147,7 +147,7 @@ func (t *talk) someoneIdles() bool {
 	return slices.ContainsFunc(t.clients[:], func(c *client) bool { return c != nil && c.idle != nil })
 }
 
-// endIdle ends the IDLE, if there is one, and asks for all news.
+// endIdle ends the client's IDLE, if there is one, and asks for all news.
 func (t *talk) endIdle(i int) {
 	c := t.clients[i]
 	if c == nil || c.idle == nil {
@@ -171,8 +171,9 @@ func (t *talk) say(i int, text string) {
 	t.listen()
 }
 
-// listen waits until everybody has nothing more to say: for longer than a poll takes to come, if
-// someone idles. No client waits so long that has not logged in, or it would be thrown out.
+// listen waits until no server or client has anything more to say. If a client is in IDLE, it waits
+// longer than the interval of polls. Clients that are not logged in hang up before such a wait,
+// because the server would close their connections.
 func (t *talk) listen() {
 	synctest.Wait()
 	t.hear(false)
@@ -195,8 +196,8 @@ var loggedIn = regexp.MustCompile(
 	`^\S+ OK \[CAPABILITY [^]]*\] (Logged in|PLAIN authentication successful)`,
 )
 
-// hear takes what has come. Outside of IDLE nothing comes late but what the reference says late
-// too.
+// hear takes what has come. Outside of IDLE, something may come late only if the reference sends it
+// late too.
 func (t *talk) hear(late bool) {
 	for _, c := range t.clients {
 		if c == nil {
@@ -220,8 +221,8 @@ func (t *talk) hear(late bool) {
 	}
 }
 
-// tell records what was heard since the last time, but that in an IDLE of which a server without
-// IDLE tells afterwards only when it has ended.
+// tell records what has come since the last call. It skips clients in IDLE if the server under test
+// has no IDLE, because that server reports their news only after the IDLE has ended.
 func (t *talk) tell() {
 	for i, c := range t.clients {
 		if c == nil {
@@ -239,7 +240,7 @@ func (t *talk) tell() {
 	}
 }
 
-// dump records all that a user has.
+// dump records all mail of a user.
 func (t *talk) dump(user string) {
 	t.connect(0)
 	from := len(t.record)

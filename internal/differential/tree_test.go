@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// tree is the mailboxes of a user, and whether they are subscribed.
+// tree holds the mailboxes of a user, and whether the user is subscribed to them.
 type tree struct {
 	mu        sync.Mutex
 	mailboxes map[string]bool
@@ -21,7 +21,7 @@ func newTree(names []string) *tree {
 	return t
 }
 
-// change notes what a command did that has returned err.
+// change notes the effect of a command that has returned err. It has none if err is not nil.
 func (t *tree) change(err error, how func(map[string]bool)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -43,14 +43,14 @@ func (t *tree) subscribed(name string) bool {
 	return t.mailboxes[name]
 }
 
-// hides tells whether something below the name is subscribed and not shown.
+// hides reports whether a mailbox below the name is subscribed and not shown.
 func (t *tree) hides(name string, shown func(string) bool) bool {
 	return slices.ContainsFunc(t.names(), func(mailbox string) bool {
 		return t.subscribed(mailbox) && !shown(mailbox) && slices.Contains(parents(mailbox), name)
 	})
 }
 
-// virtual returns the parents of mailboxes that are no mailboxes.
+// virtual returns the parents of mailboxes that are not mailboxes themselves.
 func (t *tree) virtual() map[string]bool {
 	folders := make(map[string]bool)
 	for _, name := range t.names() {
@@ -64,7 +64,7 @@ func (t *tree) virtual() map[string]bool {
 	return folders
 }
 
-// parents returns the names above a mailbox that a folder can have, from the top down.
+// parents returns the names above a mailbox that can be folders, from the top down.
 func parents(name string) []string {
 	var above []string
 	levels := strings.Split(name, "/")

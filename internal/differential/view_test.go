@@ -13,8 +13,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// view is the selected mailbox as a client knows it, from nothing but what the server says: the UID
-// of each message by its sequence number, or 0 where it has not heard it.
+// view is the selected mailbox as a client knows it from what the server says. It has the UID of
+// each message by its sequence number, or 0 if the client does not know the UID.
 type view struct {
 	selected bool
 	uids     []int
@@ -29,7 +29,7 @@ var (
 	)
 )
 
-// hear takes in a response. It returns what is wrong with it, or nothing.
+// hear takes a response. It returns what is wrong with it, or "".
 func (v *view) hear(response string) (wrong string) {
 	switch m := numbered.FindStringSubmatch(response); {
 	case closes.MatchString(response):
@@ -47,7 +47,7 @@ func (v *view) hear(response string) (wrong string) {
 	return ""
 }
 
-// number tells whether such a response can be.
+// number applies a response with a sequence number. It returns false if it is impossible.
 func (v *view) number(kind string, n, uid int) bool {
 	switch {
 	case kind == "EXISTS" && !v.selected: // one of the answers to SELECT
@@ -74,7 +74,7 @@ func (v *view) ascends() bool {
 	return slices.IsSorted(known) && len(slices.Compact(known)) == len(known)
 }
 
-// compare takes the answer to UID SEARCH ALL. It returns what is wrong with it, or nothing.
+// compare takes the answer to UID SEARCH ALL. It returns what is wrong with it, or "".
 func (v *view) compare(heard []string) (wrong string) {
 	for _, response := range heard {
 		m := searchedAll.FindStringSubmatch(response)
@@ -85,7 +85,7 @@ func (v *view) compare(heard []string) (wrong string) {
 	return fmt.Sprintf("%q, when the messages are %d", heard, v.uids)
 }
 
-// numbers reads a list of numbers, or a set.
+// numbers returns the numbers in a list or a set.
 func numbers(text string) []int {
 	all := []int{}
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == ',' }) {
@@ -102,7 +102,7 @@ func numbers(text string) []int {
 	return all
 }
 
-// imapmemserver itself makes mistakes that both sides of a comparison would share.
+// imapmemserver itself makes mistakes, and both sides of a comparison would share them.
 func TestAClientNoticesTheMistakesOfImapmemserver(t *testing.T) {
 	bare := func(w *world) imaptest.NewSessionFunc { return imaptest.Memory(w.users...) }
 	mended := func(w *world) imaptest.NewSessionFunc { return w.memory }

@@ -5,7 +5,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// While a virtual folder is selected there is nothing in it.
+// While a virtual folder is selected, it contains no messages.
 
 func (v *virtual) Unselect() error {
 	if v.opened {

@@ -11,7 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// virtualMode is what folders are that only hold other folders.
+// virtualMode says what happens to folders that only hold other folders.
 type virtualMode int
 
 const (
@@ -20,8 +20,8 @@ const (
 	noSelect
 )
 
-// virtual has the virtual folders of its user's tree, which it keeps itself and never asks the
-// backend for.
+// virtual adds the virtual folders of its user's tree. It keeps the tree itself, and never asks the
+// backend for it.
 type virtual struct {
 	imapserver.SessionIMAP4rev2
 	conn       *imapserver.Conn
@@ -61,7 +61,7 @@ func (v *virtual) List(
 	}
 	shows := func(name string) bool {
 		return matches(name) && (!options.SelectSubscribed || v.tree.subscribed(name)) &&
-			!options.SelectSpecialUse // nothing has one here
+			!options.SelectSpecialUse // no mailbox has a special use here
 	}
 	absent := v.tree.virtual()
 	maps.DeleteFunc(absent, func(name string, _ bool) bool {
@@ -206,8 +206,8 @@ func (v *virtual) subscribe(name string, yes bool, do func(string) error) error 
 	return v.tree.change(do(name), func(m map[string]bool) { m[name] = yes })
 }
 
-// into is for commands that put messages into a mailbox. imapmemserver has no virtual folder, so it
-// has answered with an error there.
+// into corrects the error of a command that puts messages into a virtual folder. imapmemserver does
+// not have the folder, so its error is another one.
 func (v *virtual) into(dest string, err error) error {
 	var answer *imap.Error
 	if errors.As(err, &answer) && v.tree.virtual()[dest] && answer.Code == imap.ResponseCodeTryCreate {

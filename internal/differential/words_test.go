@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// words makes commands of bytes, each of which is a choice. When there are none left it takes the
-// first of everything.
+// words makes commands of bytes. Each byte is a choice. When no bytes are left, it makes the first
+// choice everywhere.
 type words struct {
 	rest   []byte
 	copier bool
@@ -34,11 +34,11 @@ func (w *words) command(tag string) string {
 	return text
 }
 
-// loneCRs counts the CRs that no LF follows. A server without IDLE passes them on as another
-// character: none comes outside of a literal.
+// loneCRs counts the CRs without LF. A server without IDLE replaces them, so no command may get one
+// outside of a literal.
 func loneCRs(text string) int { return strings.Count(text, "\r") - strings.Count(text, "\r\n") }
 
-// spoil makes a mistake, now and then.
+// spoil adds a mistake to some of the commands.
 func (w *words) spoil(text string) string {
 	at := min(2+w.pick(16), len(text))
 	switch w.pick(24) {
@@ -66,7 +66,7 @@ func (w *words) spoil(text string) string {
 	return text
 }
 
-// raw returns bytes as they are, but no CR.
+// raw returns the next n bytes, with each CR replaced.
 func (w *words) raw(n int) string {
 	n = min(n, len(w.rest))
 	text := strings.ReplaceAll(string(w.rest[:n]), "\r", "_")
@@ -99,7 +99,7 @@ func (w *words) expand(template string) string {
 		default:
 			all := phrases[kind]
 			phrase := all[w.pick(len(all))]
-			if kind == 'p' { // wildcards are no placeholders
+			if kind == 'p' { // a wildcard is not a placeholder
 				phrase = strings.NewReplacer("%m", "%m", "%", "%%").Replace(phrase)
 			}
 			if w.copier && uncopyable.MatchString(phrase) {
@@ -118,7 +118,7 @@ func (w *words) mailbox() string {
 	return w.astring(w.raw(choice - len(names) + 1))
 }
 
-// astring writes the text in any form that a client might think of.
+// astring writes the text in any form that a client may choose.
 func (w *words) astring(text string) string {
 	switch form := w.pick(14); {
 	case form >= 1 && form <= 9:
@@ -131,7 +131,7 @@ func (w *words) astring(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// literal announces the text in one of nine forms, of which the last five are mistakes.
+// literal writes the text as a literal in one of nine forms. The last five are mistakes.
 func literal(form int, text string) string {
 	n := len(text)
 	announcement := [...]string{

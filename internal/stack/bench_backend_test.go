@@ -16,9 +16,9 @@ import (
 	"github.com/imapgate/imapgate/vfolders"
 )
 
-// store is a session that has its answers ready and takes no lock, so that what is measured is the
-// server and what stands before it. A real backend has more to do, and its share of each command is
-// not made slower by anything.
+// store is a session whose answers are ready and that takes no lock. So the benchmarks measure the
+// server and the packages around the session. A real backend does more, and that part of a command
+// does not become slower.
 type store struct {
 	imaptest.Stub
 	mailboxes []imap.ListData
@@ -43,7 +43,7 @@ func (s *store) newSession(*imapserver.Conn) (imapserver.Session, *imapserver.Gr
 	return s, nil, nil
 }
 
-// List lists ten mailboxes to one pattern, and all to the others.
+// List lists ten mailboxes for one pattern, and all mailboxes for the others.
 func (s *store) List(
 	w *imapserver.ListWriter, _ string, patterns []string, _ *imap.ListOptions,
 ) error {
@@ -59,7 +59,7 @@ func (s *store) List(
 	return nil
 }
 
-// Fetch sends the flags of each message of the range, or the first one's body.
+// Fetch sends the flags of each message of the range, or the body of the first message.
 func (s *store) Fetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
@@ -109,8 +109,8 @@ func (s *store) Copy(imap.NumSet, string) (*imap.CopyData, error) {
 	}, nil
 }
 
-// whole puts all four packages around next, with options by which each stands in the way of every
-// command, and none holds anything back.
+// whole puts all four packages around next. With these options each package handles every command,
+// but none delays one.
 func whole(next stack.NewSessionFunc) stack.NewSessionFunc {
 	options := limits.DefaultOptions()
 	for _, limit := range []*int{

@@ -23,7 +23,7 @@ func serve(tb testing.TB, newSession stack.NewSessionFunc) string {
 	return listen(tb, server, false)
 }
 
-// listen starts any server.
+// listen starts any server on a loopback socket, and returns its address.
 func listen(tb testing.TB, server stack.Server, secure bool) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
@@ -36,8 +36,8 @@ func listen(tb testing.TB, server stack.Server, secure bool) string {
 	return address
 }
 
-// client sends commands that are ready, and reads no more of an answer than it must: what the
-// client costs is the same on both sides, and hides what the server does.
+// client sends commands that are prepared, and reads as little of an answer as possible. So it
+// costs little: its cost is the same for every server, and hides the differences between servers.
 type client struct {
 	tb   testing.TB
 	conn net.Conn
@@ -56,7 +56,7 @@ func newClient(tb testing.TB, conn net.Conn) *client {
 	return c
 }
 
-// login logs in as a user of that number, and selects a mailbox.
+// login logs in as the user with this number, and selects a mailbox.
 func login(tb testing.TB, address string, user int) *client {
 	return dial(tb, address).login(user)
 }
@@ -73,13 +73,13 @@ func (c *client) line() []byte {
 	return line
 }
 
-// answer is what a command is answered: how many bytes, of which the last ones are the tagged line.
+// answer says how many bytes the answer to a command has, and its last ones, the tagged line.
 type answer struct {
 	size   int
 	tagged []byte
 }
 
-// do sends a command and learns its answer.
+// do sends a command and returns its answer, for again.
 func (c *client) do(command []byte) answer {
 	c.send(command)
 	var a answer
@@ -110,7 +110,7 @@ func (c *client) send(command []byte) {
 	require.NoError(c.tb, err)
 }
 
-// logout leaves, and waits for the end of the connection.
+// logout logs out, and waits until the server closes the connection.
 func (c *client) logout() {
 	c.do([]byte("a LOGOUT\r\n"))
 	_, err := io.Copy(io.Discard, c.r)

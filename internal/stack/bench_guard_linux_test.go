@@ -20,7 +20,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// guarded returns a server of the root package that limits nothing but what the guard does.
+// guarded returns a server of the root package whose only limits are those of the guard.
 func guarded(tb testing.TB, backend *store) stack.Server {
 	defaults := limits.DefaultOptions()
 	server, err := imapgate.NewServer(&imapgate.Options{
@@ -39,11 +39,11 @@ func bare(backend *store) stack.Server {
 	return imapserver.New(&imapserver.Options{NewSession: backend.newSession, InsecureAuth: true})
 }
 
-// BenchmarkGuard runs the same commands against go-imap's server, that of the root package, and
-// go-imap's again, in turns of some milliseconds, over loopback sockets, plain and TLS: of each 10
-// FETCHes of 10 MiB, 10,000 small ones, 10,000 NOOPs and 1,000 APPENDs of 4 KB with this benchtime.
-// It reports what BenchmarkStack does for each turn, and the ratio of the turns that took the least
-// CPU time, which a busy machine changes least.
+// BenchmarkGuard runs the same commands on go-imap's server, on that of the root package, and on
+// go-imap's again. It does so in turns of some milliseconds, over plain and TLS loopback sockets.
+// With -benchtime 100x each server runs 10 FETCHes of 10 MiB, 10,000 small ones, 10,000 NOOPs and
+// 1,000 APPENDs of 4 KB. It reports what BenchmarkStack reports for each turn. It also reports the
+// ratio of the turns that took the least CPU time, which a busy machine changes least.
 //
 //	go test -run '^$' -bench '^BenchmarkGuard$' -benchtime 100x ./internal/stack
 func BenchmarkGuard(b *testing.B) {
@@ -51,7 +51,7 @@ func BenchmarkGuard(b *testing.B) {
 	message := strings.Repeat("A line of a message.\r\n", 4096/22)
 	for _, row := range []struct {
 		name, command string
-		count         int // of commands in a turn
+		count         int // commands in a turn
 	}{
 		{"FETCH-of-10-MiB", "FETCH 1:1 BODY[]", 1},
 		{"small-FETCHes", "FETCH 1:1 FLAGS", 100},
@@ -91,15 +91,15 @@ func turnsOf(
 	}
 }
 
-// BenchmarkGuardMemory reports what a connection takes that is logged in and does nothing, and how
-// much more with the guard, plain and TLS.
+// BenchmarkGuardMemory reports the memory of an idle connection that is logged in, and how much
+// more it is with the guard, plain and TLS.
 //
 //	go test -run '^$' -bench '^BenchmarkGuardMemory$' -benchtime 1x ./internal/stack
 func BenchmarkGuardMemory(b *testing.B) {
 	backend := newStore()
 	for _, secure := range []bool{false, true} {
 		b.Run(fmt.Sprintf("TLS=%v", secure), func(b *testing.B) {
-			connectionMemory(b, bare(backend), secure) // the first ones make the runtime itself grow
+			connectionMemory(b, bare(backend), secure) // the first connections make the runtime itself grow
 			for b.Loop() {
 				first := connectionMemory(b, bare(backend), secure)
 				b.ReportMetric(first, "bare-B/connection")

@@ -16,7 +16,7 @@ import (
 
 const connections = 200
 
-// side is a server with clients who are logged in.
+// side is a server with clients that are logged in.
 type side struct {
 	tb      testing.TB
 	address string
@@ -33,11 +33,10 @@ func newSide(tb testing.TB, newSession stack.NewSessionFunc) *side {
 	return s
 }
 
-// took is what a command takes: by the clock, and of the processors, server and client together.
+// took is the time of a command by the clock, and the CPU time of server and client together.
 type took struct{ time, cpu time.Duration }
 
-// run lets n clients at once do what the command says, count times together, and returns what each
-// took.
+// run makes n clients call command at once, count times in all. It returns what one call took.
 func (s *side) run(n, count int, command func(user int, c *client)) took {
 	var all sync.WaitGroup
 	each := max(1, count/n)
@@ -54,10 +53,10 @@ func (s *side) run(n, count int, command func(user int, c *client)) took {
 	return took{time.Since(start) / done, (cpuTime(s.tb) - used) / done}
 }
 
-// BenchmarkStack runs each command against a bare server, one with the whole stack, and another
-// bare one, in turns of some milliseconds. It reports the medians of the times and of the ratios of
-// each turn by the clock, and the ratio of all CPU time, which other processes of the machine
-// disturb less. The ratio of the two bare servers is what the machine makes of no difference.
+// BenchmarkStack runs each command on a bare server, on one with the whole stack, and on another
+// bare one, in turns of some milliseconds. It reports the medians of the times, and of the ratios
+// of each turn by the clock. It also reports the ratio of all CPU time, which other processes
+// disturb less. The ratio of the two bare servers shows how much the measurement varies by itself.
 //
 //	go test -run '^$' -bench '^BenchmarkStack$' -benchtime 10s ./internal/stack
 func BenchmarkStack(b *testing.B) {
@@ -96,7 +95,7 @@ func BenchmarkStack(b *testing.B) {
 	}
 }
 
-// compare takes turns, from the first to the last and then back.
+// compare takes turns, from the first side to the last and then back.
 func compare(b *testing.B, sides ...func() took) {
 	var times, cpus [3][]float64
 	order := []int{0, 1, 2}
@@ -120,7 +119,7 @@ func compare(b *testing.B, sides ...func() took) {
 	b.ReportMetric(least(cpus[2])/least(cpus[0]), "least-cpu-bare/bare")
 }
 
-// ratio returns the median of those of each turn.
+// ratio returns the median of the ratios of all turns.
 func ratio(a, b []float64) float64 {
 	ratios := make([]float64, len(a))
 	for i := range a {

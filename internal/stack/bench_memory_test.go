@@ -8,14 +8,14 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// BenchmarkMemory reports what a session takes that is logged in, has a mailbox selected and does
-// nothing: with the bare server, where that is the connection, its buffers and its goroutine, and
-// how much more with the whole stack, and again with the bare server.
+// BenchmarkMemory reports the memory of an idle session that is logged in and has a mailbox
+// selected. With the bare server this is the connection, its buffers and its goroutine. Then it
+// reports how much more it is with the whole stack, and with the bare server again.
 //
 //	go test -run '^$' -bench '^BenchmarkMemory$' -benchtime 1x ./internal/stack
 func BenchmarkMemory(b *testing.B) {
 	backend := newStore()
-	sessionMemory(b, backend.newSession) // the first ones make the runtime itself grow
+	sessionMemory(b, backend.newSession) // the first sessions make the runtime itself grow
 	for b.Loop() {
 		bare := sessionMemory(b, backend.newSession)
 		b.ReportMetric(bare, "bare-B/session")
@@ -25,8 +25,8 @@ func BenchmarkMemory(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// sessionMemory returns how many bytes of heap and of goroutines' stacks one of many sessions
-// takes.
+// sessionMemory returns how many bytes of heap and goroutine stacks a session takes, on average
+// over many.
 func sessionMemory(b *testing.B, newSession stack.NewSessionFunc) float64 {
 	const sessions = 2000
 	address := serve(b, newSession)
@@ -47,7 +47,7 @@ func sessionMemory(b *testing.B, newSession stack.NewSessionFunc) float64 {
 
 func memory() int64 {
 	runtime.GC()
-	runtime.GC() // what the first one has only put aside
+	runtime.GC() // frees what the first one has only put aside
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc + stats.StackInuse)

@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// script is a socket whose client sends the same command again and again, and each time waits for
-// the answer. Nothing of it is the kernel's, so that what is measured is the server and the guard.
+// script is a socket whose client sends the same command again and again, and waits for each
+// answer. It does not involve the kernel, so the benchmark measures the server and the guard only.
 type script struct {
 	net.Conn
 	commands [][]byte
@@ -76,9 +76,9 @@ func (s *scripted) Accept() (net.Conn, error) {
 func (s *scripted) Close() error   { return nil }
 func (s *scripted) Addr() net.Addr { return &net.TCPAddr{} }
 
-// BenchmarkGuardWork reports what a command takes in the process, without a socket and a kernel:
-// in nanoseconds, the least of all turns, and in reads and writes of the socket. Those are what
-// other processes of the machine do not change.
+// BenchmarkGuardWork reports what a command costs in the process, without a socket and the kernel.
+// It reports nanoseconds, the least of all turns, and reads and writes of the socket. Other
+// processes of the machine hardly change these.
 //
 //	go test -run '^$' -bench '^BenchmarkGuardWork$' -benchtime 100x ./internal/stack
 func BenchmarkGuardWork(b *testing.B) {
@@ -111,7 +111,7 @@ func BenchmarkGuardWork(b *testing.B) {
 	}
 }
 
-// limited returns go-imap's server with the packages that a guarded one has around each session.
+// limited returns go-imap's server with the same packages around each session as a guarded one.
 func limited(backend *store) stack.Server {
 	newSession := limits.New(&limits.Options{}).Wrap(idle.Wrap(backend.newSession, nil))
 	return imapserver.New(&imapserver.Options{NewSession: newSession, InsecureAuth: true})
@@ -136,9 +136,9 @@ func workOf(tb testing.TB, server stack.Server, command []byte) *work {
 	return w
 }
 
-// turn lets a client come, send its commands, and leave.
+// turn connects a client that sends its commands and logs out.
 func (w *work) turn() {
-	const commands = 2000 // so that what a connection takes does not show
+	const commands = 2000 // so many that the cost of the connection does not matter
 	s := &script{closed: make(chan struct{})}
 	s.commands = [][]byte{[]byte("a LOGIN karen pass\r\n"), []byte("a SELECT INBOX\r\n")}
 	for range commands {

@@ -33,8 +33,8 @@ func (s slow) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) er
 	return nil
 }
 
-// Behind a server without IDLE, limits finds the socket of a client that hangs up while its FETCH
-// waits.
+// Behind a server without IDLE, limits still finds the socket of a client that hangs up while its
+// FETCH waits.
 func TestLimitsFindTheSocketBelowIdle(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")

@@ -21,7 +21,8 @@ import (
 	"github.com/imapgate/imapgate/internal/stack"
 )
 
-// full is a session of imapmemserver that has the optional interfaces which that lacks, too.
+// full is a session of imapmemserver, and has also the optional interfaces that imapmemserver
+// lacks.
 type full struct {
 	imapserver.SessionIMAP4rev2
 	memory *imapmemserver.Server
@@ -60,7 +61,7 @@ func (f *full) Unauthenticate() error {
 
 func (f *full) AppendLimit() uint32 { return 5000 }
 
-// Move is not that of imapmemserver, which tells of each EXPUNGE twice, and stops in the middle of
+// Move replaces that of imapmemserver, which reports each EXPUNGE twice, and stops in the middle of
 // a line when it finds nothing to move.
 func (f *full) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
 	data, err := f.Copy(numSet, dest)
@@ -78,10 +79,10 @@ func (f *full) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) e
 	if err := f.Store(nil, data.SourceUIDs, deleted, &imap.StoreOptions{}); err != nil {
 		return err
 	}
-	return f.Expunge(nil, &data.SourceUIDs) // the EXPUNGEs follow by Poll
+	return f.Expunge(nil, &data.SourceUIDs) // Poll writes the EXPUNGEs
 }
 
-// byName asks for a name and for a password.
+// byName is a mechanism that asks for a name and for a password.
 type byName struct {
 	session *full
 	asked   int
@@ -113,9 +114,9 @@ func (s *said) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// converse serves one connection to a backend with the optional interfaces in the set, through the
-// stack. It returns all bytes that the server has said until it closed the connection, and the
-// first line of its log.
+// converse serves one connection through the stack, to a backend with the optional interfaces in
+// the set. It returns everything that the server says until it closes the connection, and the first
+// line of its log.
 func converse(
 	t *testing.T, name string, set imaptest.Optional, caps imap.CapSet, client func(*imaptest.Conn),
 ) (dialogue, logged string) {
@@ -149,7 +150,7 @@ func converse(
 	return heard.bytes.String(), logged
 }
 
-// exchange sends a command, and what follows it as long as the server asks for more.
+// exchange sends a command, and then each of more when the server asks for it.
 func exchange(c *imaptest.Conn, command string, more ...string) {
 	tag, _, _ := strings.Cut(command, " ")
 	c.Send(command)
@@ -217,7 +218,7 @@ func supported(set imaptest.Optional) imap.CapSet {
 	return caps
 }
 
-// needed has the capabilities that a server may advertise with some backends only.
+// needed maps each capability that depends on the backend to the interfaces that it needs.
 var needed = map[imap.Cap]imaptest.Optional{
 	imap.CapNamespace:      imaptest.HasNamespace,
 	imap.CapMove:           imaptest.HasMove,

@@ -1,6 +1,6 @@
-// Package stack has the stacks of packages that the tests of all four together run: each package
-// alone in each of its modes, all of them without options, with their defaults, and with everything
-// on; and the servers of the root package.
+// Package stack has the stacks of packages for tests of all four packages together. There is each
+// package alone in each of its modes, and all of them without options, with their defaults, and
+// with everything on. It also has the servers of the root package.
 package stack
 
 import (
@@ -54,8 +54,8 @@ var stacks = map[string]func(NewSessionFunc) NewSessionFunc{
 	},
 }
 
-// defaults are limits that nobody reaches who behaves, without what takes time: after a wrong
-// password the next login would wait.
+// defaults are the default limits without those that take time: after a wrong password the next
+// login would wait. A client that behaves does not reach them.
 func defaults() *limits.Options {
 	options := limits.DefaultOptions()
 	options.MaxGuessDelay = 0
@@ -81,7 +81,7 @@ func all(
 	return limits.New(options).Wrap(next)
 }
 
-// servers are those that are more than go-imap's with a stack around its sessions.
+// servers are servers of the root package, which do more than wrap sessions.
 var servers = map[string]func() *imapgate.Options{
 	"idle-off": func() *imapgate.Options {
 		return &imapgate.Options{Limits: &limits.Options{}, Idle: &idle.Options{Mode: idle.Off}}
@@ -98,7 +98,7 @@ var servers = map[string]func() *imapgate.Options{
 	},
 }
 
-// Server is go-imap's or that of the root package.
+// Server is go-imap's server or that of the root package.
 type Server interface {
 	Serve(ln net.Listener) error
 	Close() error
@@ -117,8 +117,8 @@ func Names() []string {
 	})
 }
 
-// NewServer returns the server of that name, or go-imap's with the stack of that name, around the
-// sessions that the options make. It panics if there is none.
+// NewServer returns the server of that name, or go-imap's server with the stack of that name. The
+// options make the sessions. It panics if the name is unknown.
 func NewServer(name string, options *imapserver.Options) Server {
 	if make, ok := servers[name]; ok {
 		of := make()
@@ -134,7 +134,7 @@ func NewServer(name string, options *imapserver.Options) Server {
 	return imapserver.New(&wrapped)
 }
 
-// Wrap puts the stack of that name around the sessions of next. It panics if there is none.
+// Wrap puts the stack of that name around the sessions of next. It panics if the name is unknown.
 func Wrap(name string, next NewSessionFunc) NewSessionFunc {
 	stack, ok := stacks[name]
 	if !ok {

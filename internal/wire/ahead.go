@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// While a command runs, go-imap reads nothing. A client that sends on fills the socket, and when
-// the window is closed its hang-up stays behind what it has sent: nobody sees that nobody is there
-// any more. So what a client sends while a command runs for long is read ahead, and a client that
-// sends more than anybody has reason to is cut off.
+// While a command runs, go-imap reads nothing. If the client keeps sending, the TCP window closes,
+// and then its hang-up cannot arrive: nobody would notice that the client is gone. So the guard
+// reads ahead while a command runs long. It cuts off a client that sends more than any client needs
+// to.
 
 const (
-	// aheadInterval is how often connections are looked at. A command that runs for longer than
-	// that is one behind which is read ahead.
+	// aheadInterval is how often connections are checked. The guard reads ahead only while a command
+	// runs longer than this.
 	aheadInterval = 100 * time.Millisecond
-	// maxAhead is how much is read ahead of a session that is logged in. mbsync, which sends a
-	// command for each message and does not wait, needs 35 bytes each.
+	// maxAhead is how many bytes are read ahead of a session that is logged in. mbsync sends a command
+	// for each message without waiting, and needs 35 bytes each.
 	maxAhead = 1 << 20
-	// maxAheadLogin is the same before the login.
+	// maxAheadLogin is the same before login.
 	maxAheadLogin = 64 << 10
 )
 
 const byeAhead = "[LIMIT] Too much was sent ahead of the answers"
 
-// ahead is what was read ahead of the server.
+// ahead holds what was read ahead of the server.
 type ahead struct {
 	mu      sync.Mutex
 	data    []byte
-	err     error         // follows data
-	running bool          // somebody reads
-	wanted  bool          // the server waits for it
-	quit    bool          // nobody is to read any more
-	arrived chan struct{} // has room for one
+	err     error         // comes after data
+	running bool          // readAhead still reads
+	wanted  bool          // the server waits for data
+	quit    bool          // readAhead must stop
+	arrived chan struct{} // has room for one signal
 	stopped chan struct{}
 }
 
-// watchLocked makes sure that the connections are looked at.
+// watchLocked schedules the next look, unless one is scheduled already.
 func (g *Guard) watchLocked() {
 	if !g.watching {
 		g.watching = true
@@ -45,7 +45,7 @@ func (g *Guard) watchLocked() {
 	}
 }
 
-// look begins to read ahead where a command has run since the last look.
+// look begins to read ahead on connections whose server has not read since the last look.
 func (g *Guard) look() {
 	for _, c := range g.all() {
 		c.look()
@@ -67,7 +67,7 @@ func (c *conn) look() {
 	l := &c.life
 	busy := !l.reading && l.turns > 0 && l.turns == c.lastTurns
 	c.lastTurns = l.turns
-	// A message is as long as it is, and its backend as slow: that is nothing sent ahead.
+	// The bytes of an APPEND are not sent ahead: the message may be long, and its backend slow.
 	if !busy || l.message || l.ended || l.ahead != nil || c.dialogue.current() == startTLSCommand ||
 		unreadBytes(c.socket) == 0 {
 		return
@@ -79,7 +79,7 @@ func (c *conn) look() {
 	go c.readAhead(l.ahead)
 }
 
-// readAhead reads until the server does that again.
+// readAhead reads until the server takes over.
 func (c *conn) readAhead(a *ahead) {
 	defer close(a.stopped)
 	most := maxAhead
@@ -94,7 +94,7 @@ func (c *conn) readAhead(a *ahead) {
 			return
 		}
 		if err != nil {
-			inner.SetReadDeadline(time.Time{}) // the server was about to set one
+			inner.SetReadDeadline(time.Time{}) // the server may have set one just before look
 		}
 		if a.size() > most {
 			c.cutOff()
@@ -102,7 +102,7 @@ func (c *conn) readAhead(a *ahead) {
 	}
 }
 
-// add adds what was read, and tells whether that was the last.
+// add stores what was read, and reports whether readAhead must stop.
 func (a *ahead) add(data []byte, err error) (last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -128,7 +128,7 @@ func (a *ahead) size() int {
 	return len(a.data)
 }
 
-// readAheadOf is Read of a connection of which something was read ahead.
+// readAheadOf is Read for a connection that has been read ahead.
 func (c *conn) readAheadOf(a *ahead, p []byte) (int, error) {
 	for {
 		a.mu.Lock()
@@ -166,7 +166,7 @@ func (l *life) endAhead() {
 	l.ahead = nil
 }
 
-// takeAhead ends to read ahead, and returns what there was.
+// takeAhead stops reading ahead, and returns what was read.
 func (c *conn) takeAhead() []byte {
 	c.life.mu.Lock()
 	a := c.life.ahead
@@ -188,7 +188,8 @@ func (c *conn) takeAhead() []byte {
 	return a.data
 }
 
-// cutOff ends a connection on which a command runs: with a BYE, if no answer is being written.
+// cutOff closes a connection on which a command runs. It says BYE first, unless an answer is being
+// written.
 func (c *conn) cutOff() {
 	conn := c.NetConn()
 	if c.writing.TryLock() {

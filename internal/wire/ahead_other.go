@@ -4,5 +4,5 @@ package wire
 
 import "syscall"
 
-// unreadBytes is 0 where nobody can tell that a client has hung up either.
+// unreadBytes is 0 on systems on which a hang-up cannot be detected either.
 func unreadBytes(syscall.RawConn) int { return 0 }

@@ -10,7 +10,8 @@ import (
 	"github.com/imapgate/imapgate/internal/wire"
 )
 
-// same is a connection on which the same is read for ever, and what is written goes nowhere.
+// same is a connection that reads the same bytes again and again. What is written to it is
+// discarded.
 type same struct {
 	net.Conn
 	line []byte
@@ -22,7 +23,8 @@ func (s *same) SetReadDeadline(time.Time) error  { return nil }
 func (s *same) SetWriteDeadline(time.Time) error { return nil }
 func (s *same) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 
-// BenchmarkCommand is what the guard itself takes for a command and its answer, without a socket.
+// BenchmarkCommand measures what the guard itself costs for a command and its answer, without a
+// socket.
 func BenchmarkCommand(b *testing.B) {
 	for name, said := range map[string][2]string{
 		"NOOP":  {"a NOOP\r\n", "a OK NOOP completed\r\n"},

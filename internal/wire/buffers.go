@@ -4,22 +4,22 @@ import "sync"
 
 const bufferSize = 8 << 10
 
-// scratch holds buffers that are in use only while something is read or written, or waits to be, so
-// that a connection that does nothing holds none.
+// scratch holds buffers that are in use only while something is read or written, or waits for that.
+// So an idle connection holds none.
 var scratch = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// rest is what of the input was not used. The zero rest is empty.
+// rest is the part of the input that is not used yet. The zero rest is empty.
 type rest struct {
 	data   []byte
-	buffer *[bufferSize]byte // what data is in; nil if it is in one of its own
+	buffer *[bufferSize]byte // what data is in; nil if data has memory of its own
 }
 
 func (r *rest) empty() bool { return len(r.data) == 0 }
 
-// next returns the first n bytes, or all of it.
+// next returns the first n bytes, or all if there are fewer.
 func (r *rest) next(n int) []byte { return r.data[:min(n, len(r.data))] }
 
-// keep remembers what of in, which is from next or new, was not used.
+// keep keeps the part of in that was not used. In is from next, or has just been read.
 func (r *rest) keep(in []byte, used int) {
 	switch {
 	case len(r.data) > used:

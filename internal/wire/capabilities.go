@@ -14,7 +14,7 @@ func (d *dialogue) enabled(caps []string) {
 	}
 }
 
-// capabilities returns what the client is told of the server's list.
+// capabilities returns the server's list as the client gets it.
 func (d *dialogue) capabilities(caps []string) []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -35,7 +35,7 @@ func (d *dialogue) capabilities(caps []string) []string {
 	if d.authenticated || d.encrypted {
 		return caps
 	}
-	// In clear the server runs with InsecureAuth. Say what it would have said without.
+	// In clear the server runs with InsecureAuth. Say what it would say without it.
 	isAuth := func(c string) bool { return strings.HasPrefix(c, "AUTH=") }
 	if config.StartTLS != nil {
 		at := slices.IndexFunc(caps, isAuth)

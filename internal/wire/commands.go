@@ -1,6 +1,6 @@
 package wire
 
-// command is what the guard has to know of the command that the server works on.
+// command is what the guard must know of the command that the server works on.
 type command uint8
 
 const (
@@ -14,7 +14,7 @@ const (
 	searchCommand
 )
 
-// commandOf takes the name in capitals, as [strings.ToUpper] makes them: go-imap compares so, and
+// commandOf takes the name as [strings.ToUpper] returns it. go-imap compares names that way, and
 // takes even "ıdle" for IDLE.
 func commandOf(name string) command {
 	switch name {
@@ -37,15 +37,15 @@ func commandOf(name string) command {
 	}
 }
 
-// beforeLogin has what may reach the server before login: the commands of RFC 9051 sections 6.1 and
-// 6.2, and ID (RFC 2971).
+// beforeLogin holds the commands that may reach the server before login: those of RFC 9051 sections
+// 6.1 and 6.2, and ID (RFC 2971).
 var beforeLogin = map[string]bool{
 	"CAPABILITY": true, "NOOP": true, "LOGOUT": true,
 	"STARTTLS": true, "AUTHENTICATE": true, "LOGIN": true,
 	"ID": true,
 }
 
-// states has the state that go-imap asks for in each of its other commands.
+// states maps each other command of go-imap to the state that it requires.
 var states = map[string]string{
 	"UNAUTHENTICATE": "authenticated", "ENABLE": "authenticated", "CREATE": "authenticated",
 	"DELETE": "authenticated", "RENAME": "authenticated", "SUBSCRIBE": "authenticated",
@@ -58,17 +58,17 @@ var states = map[string]string{
 	"SEARCH": "selected", "UID SEARCH": "selected",
 }
 
-// verdict is what becomes of a command.
+// verdict says what happens to a command.
 type verdict uint8
 
 const (
 	passes         verdict = iota
-	refusedLine            // its line is dropped, and answered
-	refusedCommand         // its literals are, too
-	unknown                // its arguments are: go-imap says BYE
+	refusedLine            // its line is dropped and answered
+	refusedCommand         // its literals are dropped too
+	unknown                // the server gets an unknown command and says BYE
 )
 
-// What goes out after the tag instead of the server's own answer.
+// Answers that replace the server's own. They follow the tag.
 const (
 	answerUnknown     = "BAD Unknown command"
 	answerCannot      = "NO [CANNOT] IDLE is switched off on this server"
@@ -80,7 +80,7 @@ const (
 	answerTooMany     = "NO [LIMIT] Too many search terms"
 )
 
-// What goes out after BYE.
+// Texts that follow BYE.
 const (
 	byeLoginBytes = "[LIMIT] Too much was sent without a login"
 	byeTag        = "[LIMIT] The tag of the command is too long"

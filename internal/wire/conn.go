@@ -11,28 +11,28 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// conn is a guarded connection. The server reads and writes it from one goroutine; what others
-// write must be whole lines.
+// conn is a guarded connection. The server reads and writes it from one goroutine. What other
+// goroutines write must be whole lines.
 type conn struct {
 	dialogue  dialogue
 	requests  requests
 	responses responses
 	socket    syscall.RawConn // nil if it cannot be found
 
-	// What follows, and requests, belongs to the goroutine of the server that reads.
+	// The next fields, and requests, belong to the goroutine in which the server reads.
 	unread  rest   // from the client, not looked at yet
-	pending []byte // for the server
-	err     error  // follows unread
-	sent    int64  // bytes before the login
+	pending []byte // ready for the server
+	err     error  // comes after unread
+	sent    int64  // bytes before login
 	limits  Limits // of the next command
-	broken  bool   // err is what every further Read returns
+	broken  bool   // every further Read returns err
 	heard   bool   // the client has sent something
-	// loggedIn tells whether somebody was logged in when the server began to read. While it reads
-	// that cannot change.
+	// loggedIn is true if the client was logged in when the server began to read. It cannot change
+	// during that read.
 	loggedIn bool
 
-	greeted   bool       // the server has said something; as responses, guarded by writing
-	lastTurns uint32     // at the last look; of the guard's goroutine
+	greeted   bool       // the server has said something; guarded by writing
+	lastTurns uint32     // turns at the last look; only look uses it
 	writing   sync.Mutex // guards responses
 
 	transport atomic.Pointer[transport]
@@ -41,7 +41,7 @@ type conn struct {
 
 var _ net.Conn = (*conn)(nil)
 
-// newConn guards the connection, which is accepted or one that has its Read.
+// newConn guards inner. Inner is accepted, or a connection around it with the same Read.
 func newConn(inner, accepted net.Conn, listener *listener) *conn {
 	c := &conn{}
 	config := &listener.guard.config
@@ -59,15 +59,15 @@ func newConn(inner, accepted net.Conn, listener *listener) *conn {
 
 func (c *conn) guard() *Guard { return c.dialogue.listener.guard }
 
-// AfterAnswer calls f in a goroutine of its own when the tagged answer to the command that runs has
-// been written, or at once if none runs. It does not when the connection ends before.
+// AfterAnswer calls f in a goroutine of its own when the tagged answer to the running command has
+// been written, or at once if no command runs. If the connection is closed first, it never calls f.
 func (c *conn) AfterAnswer(f func()) {
 	if !c.dialogue.callAfter(f) {
 		go f()
 	}
 }
 
-// callAfter calls what waits for the end of the answer. It is called under writing.
+// callAfter calls the functions that wait for the answer. The caller holds writing.
 func (c *conn) callAfter() {
 	for _, f := range c.dialogue.takeAfter() {
 		go f()
@@ -94,7 +94,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline is for the server only: it does not end what is read ahead of it.
+// SetReadDeadline is for the server only: it does not interrupt reading ahead.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.life.setDeadline(t) {
 		return nil

@@ -7,35 +7,35 @@ import (
 	"sync/atomic"
 )
 
-// dialogue is what is known of a connection from both directions. The server works on one command
-// at a time and writes its answer before it reads on, so what it has written when it reads again
-// tells what it takes the next byte for.
+// dialogue is what the guard knows of a connection from both directions. The server works on one
+// command at a time, and writes its answer before it reads on. So what it has written when it reads
+// again shows how it interprets the next byte.
 type dialogue struct {
 	listener  *listener
 	hidesIdle bool
 
 	mu            sync.Mutex
-	answer        string // replaces that of the server, if not empty
+	answer        string // replaces the server's answer, unless empty
 	after         []func()
 	command       command
-	running       bool // from its name to its answer
-	readOnlyNext  bool // the READ-WRITE of the next answer is to become READ-ONLY
-	readOnly      bool // that of this one is
+	running       bool // a command has its name, but no answer yet
+	readOnlyNext  bool // the next answer must say READ-ONLY instead of READ-WRITE
+	readOnly      bool // the answer that is being written must
 	answered      bool // a tagged line was written since the last read
-	challenged    bool // a continuation request was
+	challenged    bool // a continuation request was written since then
 	encrypted     bool
 	authenticated bool
-	upgrade       bool // TLS begins when the line is out
+	upgrade       bool // TLS begins when the answer is written
 	rev2Only      bool // the server does not speak IMAP4rev1
 	rev2Enabled   bool
 	greeted       bool // the server has said something
 
 	hasMore atomic.Bool           // upgrade or after may be set
-	failure atomic.Pointer[error] // why the server must not go on; nil: it may
+	failure atomic.Pointer[error] // why the server must not go on; nil if it may
 }
 
-// next tells the reader what the server has written since it last asked, and whether somebody is
-// logged in.
+// next returns what the server has written since the last call, and whether the client is logged
+// in.
 func (d *dialogue) next() (answered, challenged, loggedIn bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -44,8 +44,8 @@ func (d *dialogue) next() (answered, challenged, loggedIn bool) {
 	return answered, challenged, d.authenticated
 }
 
-// begin takes the name of the command that goes to the server next, and says which that is, if
-// anybody is logged in, and what becomes of it. The command has no arguments if it is bare.
+// begin takes the name of the command that goes to the server next, and returns what happens to it.
+// It also returns which command it is, if the client is logged in. Bare means without arguments.
 func (d *dialogue) begin(name string, bare bool) (command, verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,17 +71,17 @@ func (d *dialogue) judgeLocked(name string, bare bool) verdict {
 		d.answer = answerPrivacy // at once, so that no password is asked for in clear
 		return refusedCommand
 	case beforeLogin[name], name == "", name == "UID ":
-		return passes // go-imap ends the connection when there is no name, before it reads on
+		return passes // without a name, go-imap closes the connection before it reads on
 	}
 	d.command = otherCommand
 	return d.tooEarlyLocked(name, bare)
 }
 
-// tooEarlyLocked answers a command that is none before login.
+// tooEarlyLocked answers a command that is not allowed before login.
 func (d *dialogue) tooEarlyLocked(name string, bare bool) verdict {
 	switch state := states[name]; {
 	case name == "CHECK" && bare:
-		d.answer = "OK CHECK completed" // to go-imap it is NOOP
+		d.answer = "OK CHECK completed" // go-imap takes it for NOOP
 	case name == "CHECK":
 		d.answer = "BAD [CLIENTBUG] Syntax error: expected CRLF"
 	case state == "":
@@ -92,14 +92,15 @@ func (d *dialogue) tooEarlyLocked(name string, bare bool) verdict {
 	return refusedCommand
 }
 
-// replace has the client read another answer to the command that runs.
+// replace replaces the answer to the running command.
 func (d *dialogue) replace(answer string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answer = answer
 }
 
-// failed notes that the server could not read on. What it says to a STARTTLS now is about that.
+// failed notes that the server could not read on. If it answers a STARTTLS now, that is about the
+// failure.
 func (d *dialogue) failed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,7 +116,7 @@ func (d *dialogue) current() command {
 	return d.command
 }
 
-// refusesLoginLocked tells whether the client must use TLS first.
+// refusesLoginLocked reports whether the client must begin TLS before it may log in.
 func (d *dialogue) refusesLoginLocked() bool {
 	config := &d.listener.guard.config
 	return config.Terminates && !d.encrypted && !config.InsecureAuth
@@ -127,7 +128,7 @@ func (d *dialogue) loggedIn() bool {
 	return d.authenticated
 }
 
-// silent tells whether the server has said nothing yet.
+// silent reports whether the server has said nothing yet.
 func (d *dialogue) silent() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,8 +137,8 @@ func (d *dialogue) silent() bool {
 
 func (d *dialogue) fail(err error) { d.failure.Store(&err) }
 
-// spoken notes that the server has said something, and returns an error if that showed that it is
-// set up wrongly.
+// spoken notes that the server has said something. It returns an error if that showed that the
+// server is set up wrongly.
 func (d *dialogue) spoken() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,13 +149,13 @@ func (d *dialogue) spoken() error {
 		return nil
 	}
 	if first {
-		// What comes after the greeting may be of a client's making, and ends its connection only.
+		// After the greeting a client may have caused this, so it ends only that connection.
 		d.listener.fail(*failure)
 	}
 	return *failure
 }
 
-// upgraded tells whether TLS begins now.
+// upgraded reports whether TLS begins now.
 func (d *dialogue) upgraded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -165,7 +166,7 @@ func (d *dialogue) upgraded() bool {
 	return upgraded
 }
 
-// callAfter keeps f until the answer to the command that runs is out; ok is false if none runs.
+// callAfter keeps f until the answer to the running command is written; ok is false if none runs.
 func (d *dialogue) callAfter(f func()) (ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -176,7 +177,7 @@ func (d *dialogue) callAfter(f func()) (ok bool) {
 	return d.running
 }
 
-// takeAfter returns what is to be called now that an answer is out.
+// takeAfter returns the functions to call now that an answer is written.
 func (d *dialogue) takeAfter() []func() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,7 +193,7 @@ func (d *dialogue) setReadOnlyNext() {
 	d.readOnlyNext = true
 }
 
-// isReadOnly tells whether the READ-WRITE of the answer is to become a READ-ONLY.
+// isReadOnly reports whether this answer must say READ-ONLY instead of READ-WRITE.
 func (d *dialogue) isReadOnly() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -208,13 +209,13 @@ func (d *dialogue) greeting(status string) {
 	}
 }
 
-// errIdling ends a connection on which the guard has lost track of the client's commands. The
-// session is not asked: go-imap does so after the line that cannot be written.
+// errIdling ends a connection on which the guard has lost track of the client's commands. Idle of
+// the session is not called, because go-imap first writes a line, and that fails.
 var errIdling = errors.New("imapgate: IDLE came through to the server")
 
-// challenge notes a continuation request, by its first word, and returns the word that the client
-// gets. go-imap has "idling" for IDLE, and no base64 looks like it; and "=" for an empty challenge,
-// which should be nothing (RFC 9051 section 6.2.2).
+// challenge notes a continuation request by its first word, and returns the word that the client
+// gets. go-imap says "idling" for IDLE, which no base64 looks like. It says "=" for an empty
+// challenge, which should be nothing (RFC 9051 section 6.2.2).
 func (d *dialogue) challenge(word string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -228,8 +229,8 @@ func (d *dialogue) challenge(word string) string {
 	return word
 }
 
-// finish notes the status of a tagged response, and returns what to send instead of it, if that is
-// not empty.
+// finish notes the status of a tagged response. It returns what to send instead, or "" for the
+// response itself.
 func (d *dialogue) finish(status string) (instead string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -7,21 +7,21 @@ import (
 	"syscall"
 )
 
-// direct reads from a socket by its RawConn. A goroutine that waits in there has so few frames on
-// its stack that 4 KB are enough for it, as for one of go-imap without a guard; in Read of the
-// net.Conn, with those of the guard, it would take 8 KB.
+// direct reads from a socket through its RawConn, which saves memory. A goroutine that waits there
+// has so few stack frames that 4 KB are enough, as for go-imap without a guard. In Read of the
+// net.Conn, with the guard's frames, it would need 8 KB.
 type direct struct {
 	socket syscall.RawConn
 	try    func(fd uintptr) bool // tryRead, made once
 
-	// Of the Read that goes on.
+	// State of the current Read.
 	in  []byte
 	n   int
 	err syscall.Errno
 }
 
-// newDirect returns nil if the connection is no socket, or the system has none that work so. The
-// RawConn is that of the connection.
+// newDirect returns nil if the connection is not a socket, or if the system cannot read sockets
+// this way. The RawConn is that of the connection.
 func newDirect(conn net.Conn, socket syscall.RawConn) *direct {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -36,13 +36,14 @@ func newDirect(conn net.Conn, socket syscall.RawConn) *direct {
 	return d
 }
 
-// tryRead is what the RawConn calls, again when it returns false and there is something to read.
+// tryRead is what the RawConn calls. If it returns false, it is called again when there is
+// something to read.
 func (d *direct) tryRead(fd uintptr) (done bool) {
 	d.n, d.err = readSocket(fd, d.in)
 	return d.err != errAgain
 }
 
-// result returns what Read returns when the RawConn has returned err.
+// result returns what Read returns after the RawConn has returned err.
 func (d *direct) result(err error) (int, error) {
 	n, failed := d.n, d.err
 	d.in, d.n, d.err = nil, 0, 0

@@ -37,7 +37,7 @@ func directOf(t *testing.T, conn net.Conn) *direct {
 	return newDirect(conn, socket)
 }
 
-// What is read from a socket directly, and the errors, are those of its own Read.
+// A direct read from a socket gives the same bytes and errors as the socket's own Read.
 func TestDirectReads(t *testing.T) {
 	for network, address := range map[string]string{
 		"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "socket"),
@@ -53,7 +53,7 @@ func TestDirectReads(t *testing.T) {
 				return string(p[:n]), err
 			}
 			go func() {
-				time.Sleep(10 * time.Millisecond) // so that it waits, as a rule
+				time.Sleep(10 * time.Millisecond) // so that the Read usually waits
 				io.WriteString(client, "hello")
 			}()
 			for _, want := range []string{"hell", "o"} {
@@ -99,7 +99,7 @@ func TestDirectReadIsEndedByClose(t *testing.T) {
 	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A connection around a socket may have read ahead: only its own Read will do.
+// A connection around a socket may have bytes of its own: only its own Read returns them.
 func TestOnlySocketsAreReadDirectly(t *testing.T) {
 	server, _ := sockets(t, "tcp", "127.0.0.1:0")
 	assert.Nil(t, directOf(t, struct{ *net.TCPConn }{server.(*net.TCPConn)}))

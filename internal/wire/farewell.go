@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// byeTimeout is how long a client has to take a BYE, and to close its own side after it.
+	// byeTimeout is how long a client has to take a BYE, and then again to close its own side.
 	byeTimeout = time.Second
-	// maxLinger is how many bytes are thrown away meanwhile.
+	// maxLinger is how many bytes are discarded while the client closes its side.
 	maxLinger = 1 << 20
-	// maxRefused is how many connections may be there at once that were refused. Whoever comes then
-	// is closed without a word.
+	// maxRefused is how many refused connections may be open at once. Beyond that they are closed
+	// without a BYE.
 	maxRefused = 1000
 )
 
-// refuse has the client read why it is not admitted, and does not wait for that.
+// refuse makes the client read why it is refused, in a goroutine of its own.
 func (g *Guard) refuse(conn net.Conn, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,7 +48,7 @@ func byeOf(err error) string {
 	return "Internal server error"
 }
 
-// refuse says BYE to a client, for which that may take as long as a handshake and a second more.
+// refuse says BYE to a client, after the TLS handshake. It may take as long as both.
 func refuse(conn net.Conn, text string) {
 	defer conn.Close()
 	if t, ok := layers.Find[*tls.Conn](conn); ok && handshake(t) != nil {
@@ -57,8 +57,8 @@ func refuse(conn net.Conn, text string) {
 	sayGoodbye(conn, text)
 }
 
-// sayGoodbye writes a BYE and waits until the client has read it: a socket that is closed while
-// there is something unread makes the client lose what it has not read yet.
+// sayGoodbye writes a BYE and waits until the client has read it. If a socket is closed while it
+// has unread data, the client loses what it has not read yet.
 func sayGoodbye(conn net.Conn, text string) {
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
 	if _, err := conn.Write([]byte("* BYE " + text + "\r\n")); err == nil {
@@ -66,7 +66,7 @@ func sayGoodbye(conn net.Conn, text string) {
 	}
 }
 
-// linger ends what is sent, and throws away what still comes, for a second at most.
+// linger stops sending, and discards what still comes, for a second at most.
 func linger(conn net.Conn) {
 	type closeWriter interface{ CloseWrite() error }
 	below := conn

@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// script is a connection whose other side says something in pieces, and keeps what it hears.
+// script is a connection whose other side sends input in pieces and keeps what it receives.
 type script struct {
 	net.Conn
 	input  []byte
-	split  []byte // sizes of the pieces, again and again
+	split  []byte // sizes of the pieces, used in turn
 	turn   int
 	output bytes.Buffer
 }
@@ -44,7 +44,7 @@ func (s *script) Close() error                { return nil }
 
 func (s *script) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
-// once is a listener of one connection.
+// once is a listener that accepts one connection.
 type once struct {
 	net.Listener
 	conns chan net.Conn
@@ -70,8 +70,8 @@ func filtered(t *testing.T, s *script) net.Conn {
 	return conn
 }
 
-// latin makes a rune of each byte, so that the regular expressions below see bytes; bytesOf undoes
-// it.
+// latin makes a rune of each byte, so that the regular expressions below match bytes. bytesOf
+// reverses it.
 func latin(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {
@@ -99,8 +99,8 @@ var (
 	)
 )
 
-// requestsModel is what a server gets that never answers and is logged in, worked out from the
-// whole input.
+// requestsModel computes from the whole input what reaches a server that never answers and is
+// logged in.
 func requestsModel(input string) string {
 	in, out := latin(input), ""
 	for in != "" {
@@ -158,7 +158,7 @@ func requestsModel(input string) string {
 	return bytesOf(out)
 }
 
-// noCR replaces each CR that no LF follows.
+// noCR replaces each CR that is not followed by LF.
 func noCR(s string) string {
 	return strings.ReplaceAll(
 		strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\x00\n"), "\r", "\x1a"), "\x00\n", "\r\n",
@@ -185,13 +185,13 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, input, split []byte) {
 		if len(input) > 1<<12 || bytes.IndexByte(input, 0) >= 0 || bytes.HasPrefix(input, []byte{0x16}) ||
 			bytes.IndexByte(input, fillCommand) >= 0 {
-			// the model needs a byte of its own, nobody speaks TLS here, and a server that never answers
-			// never gives up either
+			// The model needs a byte of its own, no client sends TLS here, and a server that never answers
+			// never gives up.
 			return
 		}
-		input = append(expand(input), "\r\n"...) // so that nothing is held back at the end
+		input = append(expand(input), "\r\n"...) // so that nothing is held back at the end of the input
 		if len(input) > 50000 {
-			return // longer than go-imap lets a command be
+			return // longer than go-imap allows a command to be
 		}
 		want := requestsModel(string(input))
 		conn := filtered(t, &script{input: input, split: split})
@@ -220,7 +220,7 @@ var (
 	announced    = regexp.MustCompile(`\{([0-9]+)[+-]?\} ?\r?\n$`)
 )
 
-// responsesModel is what a client gets, worked out from the whole output of the server.
+// responsesModel computes from the whole output of the server what the client gets.
 func responsesModel(input string) string {
 	in, out := latin(input), ""
 	cut := func(n int) {
@@ -306,7 +306,7 @@ func FuzzResponses(f *testing.F) {
 		}
 		if r := strings.LastIndexByte(want, '\n'); !strings.HasSuffix(
 			want, "\n",
-		) { // only the end of a line sends out all of it
+		) { // output is complete only up to the last line end
 			want = want[:r+1]
 			got := s.output.String()
 			assert.True(t, strings.HasPrefix(got, want), "%q does not begin with %q", got, want)

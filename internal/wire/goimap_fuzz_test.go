@@ -24,14 +24,13 @@ import (
 	"github.com/imapgate/imapgate/internal/wire"
 )
 
-// A fuzzer does not write long inputs by itself. These bytes, which UTF-8 does not have, stand for
-// some.
+// A fuzzer does not write long inputs by itself. So these bytes, which do not occur in UTF-8, are
+// replaced by long text.
 const (
-	// as many letters as make the line nearly as long as a command may be for go-imap; the fuzzer adds
-	// the rest
+	// letters until the line is nearly as long as go-imap allows; the fuzzer adds the rest
 	fillCommand = 0xf5
-	fillBuffer  = 0xf6 // as many as fill its buffer
-	literals    = 0xfa // this one and the next four are a literal with an IDLE at its end
+	fillBuffer  = 0xf6 // letters until the line nearly fills its buffer
+	literals    = 0xfa // this byte and the next four give literals that end in an IDLE
 )
 
 var literalSizes = [...]int{4095, 4096, 4097, 5000, 52000}
@@ -60,7 +59,7 @@ func expand(input []byte) []byte {
 	return out
 }
 
-// What a fuzzed server does differently.
+// The kinds of servers that are fuzzed. They can be combined.
 const (
 	literalPlus = 1 << iota
 	failedAppend
@@ -72,7 +71,7 @@ const (
 	kinds
 )
 
-// watched is a session that keeps what it was called with, and whether Idle was.
+// watched is a session that records its calls, and whether Idle was called.
 type watched struct {
 	imaptest.Stub
 	calls *calls
@@ -177,13 +176,13 @@ func (w watched) session() imapserver.Session {
 
 var (
 	anyIdle   = regexp.MustCompile(`(?i)((?:i|ı)dl)e`)
-	itsLetter = regexp.MustCompile(`got "[EeXx]"`) // of a syntax error
+	itsLetter = regexp.MustCompile(`got "[EeXx]"`) // in a syntax error
 )
 
-// FuzzAgainstGoIMAP says the same to a guarded server without IDLE and, with a command in its place
-// of which go-imap has never heard, to go-imap. The first never idles, and they say the same until
-// go-imap ends the connection over that command, or the guard refuses one over its size. Whatever
-// is refused, the backend is called with nothing that go-imap would not have called it with.
+// FuzzAgainstGoIMAP sends the same to a guarded server without IDLE and to go-imap. In what go-imap
+// gets, an unknown command replaces IDLE. The guarded server must never idle. Both must say the
+// same until go-imap closes the connection because of the unknown command, or the guard refuses a
+// command for its size. The guarded backend must never get a call that go-imap's does not get.
 //
 //	go test -run '^$' -fuzz '^FuzzAgainstGoIMAP$' -fuzztime 10m ./internal/wire
 func FuzzAgainstGoIMAP(f *testing.F) {
@@ -295,7 +294,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 	})
 }
 
-// assertSubsequence fails if something in part is not in whole, in the same order.
+// assertSubsequence fails unless all of part is in whole, in the same order.
 func assertSubsequence(t *testing.T, whole, part []string) {
 	rest := whole
 	for _, call := range part {
@@ -338,9 +337,9 @@ var (
 	overLimit = regexp.MustCompile(`^\S+ (?:NO|BYE) \[LIMIT\]`)
 )
 
-// assertSame compares what go-imap and the guarded server say, up to where they may differ. Before
-// login go-imap looks at the arguments of a command before it says that there is none, or none in
-// clear, and the guard at no more than where it ends.
+// assertSame compares the answers of go-imap and of the guarded server, up to where they may
+// differ. Before login go-imap parses the arguments of a command before it refuses the command. The
+// guard only finds where the command ends.
 func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 	wants, gots := strings.Split(goIMAP, "\r\n"), strings.Split(guarded, "\r\n")
 	for i := range max(len(wants), len(gots)) {
@@ -356,7 +355,7 @@ func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 		case want == "* BYE Unknown command":
 			return
 		case want == "" && strings.HasSuffix(got, " BAD Unknown command"):
-			return // of a line that has not come to its end, and does not matter
+			return // the line is incomplete, so this does not matter
 		case overLimit.MatchString(got), early != nil && hasLiterals:
 			return
 		case early != nil && mistake.MatchString(want):
@@ -369,12 +368,12 @@ func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 	}
 }
 
-// comparable tells whether go-imap says the same to this with and without IDLE in it.
+// comparable reports whether go-imap must answer this input alike with and without IDLE in it.
 func comparable(input string, idleOn bool) bool {
 	upper := strings.ToUpper(input)
 	hasIdle := strings.Contains(upper, "IDLE")
 	encoded := strings.Contains(upper, "AUTHENTICATE") ||
-		strings.Contains(upper, "&") // means something else with another letter in it
+		strings.Contains(upper, "&") // another letter in it changes the meaning
 	switch {
 	case strings.Contains(noCR(upper), "\x1a"):
 		return false
@@ -382,7 +381,7 @@ func comparable(input string, idleOn bool) bool {
 		return true
 	case strings.Contains(upper, "DONE"):
 		return false
-	case hasIdle && (encoded || len(input) > 50000): // what is refused is longer than IDLE
+	case hasIdle && (encoded || len(input) > 50000): // the replacement is longer than IDLE
 		return false
 	}
 	return true

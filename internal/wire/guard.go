@@ -1,11 +1,12 @@
-// Package wire stands between TLS and go-imap. It cuts what a client sends into commands, and
-// keeps from go-imap what would cost more than its line before anybody has logged in, what is too
-// large or nested too deep afterwards, and IDLE where that is to be hidden. It counts connections
-// before their TLS handshake, does STARTTLS, and ends connections when the server shuts down.
+// Package wire stands between TLS and go-imap, and bounds what a client can cost. It splits what a
+// client sends into commands. Before login it keeps from go-imap what would cost more than its
+// line. After login it keeps from it commands that are too large or nested too deep. It hides IDLE
+// where that is configured, counts connections before their TLS handshake, does STARTTLS, and ends
+// connections when the server shuts down.
 //
-// The server behind it must work on one command of a connection at a time and answer before it
-// reads on, as go-imap does: what it has written when it reads again tells what it takes the next
-// byte for.
+// The server behind it must work on one command of a connection at a time, and answer before it
+// reads on, as go-imap does. So what it has written when it reads again shows how it interprets the
+// next byte.
 package wire
 
 import (
@@ -17,37 +18,37 @@ import (
 
 // Limits are the limits of one connection. Zero means no limit.
 type Limits struct {
-	LoginBytes   int64 // of all that is sent before a login
-	CommandBytes int64 // of a command and its literals, the message of an APPEND aside
-	SearchDepth  int   // of OR, NOT and parentheses in a SEARCH, 1 for a search without
+	LoginBytes   int64 // bytes that may be sent before login
+	CommandBytes int64 // bytes of a command with its literals, without the message of an APPEND
+	SearchDepth  int   // depth of OR, NOT and parentheses in a SEARCH; 1 without any
 }
 
-// The names of what is refused, as package limits calls its options.
+// The names of the limits, as package limits calls its options.
 const (
 	LoginBytes   = "MaxLoginBytes"
 	CommandBytes = "MaxCommandBytes"
 	SearchDepth  = "MaxSearchDepth"
 )
 
-// Config says what a [Guard] does. The functions are called from many goroutines at once; each may
-// be nil.
+// Config configures a [Guard]. The functions are called from many goroutines at once; each may be
+// nil.
 type Config struct {
-	// Terminates says that TLS is the guard's business: the server behind it has no TLSConfig, and
-	// InsecureAuth. Otherwise that server must not offer STARTTLS.
+	// Terminates says that the guard does TLS: the server behind it has no TLSConfig, and has
+	// InsecureAuth. If it is false, that server must not offer STARTTLS.
 	Terminates   bool
 	StartTLS     *tls.Config // nil: not offered
 	InsecureAuth bool        // clients may log in without TLS
 
-	// HideIdle tells whether a new connection has no IDLE.
+	// HideIdle reports whether a new connection has no IDLE. Nil means that it has.
 	HideIdle func() bool
-	// Admit is asked for each connection before anything is read from it, and returns the one to
-	// serve, whose Read is that of conn, and whose Close gives back what it holds. It may wait for the
-	// address, for 10 s. After an error the client reads "* BYE" and its text, after a TLS handshake,
-	// for which it has 10 s.
+	// Admit is called for each connection before anything is read from it, and may wait 10 s for the
+	// address. It returns the connection to serve, with the Read of conn, whose Close gives back what
+	// it holds. An error is the text of a BYE, after a TLS handshake, which has 10 s.
 	Admit func(conn net.Conn) (net.Conn, error)
-	// Limits returns the limits of a connection, anew for each command.
+	// Limits returns the limits of a connection. It is called for each command.
 	Limits func(conn net.Conn) Limits
-	// Refused is told what is over a limit, and whether to refuse it. The name is that of the limit.
+	// Refused is called with the name and value of a limit that is exceeded, and reports whether to
+	// refuse what exceeds it. Nil means yes.
 	Refused func(conn net.Conn, limit string, value int64) (refuse bool)
 }
 
@@ -57,19 +58,19 @@ type Guard struct {
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
-	refused  int // connections that were refused, and have not read the BYE
-	sockets  int // how many conns can tell what is unread
+	refused  int // connections that were refused, and are still open
+	sockets  int // how many conns have a socket that can be checked
 	watching bool
 	draining bool
-	bye      string        // what the connections read then; it does not change
-	empty    chan struct{} // closed when draining and the last connection is gone
+	bye      string        // what clients read when draining; set once
+	empty    chan struct{} // closed when draining and the last connection is closed
 }
 
 // New returns a guard.
 func New(config Config) *Guard { return &Guard{config: config, conns: make(map[*conn]struct{})} }
 
-// Listen returns a listener whose connections are guarded. It must be handed on as a pointer, which
-// it is: imapserver keeps listeners in a map.
+// Listen returns a listener whose connections are guarded. It is a pointer, because imapserver
+// keeps listeners as keys of a map.
 func (g *Guard) Listen(inner net.Listener) net.Listener {
 	return newListener(inner, g)
 }
@@ -85,7 +86,7 @@ func (g *Guard) refuses(conn net.Conn, limit string, value int64) bool {
 	return g.config.Refused == nil || g.config.Refused(conn, limit, value)
 }
 
-// add registers the connection; ok is false if there is to be none any more.
+// add registers the connection; ok is false if the guard is draining.
 func (g *Guard) add(c *conn) (ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -125,9 +126,10 @@ func (g *Guard) all() []*conn {
 	return conns
 }
 
-// Drain ends the connections: those that no command runs on at once, the others after its answer.
-// All read a BYE with the text. It returns when the last one is closed, or with the error of ctx
-// when that is done first. The listeners must be closed before; what they have accepted is closed.
+// Drain ends the connections: at once where no command runs, elsewhere after the answer. All
+// clients read a BYE with the text. It returns when the last connection is closed, or with the
+// error of ctx when that is done first. The listeners must be closed before; connections that they
+// hand over later are closed without a BYE.
 func (g *Guard) Drain(ctx context.Context, text string) error {
 	g.mu.Lock()
 	if !g.draining {

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// life is where a connection stands: whether the server reads or works, and whether it is to end.
+// life is the state of a connection: whether the server reads or works, and whether it must end.
 type life struct {
 	mu       sync.Mutex
-	turns    uint32 // how often the server has begun or ended to read
-	reading  bool   // it reads now
-	mayEnd   bool   // it reads now, and no command runs
-	message  bool   // what it read last was of the message of an APPEND
+	turns    uint32 // how often the server has begun or finished a read
+	reading  bool   // the server reads now
+	mayEnd   bool   // the server reads now, and no command runs
+	message  bool   // the last read was for the message of an APPEND
 	draining bool
 	ended    bool
-	deadline time.Time // of the server, for reading
-	ahead    *ahead    // not nil while something is read ahead
+	deadline time.Time // for the server's reads
+	ahead    *ahead    // nil if nothing is read ahead
 }
 
-// enter notes that the server reads from the client, and whether no command runs. It returns where
-// from, if something has been read ahead; ok is false if the connection is to end instead.
+// enter notes that the server begins to read, and whether no command runs. It returns what was read
+// ahead, or nil; ok is false if the connection must end instead.
 func (l *life) enter(mayEnd bool) (_ *ahead, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,7 +31,7 @@ func (l *life) enter(mayEnd bool) (_ *ahead, ok bool) {
 	return l.ahead, true
 }
 
-// leave notes that the server has read. If ok is false, the connection was ended meanwhile.
+// leave notes that the server has read; ok is false if the connection has ended meanwhile.
 func (l *life) leave() (ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,7 +46,8 @@ func (l *life) isDraining() bool {
 	return l.draining
 }
 
-// drain has the connection end. It tells whether no command runs, so that the caller ends it.
+// drain notes that the connection must end. If it returns true, no command runs, and the caller
+// must end it now.
 func (l *life) drain() (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,7 +66,8 @@ func (l *life) end() {
 	l.ended = true
 }
 
-// setDeadline keeps the deadline. It tells whether that is all, because something is read ahead.
+// setDeadline keeps the deadline. If it returns true, the socket must not get it, because the guard
+// reads ahead.
 func (l *life) setDeadline(t time.Time) (kept bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,7 +79,7 @@ func (l *life) setDeadline(t time.Time) (kept bool) {
 func (c *conn) drain(text string) {
 	switch now := c.life.drain(); {
 	case c.shaking():
-		go c.Close() // there is no way to say anything
+		go c.Close() // before the handshake nothing can be said
 	case now:
 		go func() {
 			c.goodbye(text)
@@ -86,8 +88,8 @@ func (c *conn) drain(text string) {
 	}
 }
 
-// goodbye says BYE, unless something else is being written and does not end, and waits until the
-// client has read it. The connection is of no use afterwards.
+// goodbye says BYE and waits until the client has read it. It says nothing if another response is
+// stuck halfway. The connection is of no use afterwards.
 func (c *conn) goodbye(text string) {
 	conn := c.NetConn()
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))

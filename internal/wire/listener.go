@@ -10,15 +10,15 @@ import (
 
 const (
 	// arrivalTimeout is how long it may take to admit a connection. Its address must be known for
-	// that, and behind a proxy it is known when the proxy has sent a header.
+	// that, and behind a proxy it is known only when the proxy has sent a header.
 	arrivalTimeout = 10 * time.Second
-	// maxArriving is how many connections of a listener may be waiting to be admitted. One of them
-	// is closed for each that comes then: a header that is on its way is there long before it is
-	// likely to be that one's turn.
+	// maxArriving is how many connections of a listener may wait to be admitted. Each one beyond that
+	// closes an arbitrary one of them. A header that is on its way is very likely to arrive before its
+	// connection is chosen.
 	maxArriving = 1000
 )
 
-// listener admits each connection in a goroutine of its own, so that nobody waits for another one.
+// listener admits each connection in a goroutine of its own, so that none waits for another.
 type listener struct {
 	net.Listener
 	guard  *Guard
@@ -28,7 +28,7 @@ type listener struct {
 	admits sync.WaitGroup
 
 	mu       sync.Mutex
-	err      error // what Accept returns, once it is closed
+	err      error // what Accept returns once the listener is closed
 	arriving map[*arrival]struct{}
 }
 
@@ -48,13 +48,13 @@ func newListener(inner net.Listener, guard *Guard) *listener {
 	}
 }
 
-// Guarded tells whether the listener is one of [Guard.Listen].
+// Guarded reports whether the listener is one of [Guard.Listen].
 func Guarded(ln net.Listener) bool {
 	_, ok := ln.(*listener)
 	return ok
 }
 
-// Accept returns the next connection that is admitted.
+// Accept returns the next connection that was admitted.
 func (l *listener) Accept() (net.Conn, error) {
 	l.begin.Do(func() { go l.acceptAll() })
 	select {
@@ -75,7 +75,7 @@ func (l *listener) acceptAll() {
 		case err == nil:
 			l.arrive(conn)
 		case !isTemporary(err):
-			l.admits.Wait() // whoever has come is let in
+			l.admits.Wait() // connections that came before are still admitted
 			l.end(err)
 			return
 		case !l.handOver(accepted{err: err}):
@@ -84,14 +84,13 @@ func (l *listener) acceptAll() {
 	}
 }
 
-// isTemporary tells whether go-imap accepts again after an error.
+// isTemporary reports whether go-imap accepts again after this error.
 func isTemporary(err error) bool {
 	temporary, ok := err.(interface{ Temporary() bool })
 	return ok && temporary.Temporary()
 }
 
-// handOver has Accept return something, and tells whether it has. It does not when the listener is
-// closed.
+// handOver makes Accept return a. It returns false if the listener is closed first.
 func (l *listener) handOver(a accepted) bool {
 	select {
 	case l.next <- a:
@@ -101,7 +100,7 @@ func (l *listener) handOver(a accepted) bool {
 	}
 }
 
-// arrive admits the connection, and does not wait for that.
+// arrive admits the connection in a goroutine of its own.
 func (l *listener) arrive(conn net.Conn) {
 	a := &arrival{conn}
 	tooMany, ok := l.enter(a)
@@ -123,7 +122,7 @@ func (l *listener) arrive(conn net.Conn) {
 	})
 }
 
-// enter notes the arrival, and returns another one if that has to make room; ok is false if the
+// enter adds the arrival. If tooMany is not nil, it was removed to make room; ok is false if the
 // listener is closed.
 func (l *listener) enter(a *arrival) (tooMany *arrival, ok bool) {
 	l.mu.Lock()
@@ -141,7 +140,7 @@ func (l *listener) enter(a *arrival) (tooMany *arrival, ok bool) {
 	return tooMany, true
 }
 
-// leave tells whether the arrival has not been given up yet.
+// leave removes the arrival. It returns false if the arrival was removed before.
 func (l *listener) leave(a *arrival) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -150,8 +149,8 @@ func (l *listener) leave(a *arrival) bool {
 	return ok
 }
 
-// abort closes the socket, and so ends whatever waits for its header. There is no way to say
-// anything: before the header nobody reads, and before a handshake neither.
+// abort closes the socket, and so ends whatever waits for its header. It says no BYE, because a
+// client reads nothing before the header and the handshake.
 func (a *arrival) abort() { layers.Innermost(a.conn).Close() }
 
 func (l *listener) admit(a *arrival) {
@@ -172,12 +171,12 @@ func (l *listener) admit(a *arrival) {
 	}
 }
 
-// ask returns the connection to serve.
+// ask returns the connection to serve, or why it is refused.
 func (l *listener) ask(conn net.Conn) (net.Conn, error) {
 	if admit := l.guard.config.Admit; admit != nil {
 		return admit(conn)
 	}
-	conn.RemoteAddr() // here, and not where go-imap's goroutine would wait for it
+	conn.RemoteAddr() // wait for the address here, not in go-imap's goroutine
 	return conn, nil
 }
 
@@ -187,7 +186,7 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// fail ends Accept with the error, because no connection will fare better than the one that saw it.
+// fail makes Accept return the error. Every other connection would meet the same error.
 func (l *listener) fail(err error) {
 	l.end(err)
 	l.Listener.Close()

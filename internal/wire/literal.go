@@ -2,16 +2,16 @@ package wire
 
 import "bytes"
 
-// maxLiteral keeps sizes that no server accepts from overflowing.
+// maxLiteral caps sizes that no server accepts, so that they do not overflow.
 const maxLiteral = 1 << 60
 
-// announcement recognises a literal at the end of a line: {n}, {n+} or {n-} and CRLF, or LF alone,
-// or a space before either, which go-imap accepts too (RFC 9051 section 4.3, RFC 7888). It is fed
-// all bytes of the line, but none of a quoted string.
+// announcement recognises a literal at the end of a line: {n}, {n+} or {n-} before CRLF (RFC 9051
+// section 4.3, RFC 7888). As go-imap does, it also accepts LF alone, and a space before CRLF or LF.
+// It is fed all bytes of the line, except those of quoted strings.
 type announcement struct {
 	size    int64
 	state   announcementState
-	nonSync bool // the client does not wait before it sends it
+	nonSync bool // the client sends it without waiting
 }
 
 type announcementState uint8
@@ -60,8 +60,8 @@ func (a *announcement) skim(line []byte) {
 	}
 }
 
-// take returns the size of the literal if the line that was fed last announced one, and is ready
-// for the next line.
+// take returns the size of the literal that the line announced; ok is false if it announced none.
+// Then the next line can be fed.
 func (a *announcement) take() (size int64, ok bool) {
 	size, ok = a.size, a.state == literalComplete
 	*a = announcement{}

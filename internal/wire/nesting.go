@@ -2,29 +2,29 @@ package wire
 
 import "strings"
 
-// go-imap reads a SEARCH by recursion, with 3.3 KB of stack for each OR, NOT and parenthesis that
-// is open. So they are counted before it sees them. An OR in the last argument of an OR makes a
-// list of the two, as clients do that look for many addresses: it is open for go-imap, but no
-// deeper for anybody else.
+// go-imap parses a SEARCH by recursion, with 3.3 KB of stack for each open OR, NOT and parenthesis.
+// So the guard counts them before go-imap sees them. Clients that look for many addresses write an
+// OR in the last argument of an OR, and so on. That is a flat list: go-imap has all these ORs open,
+// but they count as one level.
 
-// maxOpen is how many may be open in all, so that a list of a thousand addresses passes.
+// maxOpen is how many may be open in all. It lets a list of a thousand addresses pass.
 const maxOpen = 1100
 
 type nestingState int
 
 const (
 	atKey         nestingState = iota // a key or a list begins
-	inKey                             // a key
-	afterKey                          // it is complete, with its arguments
+	inKey                             // inside a key
+	afterKey                          // a key and its arguments are complete
 	beforeReturn                      // the list of RETURN begins
-	inReturn                          // it goes on
-	beforeValue                       // the space before an argument
+	inReturn                          // inside that list
+	beforeValue                       // a space comes, and then an argument or a key
 	atValue                           // an argument begins
-	atAtom                            // one without quotes begins
-	inAtom                            // it goes on
-	inQuoted                          // one with
-	inEscape                          // behind a backslash
-	inLiteralSpec                     // one that is a literal, or what begins like that
+	atAtom                            // an argument without quotes begins
+	inAtom                            // inside an argument without quotes
+	inQuoted                          // inside a quoted argument
+	inEscape                          // after a backslash in it
+	inLiteralSpec                     // inside {n}, or what begins like it
 	wrong                             // go-imap reads no further
 )
 
@@ -33,11 +33,11 @@ type opened byte
 const (
 	openNot   opened = iota
 	openFirst        // the first argument of an OR
-	openLast         // its last
+	openLast         // the last argument of an OR
 	openList
 )
 
-// open is an OR, NOT or parenthesis, and how deep it is.
+// open is an open OR, NOT or parenthesis, and how deep it is.
 type open struct {
 	kind  opened
 	depth int16
@@ -51,10 +51,10 @@ const (
 	tooMany
 )
 
-// nesting follows the arguments of a SEARCH as go-imap reads them, mistakes included, and is fed
-// all their bytes but those of literals.
+// nesting follows the arguments of a SEARCH exactly as go-imap parses them, mistakes included. It
+// is fed all their bytes, except those of literals.
 type nesting struct {
-	most    int // how deep; 0: no limit
+	most    int // the depth that is allowed; 0: no limit
 	state   nestingState
 	words   int // 0 at the beginning, 1 after RETURN, 2 when CHARSET cannot come any more
 	word    []byte
@@ -64,7 +64,7 @@ type nesting struct {
 	open    []open
 }
 
-// newNesting is told what comes behind the name of the command first.
+// newNesting returns a nesting. The first byte to feed is the one after the name of the command.
 func newNesting(most int) *nesting { return &nesting{most: most, state: beforeValue} }
 
 func (n *nesting) feed(b byte) excess {
@@ -128,10 +128,10 @@ func (n *nesting) key(b byte) excess {
 	return withinLimits
 }
 
-// justOpened tells whether nothing has come since the parenthesis.
+// justOpened reports whether nothing has come since the parenthesis.
 func (n *nesting) justOpened() bool { return len(n.word) == 0 }
 
-// arity is how many arguments a search key has; those that are not here have none.
+// arity is how many arguments a search key has. Keys that are not listed have none.
 var arity = map[string]int{
 	"UID": 1, "KEYWORD": 1, "UNKEYWORD": 1, "BCC": 1, "CC": 1, "FROM": 1, "SUBJECT": 1, "TO": 1,
 	"HEADER": 2, "SINCE": 1, "BEFORE": 1, "ON": 1, "SENTSINCE": 1, "SENTBEFORE": 1, "SENTON": 1,
@@ -163,7 +163,7 @@ func (n *nesting) endKey() excess {
 	return withinLimits
 }
 
-// push notes that something is open in which the next term is.
+// push notes that an OR, NOT or parenthesis is open, and that the next term is inside it.
 func (n *nesting) push(kind opened) excess {
 	depth := int16(1)
 	if top := len(n.open) - 1; top >= 0 {
@@ -195,14 +195,14 @@ func (n *nesting) top() opened {
 
 func (n *nesting) pop() { n.open = n.open[:len(n.open)-1] }
 
-// endTerm notes that a term is complete, and with it those of which it is the last argument.
+// endTerm notes that a term is complete. This completes also the terms whose last argument it is.
 func (n *nesting) endTerm() {
 	n.state = afterKey
 	for len(n.open) > 0 {
 		switch last := &n.open[len(n.open)-1]; last.kind {
 		case openFirst:
 			last.kind = openLast
-			n.state = beforeValue // a space, and the second argument
+			n.state = beforeValue // the second argument comes after a space
 			return
 		case openList:
 			return
@@ -212,7 +212,7 @@ func (n *nesting) endTerm() {
 	}
 }
 
-// next takes what follows a term.
+// next takes the byte after a term.
 func (n *nesting) next(b byte) excess {
 	n.state = wrong
 	switch {
@@ -270,8 +270,8 @@ func (n *nesting) endValue() {
 	}
 }
 
-// literalSpec takes what begins like a literal. If it is none, or too long a one, go-imap goes on
-// with what follows as a string without quotes.
+// literalSpec takes a byte of what begins like a literal. If it is not one, or too long, go-imap
+// reads what follows as a string without quotes.
 func (n *nesting) literalSpec(b byte) excess {
 	n.spec.feed(b)
 	switch n.spec.state {
@@ -290,5 +290,6 @@ func (n *nesting) literalSpec(b byte) excess {
 
 func isKeyChar(b byte) bool { return b == '*' || isAtomChar(b) }
 
-// isValueChar tells what may be in a string without quotes, a flag, a date or a set of numbers.
+// isValueChar reports whether the byte may be in a string without quotes, a flag, a date or a set
+// of numbers.
 func isValueChar(b byte) bool { return isKeyChar(b) || b == ']' || b == '\\' }

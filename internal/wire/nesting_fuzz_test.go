@@ -13,7 +13,7 @@ import (
 	"github.com/imapgate/imapgate/internal/wire"
 )
 
-// asked is a session that keeps what it was asked for.
+// asked is a session that keeps the criteria of its SEARCH.
 type asked struct {
 	imaptest.Stub
 	criteria **imap.SearchCriteria
@@ -26,7 +26,8 @@ func (a asked) Search(
 	return a.Stub.Search(kind, criteria, options)
 }
 
-// searchWords are what a SEARCH is made of, and what looks like it; each byte of the fuzzer is one.
+// searchWords are parts of a SEARCH, and text that looks like one. Each byte of the fuzzer chooses
+// one.
 var searchWords = []string{
 	"OR ", "NOT ", "(", ")", " ", "ALL ", "FROM a ", "OR", "NOT", "ALL", "FROM ", "a ",
 	"\"b (OR \\\" NOT\" ",
@@ -41,7 +42,7 @@ var searchWords = []string{
 	"\x80", "\xff", "x", "\x00", "not(", "or(", "x]y ", "BODY {0+}\r\n ", "+", "-", "~{3+}\r\nabc",
 }
 
-// depthOf is how deep the criteria are nested, parentheses apart.
+// depthOf returns how deep the criteria are nested, without parentheses.
 func depthOf(c *imap.SearchCriteria) int {
 	depth := 1
 	for i := range c.Not {
@@ -53,8 +54,8 @@ func depthOf(c *imap.SearchCriteria) int {
 	return depth
 }
 
-// depthOfLast is for the last argument of an OR, in which another OR is no deeper. Without
-// parentheses it is one term.
+// depthOfLast is depthOf for the last argument of an OR. Another OR there is no deeper. Without
+// parentheses the argument is one term.
 func depthOfLast(c *imap.SearchCriteria) int {
 	depth := 2
 	for i := range c.Not {
@@ -66,8 +67,9 @@ func depthOfLast(c *imap.SearchCriteria) int {
 	return depth
 }
 
-// FuzzNesting has go-imap read a SEARCH, and the guard refuse what is too deep. Where there are no
-// parentheses they find the same, and where there are the guard finds no less.
+// FuzzNesting sends a SEARCH to go-imap, and to a guard that refuses what is too deep. Without
+// parentheses the guard must find the same depth as go-imap. With them it must find at least as
+// much.
 func FuzzNesting(f *testing.F) {
 	for _, seed := range [][]byte{
 		{0, 6, 6}, {0, 0, 6, 6, 6}, {0, 6, 0, 6, 0, 6, 6}, {1, 1, 1, 5}, {0, 1, 5, 1, 5},

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Nearly every command is one line in which nothing needs a closer look. Such a line is taken at
-// once here, and all others byte by byte in take, which must come to the same.
+// Nearly every command is one line without anything special in it. Such a line is taken whole here.
+// All others are taken byte by byte in take, and the result must be the same.
 
 // maxPlainTag is longer than the tags of ordinary clients.
 const maxPlainTag = 64
 
-// plain returns how many bytes at the beginning of in go to the server as they are: a line that is
-// all here, or those of a literal. It returns 0 if that is for take to find out.
+// plain returns how many bytes at the beginning of in go to the server unchanged: a whole line, or
+// bytes of a literal. It returns 0 if take must decide.
 func (r *requests) plain(in []byte) int {
 	if r.passesLiteral() {
 		n := min(int64(len(in)), r.literal)
@@ -35,8 +35,8 @@ func (r *requests) plain(in []byte) int {
 	}
 }
 
-// isPlain tells whether the line ends in CRLF, has no other CR, and has its quotes in pairs with
-// nothing that matters in the same line.
+// isPlain reports whether the line ends in CRLF, has no other CR, and has its quotes in pairs. If
+// it has quotes, it must have no backslash and no brace.
 func isPlain(line []byte) bool {
 	if len(line) < 2 || bytes.IndexByte(line, '\r') != len(line)-2 {
 		return false
@@ -47,7 +47,7 @@ func isPlain(line []byte) bool {
 
 var quote = []byte{'"'}
 
-// plainCommand takes a line that is the beginning of a command.
+// plainCommand takes a line that begins a command.
 func (r *requests) plainCommand(line []byte) int {
 	start := bytes.IndexByte(line[:min(len(line), maxPlainTag)], ' ') + 1
 	if start == 0 {
@@ -62,7 +62,7 @@ func (r *requests) plainCommand(line []byte) int {
 	}
 	command, verdict := r.conn.dialogue.begin(string(line[start:end]), line[end] == '\r')
 	if verdict != passes {
-		return 0 // take asks again, and is told the same
+		return 0 // take calls begin again, with the same result
 	}
 	if r.loggedIn {
 		r.most = r.conn.limits
@@ -83,7 +83,7 @@ func (r *requests) plainCommand(line []byte) int {
 	return n
 }
 
-// endOfAtom returns where the atom ends that begins at start. What ends a line is in no atom.
+// endOfAtom returns the end of the atom that begins at start. No atom contains the end of a line.
 func endOfAtom(line []byte, start int) int {
 	for isAtomChar(line[start]) {
 		start++
@@ -91,10 +91,10 @@ func endOfAtom(line []byte, start int) int {
 	return start
 }
 
-// isUID tells what go-imap takes for UID.
+// isUID reports whether go-imap takes the name for UID.
 func isUID(name []byte) bool { return strings.ToUpper(string(name)) == "UID" }
 
-// plainArguments takes a line that ends in these arguments, if it is not too much.
+// plainArguments takes a line that ends in these arguments, unless it exceeds a limit.
 func (r *requests) plainArguments(line, arguments []byte) int {
 	text := r.text + len(line)
 	if text+len("\r")+len(spoiler) >= maxText {
@@ -111,8 +111,8 @@ func (r *requests) plainArguments(line, arguments []byte) int {
 	return len(line)
 }
 
-// size returns how large the command is that has text and is at the end of a line, with the literal
-// that is announced there.
+// size returns the size of a command that has this much text at the end of a line, including the
+// literal that the line announces.
 func (r *requests) size(text int) int64 {
 	size := int64(text) + r.literals
 	if r.spec.state == literalComplete && !r.announcesMessage() && r.spec.size <= maxBuffered {
@@ -121,7 +121,7 @@ func (r *requests) size(text int) int64 {
 	return size
 }
 
-// announcesMessage tells whether the literal that is announced is the message of an APPEND.
+// announcesMessage reports whether the announced literal is the message of an APPEND.
 func (r *requests) announcesMessage() bool {
 	return r.specAt != 1 && r.conn.dialogue.current() == appendCommand
 }

@@ -2,9 +2,9 @@ package wire
 
 import "net"
 
-// Read returns at most one line or literal at a time, so that the answer of the server to it is
-// known when it reads again. It waits for the client in as few calls as possible: the stack of a
-// connection that does nothing is most of what that takes.
+// Read returns at most one line or literal at a time, so that the server has answered it before the
+// next. It waits for the client with as few nested calls as possible, because the stack is most of
+// the memory of an idle connection.
 func (c *conn) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -20,7 +20,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			switch t := c.transport.Load(); {
 			case ahead != nil:
 				n, err = c.readAheadOf(ahead, p)
-			case t.direct != nil: // read from here, without a frame more
+			case t.direct != nil: // read here, to save a stack frame
 				t.direct.in = p
 				n, err = t.direct.result(t.direct.socket.Read(t.direct.try))
 			default:
@@ -36,7 +36,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// begin returns what there is for the server without another look at what the client sends.
+// begin returns what is ready for the server without a look at new input.
 func (c *conn) begin(p []byte) (int, error) {
 	if c.broken {
 		return 0, c.err
@@ -50,10 +50,10 @@ func (c *conn) begin(p []byte) (int, error) {
 	if !c.unread.empty() && c.requests.betweenCommands() && c.life.isDraining() {
 		return 0, c.bye(c.guard().bye)
 	}
-	return 0, nil // before it reads from the client it asks again
+	return 0, nil // beforeReading checks again for draining
 }
 
-// beforeReading returns where to read from, if something was read ahead.
+// beforeReading prepares a read from the client. It returns what was read ahead, or nil.
 func (c *conn) beforeReading() (*ahead, error) {
 	if err := c.err; err != nil {
 		c.err = nil
@@ -69,10 +69,10 @@ func (c *conn) beforeReading() (*ahead, error) {
 	return ahead, nil
 }
 
-// afterReading says what becomes of what was read.
+// afterReading checks what was read, and whether the connection must end.
 func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
 	if !c.life.leave() {
-		return 0, c.end(net.ErrClosed) // somebody else has said goodbye
+		return 0, c.end(net.ErrClosed) // another goroutine has said goodbye
 	}
 	if n == 0 {
 		return 0, c.failed(err)
@@ -81,14 +81,14 @@ func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
 	return n, c.checkStacking(in[:n])
 }
 
-// handOn copies to p what of the input the server may have, which can be nothing. The input may be
-// a part of p.
+// handOn copies to p what the server may have of the input, which can be nothing. The input may be
+// part of p.
 func (c *conn) handOn(p, in []byte) (n int, err error) {
 	if len(in) == 0 {
 		return 0, nil
 	}
 	if c.requests.betweenCommands() {
-		c.limits = c.guard().limits(c) // here, and not where they are used, far up the stack
+		c.limits = c.guard().limits(c) // here, where the stack is shallow, not where they are used
 	}
 	before := c.beforeLogin()
 	c.requests.loggedIn = !before
@@ -108,7 +108,7 @@ func (c *conn) handOn(p, in []byte) (n int, err error) {
 	return n, nil
 }
 
-// take copies to p what becomes of the input, and returns how much of that was used.
+// take copies to p what the server gets for the input, and returns how much of the input was used.
 func (c *conn) take(p, in []byte) (n, used int) {
 	buf := scratch.Get().(*[8 << 10]byte)
 	defer scratch.Put(buf)
@@ -121,7 +121,7 @@ func (c *conn) take(p, in []byte) (n, used int) {
 	return n, used
 }
 
-// beforeLogin tells whether nobody is logged in. What is sent after UNAUTHENTICATE counts anew.
+// beforeLogin reports whether nobody is logged in. The bytes count from zero after UNAUTHENTICATE.
 func (c *conn) beforeLogin() bool {
 	if c.loggedIn {
 		c.sent = 0
@@ -130,26 +130,25 @@ func (c *conn) beforeLogin() bool {
 	return true
 }
 
-// countLogin counts what was sent before the login, and tells whether that is still allowed.
+// countLogin counts bytes that were sent before login, and reports whether they are still allowed.
 func (c *conn) countLogin(n int) bool {
 	before := c.sent
 	c.sent += int64(n)
 	most := c.limits.LoginBytes
 	if most == 0 || c.sent <= most || before > most {
-		return true // or it was allowed once, by a dry run
+		return true // the limit is not exceeded, or a dry run let it pass
 	}
 	return !c.guard().refuses(c, LoginBytes, most)
 }
 
-// bye ends the connection, and returns what the server reads.
+// bye says BYE, ends the connection, and returns the error for the server.
 func (c *conn) bye(text string) error {
 	c.goodbye(text)
 	return c.end(net.ErrClosed)
 }
 
-// failed notes that there was nothing to read. In the middle of an APPEND that ends the connection:
-// go-imap would take the rest of the message for commands after a timeout, and says nothing by
-// which the guard could tell.
+// failed notes that nothing could be read. During an APPEND it ends the connection: after a timeout
+// go-imap would take the rest of the message for commands, and the guard could not notice that.
 func (c *conn) failed(err error) error {
 	if err == nil {
 		return nil

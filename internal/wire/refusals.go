@@ -1,15 +1,15 @@
 package wire
 
 const (
-	// refusal replaces a command that must not reach the server. NOOP is harmless in every state,
-	// and with an argument it is a syntax error: BAD, in order with the other answers, and the
-	// client stays connected.
+	// refusal replaces a command that must not reach the server. NOOP is harmless in every state. With
+	// an argument it is a syntax error: the server answers BAD, in order with its other answers, and
+	// the client stays connected.
 	refusal = "NOOP \"refused by imapgate\"\r\n"
-	// unknownCommand replaces one that the server does not know, and its arguments.
+	// unknownCommand replaces a command that the server does not know, and its arguments.
 	unknownCommand = "X-UNKNOWN\r\n"
-	// spoiler ends a command in the middle, wherever that is, by a mistake: inside a string, even
-	// behind a backslash there, it ends the string and begins a second one at once; where a string
-	// may begin, it is an empty one with another one at its heels.
+	// spoiler ends a command by a syntax error, wherever it was cut. Inside a string, even after a
+	// backslash, it ends the string and begins a second one at once. Where a string may begin, it is
+	// an empty one with another directly after it.
 	spoiler = "\"\"\"\r\n"
 )
 
@@ -21,8 +21,8 @@ func (r *requests) drop(b byte) {
 	}
 }
 
-// endDropped ends a line that the server does not get. A client that must wait for a continuation
-// request has been answered instead of it.
+// endDropped ends a line that the server does not get. A client that waits for a continuation
+// request gets the answer instead, and sends no literal.
 func (r *requests) endDropped() {
 	nonSync := r.spec.nonSync
 	if size, ok := r.spec.take(); ok && nonSync && r.swallows {
@@ -32,8 +32,8 @@ func (r *requests) endDropped() {
 	r.reset()
 }
 
-// refuse sends the server something else than the command, of which b is the first byte that it
-// does not get.
+// refuse sends the server something else instead of the command. B is the first byte that the
+// server does not get.
 func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
 	r.cr = false
 	r.state = inDropped
@@ -41,21 +41,21 @@ func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
 	return append(out, instead...), true
 }
 
-// spoil ends a command that the server has a part of, and has the client read the answer. B, which
-// the server does not get, was looked at already.
+// spoil ends a command of which the server already has a part, and makes the client read the
+// answer. B is scanned already, and the server does not get it.
 func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
-	if !r.message { // what go-imap does not answer
+	if !r.message { // after a message go-imap would not answer
 		r.conn.dialogue.replace(answer)
 	}
 	r.cr = false
-	r.state, r.swallows, r.message = inDropped, !r.message, false // behind a message is no literal
+	r.state, r.swallows, r.message = inDropped, !r.message, false // no literal follows a message
 	if b == '\n' {
 		r.endDropped()
 	}
 	return append(out, spoiler...), true
 }
 
-// tooMuch returns the answer to a command that is over a limit with this byte, or "".
+// tooMuch returns the answer to a command that exceeds a limit with this byte, or "".
 func (r *requests) tooMuch(b byte) string {
 	if r.text+len("\r")+len(spoiler) >= maxText {
 		return answerTooLarge
@@ -78,7 +78,7 @@ func (r *requests) tooMuch(b byte) string {
 		if r.conn.guard().refuses(r.conn, CommandBytes, r.most.CommandBytes) {
 			return answerTooLarge
 		}
-		r.most.CommandBytes = 0 // told once
+		r.most.CommandBytes = 0 // a dry run is reported once
 	}
 	return ""
 }

@@ -2,13 +2,13 @@ package wire
 
 import "strings"
 
-// What is known of go-imap's parser; it decides where a command ends after a mistake of the client.
+// Facts about go-imap's parser. They decide where a command ends after a mistake of the client.
 const (
-	// maxText is how many bytes of a command, literals apart, it reads. At the next one it would
-	// give up in the middle of the line, and take the rest for commands.
+	// maxText is how many bytes of a command go-imap reads, without literals. At the next byte it
+	// would give up in the middle of the line, and take the rest for commands.
 	maxText = 50*1024 + 1
-	// maxBuffered is how long a literal may be that is not the message of an APPEND. It overlooks a
-	// longer one, and reads on.
+	// maxBuffered is the longest literal that go-imap takes, except the message of an APPEND. It
+	// ignores a longer one, and reads on.
 	maxBuffered = 4096
 )
 
@@ -17,8 +17,8 @@ const (
 	maxTag  = maxText - 64 // leaves room for what is sent instead of a command
 )
 
-// substitute stands for a CR without LF, which nothing but a literal may contain: go-imap ends some
-// lines there and others not.
+// substitute replaces a CR without LF. Only a literal may contain such a CR, and go-imap ends some
+// lines there, but not others.
 const substitute = 0x1a
 
 type requestState uint8
@@ -31,46 +31,46 @@ const (
 	inChallenge  // a line of an AUTHENTICATE exchange, or the end of IDLE
 	afterLine    // what follows depends on what the server says
 	afterLiteral // the line goes on, unless the server says otherwise
-	inDropped    // the server has answered already, and does not get the rest
+	inDropped    // the server does not get the rest of the command
 )
 
-// requests passes on what the client sends, in units that end where the server may change its mind
-// about what comes next: after each line and after each literal. The rest is decided when it reads
-// again.
+// requests passes on what the client sends, in units. A unit ends where the server may change how
+// it reads on: after each line and after each literal. What follows is decided when the server
+// reads again.
 type requests struct {
 	conn *conn
 
 	state     requestState
-	tagLength uint8   // of the tag, as much as there is room for
+	tagLength uint8   // of the tag, at most the length of tag
 	tag       [5]byte // its first bytes
-	uid       uint8   // how much of the name is "UID ", if that is what it begins with
+	uid       uint8   // length of "UID ", if the name begins with it
 	cr        bool    // a CR is held back
 	quoted    bool
 	escaped   bool
-	message   bool  // the literal is that of an APPEND
-	swallows  bool  // what is dropped has literals
-	overlong  bool  // the tag is
-	loggedIn  bool  // when the command began
+	message   bool  // the literal is the message of an APPEND
+	swallows  bool  // the literals of a dropped command are dropped too
+	overlong  bool  // the tag is too long
+	loggedIn  bool  // somebody was logged in when the command began
 	arguments int32 // bytes after the name
-	specAt    int32 // which byte of the arguments the brace of spec was
+	specAt    int32 // position of the brace of spec in the arguments
 
 	name     []byte // held back
-	text     int    // bytes of this command so far, literals apart
-	literals int64  // bytes of its literals, the message apart
-	literal  int64  // bytes left of the one that comes
+	text     int    // bytes of this command so far, without literals
+	literals int64  // bytes of its literals, without the message
+	literal  int64  // bytes left of the current literal
 	spec     announcement
 	most     Limits
 	nesting  *nesting // of a SEARCH
 }
 
-// resume is called when the server wants more and has had all there was. It tells whether somebody
-// is logged in.
+// resume is called when the server has read all that there was, and wants more. It reports whether
+// the client is logged in.
 func (r *requests) resume() (loggedIn bool) {
 	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
 	case answered:
-		r.reset() // in the middle of a line, too: then it has given up there
+		r.reset() // also in the middle of a line, if the server gave up there
 	case r.state == afterLiteral:
 		r.state = inArguments
 	case r.state == afterLine:
@@ -83,24 +83,24 @@ func (r *requests) reset() {
 	*r = requests{conn: r.conn, loggedIn: r.loggedIn, cr: r.cr, name: r.name[:0]}
 }
 
-// betweenCommands tells whether nothing of a command has come yet.
+// betweenCommands reports whether nothing of a command has come yet.
 func (r *requests) betweenCommands() bool { return r.state == inTag && r.text == 0 }
 
-// mayEnd tells whether a server that waits for more can do without it: it works on nothing, unless
-// it takes a message.
+// mayEnd reports whether the connection may end while the server waits for more. It may, because
+// the server works on nothing, unless it takes a message.
 func (r *requests) mayEnd() bool { return !r.message }
 
-// passesLiteral tells whether a literal comes that goes to the server.
+// passesLiteral reports whether the next bytes are of a literal that goes to the server.
 func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inDropped }
 
-// endLine finds out what follows a line that the server has not answered.
+// endLine decides what follows a line that the server has not answered.
 func (r *requests) endLine(challenged bool) {
 	command := r.conn.dialogue.current()
 	size, ok := r.spec.take()
 	switch {
 	case r.message:
-		// go-imap does not answer an APPEND with something behind the message, and takes no second
-		// one.
+		// go-imap does not answer an APPEND with something after the message, and takes no second
+		// message.
 		r.reset()
 	case r.quoted:
 		r.state = inArguments
@@ -119,7 +119,7 @@ func (r *requests) endLine(challenged bool) {
 	}
 }
 
-// take appends what the server may have of in to out, and returns how much of in that was. It stops
+// take appends to out what the server may have of in, and returns how much of in was used. It stops
 // at the end of a unit.
 func (r *requests) take(out, in []byte) ([]byte, int) {
 	if r.literal > 0 { // of a command that is dropped
@@ -156,7 +156,7 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// ordinary returns how much of in is of arguments, and means nothing byte by byte.
+// ordinary returns how many bytes of in are arguments without special meaning.
 func (r *requests) ordinary(in []byte) int {
 	if r.state != inArguments || r.cr || r.quoted || r.spec.state != noLiteral || r.nesting != nil {
 		return 0
@@ -175,7 +175,7 @@ func (r *requests) ordinary(in []byte) int {
 	return n
 }
 
-// command takes one byte of a command, and tells whether the unit ends.
+// command takes one byte of a command, and reports whether the unit ends.
 func (r *requests) command(out []byte, b byte) (_ []byte, stop bool) {
 	if r.cr && b != '\n' {
 		r.cr = false
@@ -196,8 +196,8 @@ func (r *requests) byte(out []byte, b byte) (_ []byte, stop bool) {
 	case inTag:
 		if b == '\n' && r.conn.dialogue.hidesIdle &&
 			strings.EqualFold(string(r.tag[:r.tagLength]), "DONE") {
-			// The client did not wait to be told that there is no IDLE. go-imap would end the
-			// connection over this line.
+			// The client did not wait to learn that there is no IDLE. go-imap would close the connection
+			// over this line.
 			r.conn.dialogue.begin("IDLE", true)
 			return r.refuse(append(out, ' '), refusal, b)
 		}
@@ -246,7 +246,7 @@ func (r *requests) takeTag(b byte) {
 	}
 }
 
-// endName decides what becomes of the command, now that its name is known. B comes after it.
+// endName decides what happens to the command, now that its name is known. B is the byte after it.
 func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	r.state = inArguments
 	bare := b == '\n' || b == '\r'
@@ -271,7 +271,7 @@ func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	return append(out, r.name...), false
 }
 
-// scan looks at one byte of the arguments.
+// scan follows quotes and literals through one byte of the arguments.
 func (r *requests) scan(b byte) {
 	r.arguments++
 	switch {
@@ -288,7 +288,7 @@ func (r *requests) scan(b byte) {
 	}
 }
 
-// isAtomChar tells what go-imap takes for a byte of a command name.
+// isAtomChar reports whether go-imap accepts the byte in a command name.
 func isAtomChar(b byte) bool { return atomChars[b] }
 
 var atomChars = func() (is [256]bool) {

@@ -10,41 +10,41 @@ type responseState uint8
 const (
 	inFirstWord  responseState = iota
 	inSecondWord               // held back
-	inStatus                   // the text of a status response, up to its first byte
+	inStatus                   // a status response, before its text
 	inCode                     // the name of a response code; held back
 	inList                     // of capabilities; held back
 	inData
 	inText
-	inReplaced // what the server said instead is dropped
+	inReplaced // the server's own text is dropped
 )
 
 // maxWord is longer than any word that matters.
 const maxWord = 16
 
-// responses passes on what the server sends. It never holds anything back beyond the end of a line.
+// responses passes on what the server sends. It holds back at most the rest of a line.
 type responses struct {
 	dialogue *dialogue
 
 	state    responseState
 	first    byte  // of the first word
-	length   uint8 // of the first word: 2 stands for more, too
+	length   uint8 // of the first word; 2 also means more
 	untagged bool
 	enabled  bool // the list is that of an ENABLED response
 	inCode   bool // the list ends at a bracket
 	tagged   bool // the line is the answer to a command
-	finished bool // such a line is complete; of the connection
+	finished bool // a tagged line is complete; kept between lines
 	held     []byte
 	spec     announcement
-	literal  int64 // bytes left of it
+	literal  int64 // bytes left of the current one
 }
 
-// betweenLines tells whether a whole response may be written now.
+// betweenLines reports whether a whole response may be written now.
 func (r *responses) betweenLines() bool {
 	return r.state == inFirstWord && r.length == 0 && r.literal == 0
 }
 
-// take appends what the client gets of in to out, up to a literal or to the end, and returns how
-// much of in that was.
+// take appends to out what the client gets of in, up to a literal or to the end of in. It returns
+// how much of in was used.
 func (r *responses) take(out, in []byte) ([]byte, int) {
 	for i := 0; i < len(in); i++ {
 		if n, instead := r.plain(in[i:]); n > 0 {
@@ -83,7 +83,7 @@ func (r *responses) take(out, in []byte) ([]byte, int) {
 	return out, len(in)
 }
 
-// endLine is ready for the next line. What was held back can be long, and is not kept then.
+// endLine prepares for the next line. It frees the memory of what was held back if that is large.
 func (r *responses) endLine() {
 	held := r.held[:0]
 	if cap(held) > 2*maxWord {
@@ -94,9 +94,9 @@ func (r *responses) endLine() {
 
 func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
 
-// plain returns the length of the line at the beginning of in if nothing about it concerns the
-// guard but that it ends a command: data without a literal, or a tagged OK. What follows the tag is
-// to be replaced if instead is not empty.
+// plain returns the length of the line at the beginning of in if its content does not concern the
+// guard: data without a literal, or a tagged OK. It returns 0 for other lines. If instead is not
+// empty, it replaces what follows the tag.
 func (r *responses) plain(in []byte) (n int, instead string) {
 	if !r.betweenLines() {
 		return 0, ""
@@ -118,7 +118,7 @@ func (r *responses) plain(in []byte) (n int, instead string) {
 	return end, r.dialogue.finish("OK")
 }
 
-// appendPlain appends a line of plain.
+// appendPlain appends a line for which plain has returned a length.
 func appendPlain(out, line []byte, instead string) []byte {
 	if instead == "" {
 		return append(out, line...)
@@ -129,11 +129,11 @@ func appendPlain(out, line []byte, instead string) []byte {
 
 var space, completed = []byte(" "), []byte("OK ")
 
-// isOtherData tells, by its first byte, that a response is neither of a status nor of capabilities.
+// isOtherData reports, by its first byte, that a response is neither a status nor capabilities.
 func isOtherData(b byte) bool { return b >= '0' && b <= '9' || b == 'F' || b == 'L' || b == 'S' }
 
-// concernsUs tells whether a text may begin with a response code that matters: it does not with
-// APPENDUID, UIDNEXT and COPYUID.
+// concernsUs reports whether a text may begin with a response code that matters. APPENDUID, UIDNEXT
+// and COPYUID do not.
 func concernsUs(text []byte) bool {
 	return len(text) > 2 && text[0] == '[' && text[1] != 'A' && text[1] != 'U' && text[2] != 'O'
 }
@@ -200,7 +200,7 @@ func (r *responses) code(out []byte) []byte {
 	return append(out, r.held...)
 }
 
-// replaced lets only the end of a line through.
+// replaced passes on only the end of a line.
 func (r *responses) replaced(out []byte, b byte) []byte {
 	if b == '\n' {
 		return append(out, "\r\n"...)
@@ -208,8 +208,8 @@ func (r *responses) replaced(out []byte, b byte) []byte {
 	return out
 }
 
-// secondWord says what kind of response it is, now that there are two words. Spaced tells whether
-// anything follows.
+// secondWord decides what kind of response it is, now that there are two words. Spaced is true if
+// something follows.
 func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 	r.state = inData
 	isStatus := false

@@ -11,7 +11,7 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// tempting is a session whose words look like capabilities, literals and answers.
+// tempting is a session whose names look like capabilities, literals and answers.
 type tempting struct{ noIdle }
 
 const temptation = "* CAPABILITY IMAP4rev1 IDLE\r\n* OK [CAPABILITY IMAP4rev1 IDLE] x\r\n" +
@@ -81,7 +81,7 @@ func TestWordsOfABackendPassUntouched(t *testing.T) {
 	assert.Contains(t, got, temptation)
 }
 
-// Capabilities that only look like IDLE stay, in whatever list.
+// Capabilities that only contain the word IDLE stay in every list.
 func TestOtherCapabilitiesStay(t *testing.T) {
 	for said, want := range map[string]string{
 		"* CAPABILITY X-IDLE IDLE=1 AUTH=IDLE IDLE\r\n": "* CAPABILITY X-IDLE IDLE=1 AUTH=IDLE\r\n",
@@ -97,8 +97,8 @@ func TestOtherCapabilitiesStay(t *testing.T) {
 	}
 }
 
-// Whatever the filter of requests may have overlooked, the server does not get to idle: go-imap
-// asks the session only after this line.
+// Even if the filter of requests lets an IDLE through, the session does not idle: go-imap calls its
+// Idle only after this line.
 func TestAServerThatIdlesAllTheSameIsCutOff(t *testing.T) {
 	s := &script{}
 	conn := filtered(t, s)

@@ -15,12 +15,12 @@ type guarded struct {
 	guard *wire.Guard
 }
 
-// newServer returns one without IDLE.
+// newServer returns a guarded server without IDLE.
 func newServer(options *imapserver.Options) server {
 	return guardedServer(options, wire.Config{HideIdle: func() bool { return true }})
 }
 
-// guardedServer returns a server of which the guard does TLS.
+// guardedServer returns a server whose guard does TLS.
 func guardedServer(options *imapserver.Options, config wire.Config) *guarded {
 	config.Terminates, config.StartTLS = true, options.TLSConfig
 	config.InsecureAuth = options.InsecureAuth

@@ -14,8 +14,8 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// Every way to stack listener, TLS and server either works as it should, or ends Serve with an
-// error that says why.
+// Every way to stack listener, TLS and server either works, or makes Serve return an error that
+// says what is wrong.
 func TestEveryStacking(t *testing.T) {
 	const (
 		in       = "logs in"

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that stalls makes go-imap give up a command. What it takes the next byte for is then not
-// what the client meant.
+// If a client stalls, go-imap gives up its command. Then go-imap may take the next bytes for
+// something that the client did not mean.
 func TestNoWayAroundByStalling(t *testing.T) {
 	login := "0 LOGIN u p\r\n"
 	for name, pieces := range map[string][]string{
@@ -49,7 +49,7 @@ func TestNoWayAroundByStalling(t *testing.T) {
 				}()
 				for _, piece := range pieces {
 					io.WriteString(conn, piece)
-					time.Sleep(6 * time.Minute) // go-imap waits for a message for 5, for the rest for half a one
+					time.Sleep(6 * time.Minute) // go-imap waits 5 min for a message, 30 s for everything else
 				}
 				conn.(interface{ CloseWrite() error }).CloseWrite()
 				assert.NotContains(t, <-said, "idling", name)

@@ -13,7 +13,7 @@ import (
 // handshakeTimeout is how long a TLS handshake may take, whatever the client sends meanwhile.
 const handshakeTimeout = 10 * time.Second
 
-// Mistakes that only show when a client is there. They end the server's Serve.
+// Mistakes in the setup that show only when a client connects. They end the server's Serve.
 var (
 	errServerTLS = errors.New(
 		"imapgate: the server offers STARTTLS above the listener, where nothing could be guarded: " +
@@ -32,8 +32,8 @@ var (
 // recordHandshake is the first byte of a TLS connection.
 const recordHandshake = 0x16
 
-// checkStacking looks at the first bytes of the client. An IMAP server greets before it reads, so
-// whoever reads a handshake first is TLS.
+// checkStacking looks at the first bytes from the client. An IMAP server greets before it reads. So
+// a server that reads a handshake first is TLS, above this listener.
 func (c *conn) checkStacking(first []byte) error {
 	if c.heard || len(first) == 0 {
 		return nil
@@ -46,7 +46,7 @@ func (c *conn) checkStacking(first []byte) error {
 	return errBelowTLS
 }
 
-// secure does the TLS handshake if there is one to do.
+// secure does the TLS handshake if it is not done.
 func (c *conn) secure() error {
 	t := c.transport.Load()
 	if t.handshake == nil {
@@ -59,17 +59,17 @@ func (c *conn) secure() error {
 	return nil
 }
 
-// handshake does the handshake, or closes the socket when its time is over.
+// handshake does the handshake. It closes the socket after handshakeTimeout.
 func handshake(t *tls.Conn) error {
 	timer := time.AfterFunc(handshakeTimeout, func() { t.NetConn().Close() })
 	defer timer.Stop()
 	return t.Handshake()
 }
 
-// shaking tells whether the TLS handshake is not done.
+// shaking reports whether a TLS handshake is not done.
 func (c *conn) shaking() bool { return c.transport.Load().handshake != nil }
 
-// upgrade begins TLS if the client was just told to.
+// upgrade begins TLS if the client was just told to begin.
 func (c *conn) upgrade() {
 	if !c.dialogue.upgraded() {
 		return
@@ -78,14 +78,14 @@ func (c *conn) upgrade() {
 	c.unread.clear()
 	below := c.NetConn()
 	if len(early) > 0 {
-		// Sent in clear before TLS, so it is a part of the handshake, or breaks it.
+		// This was sent in clear before TLS, so it is part of the handshake, or breaks it.
 		below = &prefixed{Conn: below, first: early}
 	}
 	secure := tls.Server(below, c.dialogue.listener.guard.config.StartTLS)
 	c.transport.Store(&transport{inner: secure, handshake: secure})
 }
 
-// prefixed is a connection of which something was read too early.
+// prefixed is a connection of which some bytes were read too early.
 type prefixed struct {
 	net.Conn
 	first []byte
@@ -103,19 +103,19 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // NetConn returns the connection that is wrapped.
 func (p *prefixed) NetConn() net.Conn { return p.Conn }
 
-// NetConn returns the connection that is wrapped, as that of [tls.Conn] does: the tls.Conn, if
-// there is TLS, and below that the socket.
+// NetConn returns the connection below, as that of [tls.Conn] does: the tls.Conn if there is TLS,
+// else the socket.
 func (c *conn) NetConn() net.Conn { return c.transport.Load().inner }
 
-// transport is what a connection is on top of. It does not change: STARTTLS puts another one in its
-// place, and so does the end of a handshake.
+// transport is what a connection runs on. It does not change: STARTTLS replaces it, and so does the
+// end of a handshake.
 type transport struct {
 	inner     net.Conn
-	handshake *tls.Conn // inner, or in it, if its handshake is not done
-	direct    *direct   // what inner reads from, if that is a socket and nothing else
+	handshake *tls.Conn // inner, or inside it; nil if its handshake is done
+	direct    *direct   // reads from inner if that is a plain socket; else nil
 }
 
-// pendingHandshake returns the TLS connection that is accepted and has not been used yet.
+// pendingHandshake returns the TLS connection if its handshake is not done, else nil.
 func pendingHandshake(conn net.Conn) *tls.Conn {
 	t, ok := layers.Find[*tls.Conn](conn)
 	if !ok || t.ConnectionState().HandshakeComplete {

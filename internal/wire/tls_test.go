@@ -20,7 +20,7 @@ import (
 	"github.com/imapgate/imapgate/internal/memconn"
 )
 
-// mechanisms is a session with SASL mechanisms of its own: PLAIN, or none.
+// mechanisms is a session with its own list of SASL mechanisms: PLAIN, or none.
 type mechanisms struct {
 	imaptest.Stub
 	names []string
@@ -34,7 +34,7 @@ func (m mechanisms) Authenticate(mech string) (sasl.Server, error) {
 
 func (m mechanisms) Unauthenticate() error { return nil }
 
-// The same dialogue with go-imap's server and with ours differs by IDLE and nothing else.
+// go-imap's server and ours hold the same dialogue, except for IDLE.
 func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 	sessions := map[string]imapserver.Session{
 		"no SASL":       imaptest.Stub{},
@@ -87,8 +87,8 @@ func TestTLSIsAsGoIMAPHasIt(t *testing.T) {
 	}
 }
 
-// converse sends the lines, and begins TLS where the server agrees to it. It returns all that the
-// server said.
+// converse sends the lines, and begins TLS where the server agrees to it. It returns everything
+// that the server said.
 func converse(t *testing.T, s server, transport string, lines []string) []string {
 	memory := imaptest.Listen()
 	var ln net.Listener = memory
@@ -111,7 +111,7 @@ func converse(t *testing.T, s server, transport string, lines []string) []string
 		}
 		tag, command, ok := strings.Cut(line, " ")
 		if !ok {
-			tag = "a" // the end of a command with literals
+			tag = "a" // the line ends a command with literals
 		}
 		answer := c.Answer(tag)
 		said = append(said, answer...)
@@ -190,7 +190,7 @@ func (e *early) Write(p []byte) (int, error) {
 	return e.Conn.Write(p)
 }
 
-// The answer to STARTTLS comes in clear before the handshake.
+// Read skips the answer to STARTTLS, which comes in clear before the handshake.
 func (e *early) Read(p []byte) (int, error) {
 	for e.skip > 0 {
 		var b [1]byte
@@ -249,7 +249,7 @@ func TestWhatIsStackedWronglyEndsServe(t *testing.T) {
 		want    string
 	}{
 		{"a server with STARTTLS", withTLS, newListener, nil, "", "offers STARTTLS above the listener"},
-		// It ends its connection only.
+		// Only its own connection ends.
 		{"one that shows it late", preAuth, newListener, nil, "a UNAUTHENTICATE\r\nb STARTTLS\r\n", ""},
 		{
 			"a server that does not see TLS", imapserver.Options{NewSession: stub(t)},
@@ -303,7 +303,7 @@ func TestNewListenerOnATLSListener(t *testing.T) {
 	assert.Equal(t, "NO STARTTLS not supported", imaptest.Last(c.Cmd("c STARTTLS")))
 }
 
-// What the server answers to a STARTTLS that does not come to its end is not an answer to STARTTLS.
+// If a STARTTLS never ends, the server's answer is about that, and does not begin TLS.
 func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
 	for _, command := range []string{"a STARTTLS ", "a STARTTLS \r"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -321,7 +321,7 @@ func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
 	}
 }
 
-// A client that is told to begin TLS and does not is cut off, sooner than by go-imap.
+// A client that was asked to begin TLS and does not is cut off, sooner than by go-imap.
 func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
 	for name, s := range map[string]func(*imapserver.Options) server{
 		"go-imap": func(o *imapserver.Options) server { return imapserver.New(o) },
@@ -347,7 +347,7 @@ func TestSTARTTLSWithoutAHandshakeEnds(t *testing.T) {
 	}
 }
 
-// endless has itself below.
+// endless is a connection whose NetConn returns itself.
 type endless struct{ net.Conn }
 
 func (e endless) NetConn() net.Conn { return e }

@@ -20,13 +20,13 @@ import (
 	"github.com/imapgate/imapgate/internal/wire"
 )
 
-// server is either go-imap's or ours.
+// server is go-imap's server or ours.
 type server interface {
 	Serve(net.Listener) error
 	Close() error
 }
 
-// start serves the listeners and returns what Serve returned, once it has.
+// start serves the listeners. The channel gets what each Serve returns.
 func start(t testing.TB, s server, listeners ...net.Listener) <-chan error {
 	served := make(chan error, len(listeners))
 	var wg sync.WaitGroup
@@ -43,13 +43,13 @@ func start(t testing.TB, s server, listeners ...net.Listener) <-chan error {
 	return served
 }
 
-// quiet fills in a logger that says nothing.
+// quiet sets a logger that writes nothing.
 func quiet(options imapserver.Options) *imapserver.Options {
 	options.Logger = log.New(io.Discard, "", 0)
 	return &options
 }
 
-// strict fills in a logger that reports a command that should not have come through.
+// strict sets a logger that fails the test when a command reaches go-imap that should not.
 func strict(t testing.TB, options imapserver.Options) *imapserver.Options {
 	options.Logger = log.New(filterErrors{t}, "", 0)
 	return &options
@@ -81,7 +81,7 @@ func (s noIdle) Idle(*imapserver.UpdateWriter, <-chan struct{}) error {
 	return nil
 }
 
-// always has the same session for every connection.
+// always returns the same session for every connection.
 func always(session imapserver.Session) imaptest.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		return session, nil, nil
@@ -94,7 +94,7 @@ func stub(t testing.TB) imaptest.NewSessionFunc {
 	}
 }
 
-// off starts a server without IDLE where clients may log in on a connection in clear.
+// off starts a server without IDLE that accepts logins in clear.
 func off(t testing.TB, newSession imaptest.NewSessionFunc) *imaptest.Listener {
 	ln := imaptest.Listen()
 	start(
@@ -165,7 +165,7 @@ func TestIdleIsAnsweredInOrder(t *testing.T) {
 	)
 }
 
-// recorder keeps the messages that were appended, and the names.
+// recorder keeps the appended messages, and the mailbox names.
 type recorder struct {
 	noIdle
 	mu   sync.Mutex
@@ -207,7 +207,7 @@ func TestLiteralsAndStringsPassUntouched(t *testing.T) {
 			always(r),
 		),
 	)
-	// not IMAP, but go-imap takes it for a string
+	// This is not IMAP, but go-imap takes it for a string.
 	script := "a LOGIN {8+}\r\nx IDLE\r\n \"y IDLE\\\" {3}\r\nz IDLE\r\n\"\r\n" +
 
 		"b APPEND x {80}\r\n" + tricky + strings.Repeat(
@@ -263,7 +263,7 @@ func TestAuthenticateExchangesPassUntouched(t *testing.T) {
 	assert.Equal(t, "BAD Unknown command", imaptest.Last(c.Answer("b")))
 }
 
-// Each of these makes go-imap end a command where the grammar does not.
+// Each of these makes go-imap end a command where the grammar does not end it.
 func TestNoWayAround(t *testing.T) {
 	login := "0 LOGIN u p\r\n"
 	for name, input := range map[string]string{
@@ -318,8 +318,8 @@ func TestNoWayAround(t *testing.T) {
 	}
 }
 
-// exchange sends the input in one piece and returns all that the server says until it closes the
-// connection.
+// exchange sends the input in one piece. It returns everything that the server says until it closes
+// the connection.
 func exchange(t testing.TB, ln *imaptest.Listener, input string) string {
 	conn, err := ln.Dial()
 	require.NoError(t, err)
@@ -382,8 +382,8 @@ func TestIMAP4rev2IsNoMoreEnabledAfterUnauthenticate(t *testing.T) {
 	}
 }
 
-// go-imap takes a literal of up to 4096 bytes outside of APPEND. It overlooks a longer one, and
-// reads on where that begins.
+// Outside of APPEND, go-imap takes a literal of up to 4096 bytes. It ignores a longer one, and
+// reads on at the start of its content.
 func TestTheLongestLiteralThatIsNoMessage(t *testing.T) {
 	const inside = "x\r\nb IDLE\r\nd NOOP "
 	for size, idles := range map[int]bool{4096: false, 4097: true} {
@@ -424,7 +424,7 @@ func TestNetConnLeadsToTheSocket(t *testing.T) {
 	assert.Equal(t, socket, conn.(netConn).NetConn().(*tls.Conn).NetConn())
 }
 
-// Writing nothing is how one asks whether a connection can still be written to.
+// An empty Write shows whether the connection can still be written to.
 func TestAnEmptyWriteTellsThatTheConnectionIsClosed(t *testing.T) {
 	listener := imaptest.Listen()
 	go listener.Dial()
@@ -438,8 +438,8 @@ func TestAnEmptyWriteTellsThatTheConnectionIsClosed(t *testing.T) {
 	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
-// What is sent before a login counts anew after UNAUTHENTICATE, and what is sent in between does
-// not.
+// After UNAUTHENTICATE the bytes before login count from zero. Bytes that were sent while logged in
+// do not count.
 func TestLoginBytesAfterUNAUTHENTICATE(t *testing.T) {
 	ln := imaptest.Listen()
 	options := quiet(imapserver.Options{

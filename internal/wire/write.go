@@ -1,10 +1,10 @@
 package wire
 
-// directLiteral is from how many bytes on a piece of a literal is written as it is, and not copied
-// to what goes before it.
+// directLiteral is the size in bytes from which a piece of a literal bypasses the buffer. Smaller
+// pieces are copied to it.
 const directLiteral = 16 << 10
 
-// Write passes on what the server says, and begins TLS when it has agreed to that.
+// Write passes on what the server says, and begins TLS when the server has agreed to that.
 func (c *conn) Write(p []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -59,7 +59,7 @@ func (c *conn) rewrite(p []byte) error {
 	return c.send(out)
 }
 
-// send writes the end of what the server says at once, unless that shows that it is set up wrongly.
+// send writes p at once, unless the server has shown that it is set up wrongly.
 func (c *conn) send(p []byte) error {
 	if !c.greeted || c.dialogue.failure.Load() != nil {
 		c.greeted = true
