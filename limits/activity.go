@@ -5,33 +5,33 @@ import (
 	"time"
 )
 
-// activity is what a connection is doing. It runs one command at once, and IDLE beside it when the
-// client breaks that off with something else than DONE.
+// activity is what a connection is doing. A connection runs one command at a time. An IDLE can run
+// beside it, if the client stopped that IDLE with something other than DONE.
 type activity struct {
 	mu      sync.Mutex
 	command string  // "" if none
 	waiting bool    // for a slot
-	since   instant // of command or, if there is none, of silence
+	since   instant // when the command or, without one, the silence began
 	idling  int
 
-	// For the stall watch, while a command runs: how many bytes the client had taken or
-	// sent when it was last enough, and when that was.
+	// For the stall watch, while a command runs: how many bytes the client had taken or sent when it
+	// last moved enough of them, and when that was.
 	moved      uint64
 	movedSince instant
 }
 
-// An instant is a time since the program began. To read it takes half of what time.Now takes, which
-// reads the clock of the wall, too.
+// An instant is a time since the program began. It is cheaper to read than time.Now, which also
+// reads the wall clock and takes twice as long.
 type instant time.Duration
 
 var programBegan = time.Now()
 
 func now() instant { return instant(time.Since(programBegan)) }
 
-// ago returns how long ago it is.
+// ago returns how much time has passed since the instant.
 func (i instant) ago() time.Duration { return time.Duration(now() - i) }
 
-// begin notes that the command has come.
+// begin notes that a command has arrived.
 func (a *activity) begin(command string) {
 	now := now()
 	a.mu.Lock()
@@ -48,7 +48,8 @@ func (a *activity) finish() {
 	a.mu.Unlock()
 }
 
-// setWaiting notes whether the command waits for a slot. Nobody has stalled meanwhile.
+// setWaiting notes whether the command waits for a slot. The time of a wait does not count as a
+// stall.
 func (a *activity) setWaiting(waiting bool) {
 	now := now()
 	a.mu.Lock()
@@ -56,7 +57,7 @@ func (a *activity) setWaiting(waiting bool) {
 	a.mu.Unlock()
 }
 
-// waits tells whether a command waits for a slot.
+// waits reports whether a command waits for a slot.
 func (a *activity) waits() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,15 +73,15 @@ func (a *activity) addIdle(n int) {
 	a.mu.Unlock()
 }
 
-// silentSince returns since when the client has not sent a command; ok is false while one runs,
-// IDLE among them.
+// silentSince returns when the client's silence began. ok is false while a command runs; IDLE is
+// one too.
 func (a *activity) silentSince() (since instant, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.command == "" && a.idling == 0
 }
 
-// writing tells whether a command may be writing to the client now.
+// writing reports whether a command may be writing to the client now.
 func (a *activity) writing() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

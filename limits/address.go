@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// addrPort returns the IP address and the port in addr, the address unmapped and without a zone.
-// The zero AddrPort stands for none.
+// addrPort returns the IP address and the port of addr. An IPv4-in-IPv6 address becomes IPv4, and a
+// zone is dropped. The zero AddrPort means that there is no address.
 func addrPort(addr net.Addr) netip.AddrPort {
 	if addr == nil {
 		return netip.AddrPort{}
@@ -22,13 +22,13 @@ func addrPort(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(full.Addr().Unmap().WithZone(""), full.Port())
 }
 
-// network returns the IPv4 address or the /64 of the IPv6 address: what one customer is usually
-// given.
+// network returns the IPv4 address, or the /64 of the IPv6 address. That is what one customer
+// usually gets.
 func network(addr netip.Addr) netip.Prefix {
 	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
-	prefix, _ := addr.Prefix(bits) // no address is shorter
+	prefix, _ := addr.Prefix(bits) // cannot fail: an address has at least as many bits
 	return prefix
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Append refuses a message that is too large, and else waits for a slot. Nothing of the message is
-// read meanwhile. The server reads and discards what was refused.
+// Append refuses a message that is too large. Any other waits for a slot, and nothing of it is read
+// until there is one. The server reads and discards the message after a refusal.
 func (s *session) Append(
 	mailbox string, r imap.LiteralReader, options *imap.AppendOptions,
 ) (*imap.AppendData, error) {
@@ -22,8 +22,8 @@ func (s *session) Append(
 	}
 	err := s.beginCommand(&turn, commandAppend)
 	if turn.Waited() > 0 {
-		// The wait has used up the time that go-imap gives the client to send a message. It has to be
-		// read after a refusal, too.
+		// go-imap's time for the client to send the message has passed during the wait. The message must
+		// be read even after a refusal.
 		const serverTimeout = 5 * time.Minute
 		s.conn.NetConn().SetReadDeadline(time.Now().Add(serverTimeout))
 	}
@@ -34,12 +34,12 @@ func (s *session) Append(
 	return s.Session.Append(mailbox, &s.upload, options)
 }
 
-// minAppendLimit is the size of a literal that a client may send unasked (RFC 7888 section 5). The
-// body of one that the server refuses before it is read would be taken for commands.
+// minAppendLimit is the size of a literal that a client may send without asking (RFC 7888 section
+// 5). If the server refused a smaller one before it was read, its bytes would be read as commands.
 const minAppendLimit = 4096
 
-// AppendLimit returns the smaller of the backend's limit and MaxAppendSize, so that the server
-// refuses what is larger before it is sent. The server asks for it before a login too.
+// AppendLimit returns the smaller of the backend's limit and MaxAppendSize. The server thus refuses
+// a larger message before it is sent. The server also calls this before a login.
 func (s *session) AppendLimit() uint32 {
 	if s.ending.Load() != nil {
 		return math.MaxUint32
@@ -51,7 +51,7 @@ func (s *session) AppendLimit() uint32 {
 	return limit
 }
 
-// appendLimit is MaxAppendSize for this client; its value is 0 if there is none.
+// appendLimit is MaxAppendSize for this client; its value is 0 if there is no limit.
 func (s *session) appendLimit() refusal {
 	if s.limits.Load().exempt {
 		return refusal{limit: maxAppendSize}

@@ -15,7 +15,7 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// nobody is a session into which nobody logs in.
+// nobody is a session that lets nobody log in.
 type nobody struct{ imaptest.Stub }
 
 func (nobody) Login(string, string) error       { return imapserver.ErrAuthFailed }
@@ -27,7 +27,8 @@ func (n nobody) Authenticate(string) (sasl.Server, error) {
 	), nil
 }
 
-// held returns how many entries the limiter has by user or address, and how many bytes of names.
+// held returns how many entries the limiter has for users and addresses, and how many bytes of
+// names.
 func (l *Limiter) held() (entries, names int) {
 	entries = l.logins.Entries() + l.checks.gate.Entries() + l.guessing.gate.Entries() +
 		l.fetches.gate.Entries() + l.searches.gate.Entries() + l.commands.gate.Entries() +
@@ -41,8 +42,8 @@ func (l *Limiter) held() (entries, names int) {
 	return entries, names
 }
 
-// While the connections are there nothing is held for the names that were tried on them, and when
-// they are gone nothing at all.
+// While the connections are open, the limiter holds nothing for the names that were tried on them.
+// After they are closed, it holds nothing at all.
 func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 	long := strings.Repeat("x", 20_000)
 	for name, test := range map[string]struct{ user, address string }{
@@ -76,7 +77,7 @@ func TestGrowingMemoryByNamesAndAddresses(t *testing.T) {
 						}
 						user := number(test.user)
 						if way == "AUTHENTICATE" {
-							user = strings.Replace(user, long, "", 1) // base64 takes its share
+							user = strings.Replace(user, long, "", 1) // the rest of the line is for base64
 						}
 						c := imaptest.NewConn(t, server.DialFrom(number(test.address)))
 						c.Line()
@@ -109,7 +110,7 @@ func TestAnAddressThatCountsApartByItsZone(t *testing.T) {
 	}
 }
 
-// text is an address of another network library.
+// text is an address that is not one of package net.
 type text string
 
 func (t text) Network() string { return "tcp" }

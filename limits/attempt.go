@@ -2,16 +2,16 @@ package limits
 
 import "github.com/imapgate/imapgate/internal/admission"
 
-// attempt is a login whose password may be checked. It must be ended, which may be done again.
+// attempt is a login whose password may be checked. End must be called, and may be called again.
 type attempt struct {
 	*admission.Attempt[*session]
 	session *session
-	guess   turn // among the checks of a network from which there were wrong passwords
-	check   turn // among all checks
+	guess   turn // in the queue of its network, after wrong passwords from there
+	check   turn // in the queue of all checks
 	delayed bool // it has waited because of wrong passwords
 }
 
-// endCheck gives back what the check of the password needs.
+// endCheck gives back the slots that the password check holds.
 func (a *attempt) endCheck() {
 	a.session.exit(&a.check)
 	a.session.exit(&a.guess)

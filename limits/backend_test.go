@@ -15,8 +15,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// backend is what the tests wrap: any user with the password "pass" may log in, and a test can say
-// what a command does.
+// backend is the backend of the tests. Any user with the password "pass" may log in, and a test can
+// set what a command does.
 type backend struct {
 	login  func(username, password string) error
 	fetch  func(user string) error
@@ -92,7 +92,7 @@ func (s *backendSession) Close() error {
 	return nil
 }
 
-// unauthenticating is a backend session that knows UNAUTHENTICATE.
+// unauthenticating is a backend session that supports UNAUTHENTICATE.
 type unauthenticating struct{ *backendSession }
 
 func (s unauthenticating) Unauthenticate() error {
@@ -103,8 +103,7 @@ func (s unauthenticating) Unauthenticate() error {
 	return nil
 }
 
-// saslSession is a backend session with SASL mechanisms of its own, each of which is a list of
-// steps.
+// saslSession is a backend session with its own SASL mechanisms, each of which is a list of steps.
 type saslSession struct {
 	*backendSession
 	steps map[string]func() sasl.Server
@@ -126,7 +125,7 @@ func (s saslSession) Authenticate(mech string) (sasl.Server, error) {
 	return newServer(), nil
 }
 
-// server is a limiter around a backend, served in memory.
+// server is a limiter around a backend, served over connections in memory.
 type server struct {
 	*imaptest.Server
 	*backend
@@ -134,7 +133,7 @@ type server struct {
 	limiter *limits.Limiter
 }
 
-// serve must be called in a synctest bubble. When the test ends, nothing may be in use any more.
+// serve must be called in a synctest bubble. When the test is over, nothing may be in use any more.
 func serve(t testing.TB, b *backend, options *limits.Options) *server {
 	return serveSessions(t, b, b.NewSession, options)
 }
@@ -144,7 +143,7 @@ func serveSessions(
 ) *server {
 	s := &server{backend: b, t: t, limiter: limits.New(options)}
 	t.Cleanup(func() {
-		// The last thing of all: a backend that sleeps for a command whose client is gone wakes up
+		// This runs last, so that a backend that sleeps for a command whose client is gone wakes up
 		// before the bubble ends.
 		time.Sleep(time.Hour)
 		s.inUse(limits.Stats{})
@@ -169,8 +168,8 @@ func (s *server) dial(address string) *imaptest.Conn {
 	return c
 }
 
-// login connects from the address and logs in with the right password, and returns the connection
-// with the answer.
+// login connects from the address, logs in with the right password, and returns the connection and
+// the answer.
 func (s *server) login(address, user string) (*imaptest.Conn, string) {
 	c := s.dial(address)
 	return c, imaptest.Last(c.Cmd("a LOGIN " + user + " pass"))
@@ -184,8 +183,8 @@ func (s *server) selected(user string) *imaptest.Conn {
 	return c
 }
 
-// inUse asserts what is in use and waits. Whether a connection that was refused is closed already
-// does not matter.
+// inUse asserts what is in use and what waits. It ignores refused connections that are not closed
+// yet.
 func (s *server) inUse(want limits.Stats) {
 	s.t.Helper()
 	got := s.limiter.Stats()

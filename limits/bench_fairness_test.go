@@ -21,8 +21,8 @@ const (
 	requestTime = 5 * time.Millisecond
 )
 
-// workers is a backend, or a limit in front of one, that lets so many in at once, first come first
-// served.
+// workers is a backend, or a limit in front of one, that lets a fixed number in at once, first come
+// first served.
 type workers chan struct{}
 
 func (w workers) enter() (leave func()) {
@@ -30,7 +30,7 @@ func (w workers) enter() (leave func()) {
 	return func() { <-w }
 }
 
-// queued is a session whose FETCHes go through one queue for the whole server, without turns.
+// queued is a session whose FETCHes share one queue of the whole server, without turns.
 type queued struct {
 	imapserver.Session
 	queue workers
@@ -43,7 +43,7 @@ func (s *queued) Fetch(
 	return s.Session.Fetch(w, numSet, options)
 }
 
-// worked is a session of a backend with 50 workers, whom each FETCH keeps busy for 5 ms.
+// worked is a session of a backend with 50 workers. Each FETCH keeps a worker busy for 5 ms.
 type worked struct {
 	imaptest.Stub
 	workers workers
@@ -55,10 +55,10 @@ func (s *worked) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions)
 	return nil
 }
 
-// How long five light users, each with one connection, wait for a FETCH of 5 ms beside 60 heavy
-// users with 10 connections each, who FETCH without a pause, and how many FETCHes the heavy ones
-// get answered: with a limit of 50 for the server and 10 for a user, by turns; with one queue of 50
-// for the server; and without limits, where the queue is that for the backend's own 50 workers.
+// How long a FETCH of 5 ms takes for five light users, with one connection each, beside 60 heavy
+// users with 10 connections each, who FETCH without a pause; and how many FETCHes the heavy users
+// complete. The cases are: turns, with a limit of 50 for the server and 10 for a user; one queue of
+// 50 for the server; and no limits, where commands queue for the backend's own 50 workers.
 //
 //	go test -run '^$' -bench LightUser -benchtime 1x ./limits
 func BenchmarkLightUserBesideHeavyOnes(b *testing.B) {
@@ -143,7 +143,7 @@ func benchmarkLightUsers(b *testing.B, newSession limits.NewSessionFunc) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// logins logs in to a server and hands out the sessions, whose methods can then be called without
+// logins logs in to a server and returns the sessions, so that their methods can be called without
 // the cost of a connection.
 type logins struct {
 	server *imaptest.Server

@@ -18,9 +18,9 @@ import (
 )
 
 // How long a login takes, as a multiple of a password check, beside a stranger who guesses on 300
-// connections, another user each time, when the backend's 16 workers take 100 ms for a check: with
-// DefaultOptions, with no delay after wrong passwords, so that only the checks are limited, and
-// without limits.
+// connections, each time for another user. The backend has 16 workers, and a check takes 100 ms.
+// The cases are: DefaultOptions; no delay after wrong passwords, so that only the checks are
+// limited; and no limits.
 //
 //	go test -run '^$' -bench LoginBesideGuessers -benchtime 1x ./limits
 func BenchmarkLoginBesideGuessers(b *testing.B) {
@@ -80,7 +80,7 @@ func BenchmarkLoginBesideGuessers(b *testing.B) {
 	}
 }
 
-// guessOnce connects, and sends the guess. It does not mind being hung up on.
+// guessOnce connects, and sends the guess. The server may close the connection early.
 func guessOnce(server *imaptest.Server, guess string, over *atomic.Bool) {
 	conn := server.DialFrom("203.0.113.9")
 	defer conn.Close()

@@ -14,8 +14,9 @@ import (
 	"github.com/imapgate/imapgate/internal/fold"
 )
 
-// What the worst LIST costs in go-imap's matcher that DefaultOptions let pass, over 1,000 mailboxes
-// with names of 100 letters, or of 100 characters that are the delimiter of other servers.
+// What the most expensive LIST that DefaultOptions allow costs in go-imap's matcher, over 1,000
+// mailboxes. Their names have 100 letters, or 100 characters that are the delimiter of other
+// servers.
 //
 //	go test -run '^$' -bench WorstList -benchtime 20x ./limits
 func BenchmarkWorstList(b *testing.B) {
@@ -55,7 +56,8 @@ func BenchmarkWorstList(b *testing.B) {
 	}
 }
 
-// asManyAsPass returns the pattern as often as a LIST may have it at a backend with the delimiter.
+// asManyAsPass returns the pattern as many times as a LIST may have it, at a backend with the
+// delimiter.
 func asManyAsPass(pattern, delimiter string, most *Options) (patterns []string) {
 	for {
 		more := append(slices.Clone(patterns), pattern)
@@ -67,8 +69,8 @@ func asManyAsPass(pattern, delimiter string, most *Options) (patterns []string) 
 	}
 }
 
-// The memory that the limiter holds for each user with one session when a million are logged in,
-// each from an address of its own, and after all have left.
+// The memory that the limiter needs for each user with one session, when a million users are logged
+// in, each from another address, and after all of them have logged out.
 //
 //	go test -run '^$' -bench MillionUsers -benchtime 1x ./limits
 func BenchmarkMillionUsers(b *testing.B) {

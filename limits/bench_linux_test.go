@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What 10,000 waiting commands cost in CPU time while they wait, with a look every half second
+// The CPU time of 10,000 waiting commands while they wait. Every half second the limiter checks
 // whether their clients are still there.
 //
 //	go test -run '^$' -bench Waiting -benchtime 1x ./limits

@@ -19,8 +19,8 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// What a login costs that is refused, where its user has so many sessions, and how long the logins
-// of other users take meanwhile. 50 clients log in again and again, over TCP.
+// The cost of a refused login by the number of its user's sessions, and how long logins of other
+// users take meanwhile. 50 clients log in again and again, over TCP.
 //
 //	go test -run '^$' -bench RefusedLogins -benchtime 1x ./limits
 func BenchmarkRefusedLogins(b *testing.B) {
@@ -95,9 +95,8 @@ func benchmarkRefusedLogins(b *testing.B, sessions int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// loggedIn logs so many sessions of the user in, from the address of the benchmark, and returns
-// what takes them off again. They share one socket, which can be asked as often as there are
-// sessions.
+// loggedIn logs in that many sessions of the user, from the address of the benchmark, and returns a
+// function that logs them out. All share one socket; it is asked once for each session.
 func loggedIn(b *testing.B, limiter *Limiter, user string, sessions int) (leave func()) {
 	shared := connectedSocket(b)
 	all := make([]*session, sessions)
@@ -118,7 +117,7 @@ func loggedIn(b *testing.B, limiter *Limiter, user string, sessions int) (leave 
 	}
 }
 
-// fakeSession returns a session that has what is counted, and no connection.
+// fakeSession returns a session that has what the limiter counts, but no connection.
 func fakeSession(limiter *Limiter, user string, addr netip.Addr, asks *socket.Socket) *session {
 	s := &session{}
 	s.id = limiter.lastID.Add(1)
@@ -130,7 +129,7 @@ func fakeSession(limiter *Limiter, user string, addr netip.Addr, asks *socket.So
 	return s
 }
 
-// connectedSocket returns a socket whose client is there until the benchmark ends.
+// connectedSocket returns a socket whose client stays connected until the benchmark is over.
 func connectedSocket(b *testing.B) *socket.Socket {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// How many times a UID SEARCH of 200 ms runs that one user sends on 50 connections at once, where
-// three SEARCHes of a user may run at once, and the time until all are answered: shared and not.
+// How many times a UID SEARCH of 200 ms runs if one user sends it on 50 connections at once, and
+// how long it takes until all have the answer. Three SEARCHes of a user may run at once. It is
+// measured with and without sharing.
 //
 //	go test -run '^$' -bench FiftySearches -benchtime 1x ./limits
 func BenchmarkFiftySearches(b *testing.B) {

@@ -18,14 +18,14 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// work is what the n sessions of a limiter do: each something, and then all something together.
+// work is what the n sessions of a limiter do: first each of them, then all together.
 type work struct {
 	each func(i int)
 	all  func()
-	end  func() // what ends it, which is not measured
+	end  func() // cleans up; not measured
 }
 
-// costs are what the table is of. setUp makes a limiter with n sessions, and what they are to do.
+// costs are the rows of the table. setUp makes a limiter with n sessions, and returns their work.
 var costs = []struct {
 	name  string
 	setUp func(b *testing.B, n int) work
@@ -95,7 +95,7 @@ var costs = []struct {
 		end := loggedIn(b, limiter, "karen", n)
 		s := fakeSession(limiter, "karen", netip.MustParseAddr("127.0.0.1"), nil)
 		return work{end: end, all: func() {
-			for range n { // in a row, as a user is swept once in a while
+			for range n { // one after another, as a user is swept only now and then
 				if a := s.ask("karen"); !a.Refusal.Is() {
 					b.Fatal("it is not refused")
 				}
@@ -117,7 +117,7 @@ var costs = []struct {
 				_, evicted, refused := attempt.Admit("karen", s)
 				attempt.End()
 				if refused.Is() {
-					break // what the sweep has found is too old
+					break // the result of the sweep is too old
 				}
 				for _, older := range evicted {
 					limiter.logins.Leave(older)
@@ -185,8 +185,8 @@ var costs = []struct {
 	}},
 }
 
-// waitingFetches returns n sessions with a FETCH that waits until held is released, and runs for no
-// time then.
+// waitingFetches returns n sessions with a FETCH that waits until held is released, and then takes
+// no time.
 func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessions []*session) {
 	limiter := New(&Options{MaxFetches: 1, MaxFetchesPerUser: 1, FetchQueueTimeout: time.Hour})
 	sessions = fakeSessions(b, limiter, n+1)
@@ -212,8 +212,8 @@ func waitingFetches(b *testing.B, n int) (held *turn, all *sync.WaitGroup, sessi
 	return held, all, sessions[:n]
 }
 
-// joinedSearches returns what ends a SEARCH that n sessions wait for: the answer, or that all hang
-// up.
+// joinedSearches returns the work that finishes a SEARCH for which n sessions wait: by the answer,
+// or because all hang up.
 func joinedSearches(b *testing.B, n int, over func(first *part, hangUp func())) work {
 	limiter := New(&Options{ShareSearches: true, JoinRunning: true})
 	sessions := fakeSessions(b, limiter, n)
@@ -237,7 +237,7 @@ func joinedSearches(b *testing.B, n int, over func(first *part, hangUp func())) 
 	}}
 }
 
-// fakeSessions returns n sessions of as many users and addresses.
+// fakeSessions returns n sessions, each of another user and address.
 func fakeSessions(b *testing.B, limiter *Limiter, n int) []*session {
 	shared := connectedSocket(b)
 	sessions := make([]*session, n)
@@ -248,15 +248,14 @@ func fakeSessions(b *testing.B, limiter *Limiter, n int) []*session {
 	return sessions
 }
 
-// What an operation costs in CPU time where there are 100, 1,000 and 10,000 sessions, and the
-// exponent with which the cost of all together grows: 1 if one costs the same whatever their
-// number.
+// The CPU time of an operation with 100, 1,000 and 10,000 sessions, and the exponent with which the
+// total cost grows: 1 if one operation costs the same for any number of sessions.
 //
-// There are always 10,000 sessions in memory, in a hundred limiters of 100, ten of 1,000 or one of
-// 10,000, and their turn comes in random order. Otherwise the hundred alone would fit into the
-// processor's caches, and the exponent would be that of the caches: up to 1.25 for a map of Go. All
-// goroutines run on one processor: what a second one spends looking for work is counted, too. What
-// is shown is the least of so many turns as -benchtime says.
+// There are always 10,000 sessions in memory: in a hundred limiters of 100, in ten of 1,000, or in
+// one of 10,000. They are used in random order. Otherwise a hundred sessions would fit into the
+// processor's caches, and the exponent would be that of the caches: up to 1.25 for a Go map. All
+// goroutines run on one processor, because the time that a second one spends looking for work would
+// count, too. The result is the lowest of as many rounds as -benchtime says.
 //
 //	go test -run '^$' -bench CostTable -benchtime 7x ./limits
 func BenchmarkCostTable(b *testing.B) {
@@ -280,10 +279,11 @@ func BenchmarkCostTable(b *testing.B) {
 	}
 }
 
-// inAll is how many sessions there are.
+// inAll is the number of sessions.
 const inAll = 10_000
 
-// costOf returns the CPU time of one operation of inAll sessions, n in a limiter, in nanoseconds.
+// costOf returns the CPU time of one operation in nanoseconds, over inAll sessions, n in each
+// limiter.
 func costOf(b *testing.B, setUp func(*testing.B, int) work, n int) float64 {
 	works := make([]work, inAll/n)
 	for i := range works {

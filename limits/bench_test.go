@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// quick is a session that does nothing, with each command. It takes no memory for its answers: the
-// collection of that costs more than a command, and more the longer one takes.
+// quick is a session that does nothing for each command. It allocates no memory for its answers, as
+// collecting that would cost more than a command, and more the longer a command takes.
 type quick struct{ *backendSession }
 
 var (
@@ -54,7 +54,7 @@ func newQuick(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, e
 	return quick{&backendSession{backend: &backend{}}}, nil, nil
 }
 
-// eachSession runs the benchmark on a session that is logged in, without limits and with them.
+// eachSession runs the benchmark on a logged-in session, without limits and with them.
 func eachSession(b *testing.B, run func(b *testing.B, session imapserver.Session)) {
 	for _, limited := range []bool{false, true} {
 		newSession := limits.NewSessionFunc(newQuick)
@@ -78,7 +78,7 @@ func eachSession(b *testing.B, run func(b *testing.B, session imapserver.Session
 	}
 }
 
-// The cost of an admitted command when nobody waits, above that of the bare session.
+// The cost of a command beyond that of the bare session, when nothing waits.
 //
 //	go test -run '^$' -bench 'Fetch|Search' -count 5 ./limits
 func BenchmarkFetch(b *testing.B) {
@@ -177,8 +177,8 @@ func benchmarkSearch(b *testing.B, session imapserver.Session, kind imapserver.N
 	}
 }
 
-// The time until all of 200 logins of one user at once are answered, where a password check costs
-// what a cautious PBKDF2 does, and how many checks that took.
+// The time until 200 simultaneous logins of one user are answered, and how many password checks
+// that took. A check costs as much as a careful PBKDF2.
 //
 //	go test -run '^$' -bench LoginStorm -benchtime 5x ./limits
 func BenchmarkLoginStorm(b *testing.B) {

@@ -11,27 +11,28 @@ import (
 )
 
 const (
-	// byeDelay lets the tagged NO go out before the BYE: it is written after Login has returned. Where
-	// the socket or the connection knows whether it is out, the BYE waits for that too.
+	// byeDelay lets the tagged NO go out before the BYE, as the NO is written after Login has
+	// returned. Where the socket or the connection knows whether the NO is out, the BYE also waits for
+	// that.
 	byeDelay = 100 * time.Millisecond
-	// byeTimeout is how long a client that does not read is given to take the BYE.
+	// byeTimeout is how long a client that does not read may take to accept the BYE.
 	byeTimeout = 50 * time.Millisecond
-	// endTimeout is how long a connection that was refused may be there, whatever its client does.
+	// endTimeout is how long a refused connection may stay open, whatever its client does.
 	endTimeout = 10 * time.Second
 )
 
 // An answerer is a connection that knows when the answer to a command is out. It calls the function
-// once the answer to the command that runs now has been written.
+// once the answer to the current command has been written.
 type answerer interface{ AfterAnswer(func()) }
 
-// endWith decides that the connection ends with the answer to the command that runs. The first
-// decision stands.
+// endWith decides that the connection is closed after the answer to the current command. Only the
+// first decision counts.
 func (s *session) endWith(answer *imap.Error, text string) {
 	s.ending.CompareAndSwap(nil, &ending{answer: answer, text: text})
 }
 
-// sayBye sends the BYE that was decided on, if there is one, as soon as the answer to the command
-// that runs is out. It is the last thing that the command does.
+// sayBye sends the BYE that endWith decided on, if any, as soon as the answer to the current
+// command is out. It is the last thing that a command does.
 func (s *session) sayBye() {
 	e := s.ending.Load()
 	if e == nil {
@@ -63,10 +64,10 @@ func (s *session) sayBye() {
 	})
 }
 
-// hangUp sends a BYE and closes the connection. It is not Conn.Bye, which waits for a client that
-// does not read, and closes the connection without the lock that STARTTLS changes it under. The
-// line is whole and goes out in one piece, as every answer of less than 4 KB does while no command
-// runs.
+// hangUp sends a BYE and closes the connection. It does not use Conn.Bye: that waits for a client
+// that does not read, and closes the connection without the lock under which STARTTLS changes it.
+// While no command runs, the BYE cannot land inside another line: like each answer of less than 4
+// KB, it is written in one piece.
 func (c *client) hangUp(text string) {
 	conn := c.conn.NetConn()
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
@@ -76,8 +77,8 @@ func (c *client) hangUp(text string) {
 	io.WriteString(conn, "* BYE "+text+"\r\n")
 }
 
-// hangUpBetween is hangUp for a connection on which a command may be writing: the BYE comes between
-// two of its responses.
+// hangUpBetween is hangUp for a connection on which a command may be writing. The BYE goes out
+// between two of its responses.
 func (c *client) hangUpBetween(text string) {
 	conn := c.conn.NetConn()
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
@@ -86,10 +87,10 @@ func (c *client) hangUpBetween(text string) {
 	c.conn.Bye(text)
 }
 
-// abort closes the connection below all its layers, as TLS may wait to say goodbye.
+// abort closes the innermost connection directly. TLS may wait to send its closing message.
 func abort(conn net.Conn) { layers.Innermost(conn).Close() }
 
-// endLogin ends the connection with the limiter's own refusal.
+// endLogin closes the connection after the limiter's own refusal.
 func (s *session) endLogin(refusal *imap.Error) error {
 	s.endWith(refusal, "["+string(refusal.Code)+"] "+refusal.Text)
 	return refusal

@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// lateAnswers is a listener whose connections hold back a tagged NO until a BYE overtakes it, or
-// for several times as long as a BYE waits by the clock.
+// lateAnswers is a listener whose connections hold a tagged NO back until a BYE overtakes it, or
+// for several times the delay of a BYE.
 type lateAnswers struct{ net.Listener }
 
 func (l *lateAnswers) Accept() (net.Conn, error) {
@@ -87,13 +87,13 @@ func TestTheAnswerIsOutBeforeTheBYEHoweverLateItIs(t *testing.T) {
 	}
 }
 
-// What callbacks take after a login was refused is no time that its BYE has waited.
+// The time that callbacks take after a login was refused does not count as the delay of its BYE.
 func TestTheBYEWaitsForCallbacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxFailedLogins: 1}
 		options.LimitsFor = func(c limits.Client) limits.ClientLimits {
 			if c.User == "" {
-				time.Sleep(time.Second) // it is asked once more when the login has failed
+				time.Sleep(time.Second) // LimitsFor is called once more after a failed login
 			}
 			return c.Limits
 		}
@@ -158,7 +158,8 @@ func TestDisconnect(t *testing.T) {
 	}
 }
 
-// A client that does not read is closed all the same, and one whose command runs at the backend.
+// The connection is closed even if its client does not read, and even if its command runs in the
+// backend.
 func TestDisconnectWhoDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{fetch: newWork(time.Hour / 2).do}, &limits.Options{})

@@ -22,7 +22,7 @@ import (
 
 const noChecks = "NO [UNAVAILABLE] Too many logins at once - try again later"
 
-// checked is a backend whose password checks are counted while they run.
+// checked returns a backend that counts its running password checks.
 func checked(took time.Duration) (*backend, *work) {
 	w := newWork(took)
 	check := slowCheck(0)
@@ -64,8 +64,8 @@ func TestMaxLoginChecks(t *testing.T) {
 	}
 }
 
-// However many logins wait, one from another network waits until a slot is free, and for those that
-// are before it in the round.
+// However many logins wait, a login from another network waits only for a free slot, and for the
+// networks before it in the round.
 func TestALoginWaitsForOneTurnAndNotForTheStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := checked(time.Second)
@@ -86,7 +86,7 @@ func TestALoginWaitsForOneTurnAndNotForTheStorm(t *testing.T) {
 	})
 }
 
-// Who waits in the same pair of a user and an address needs no slot for that.
+// Logins that wait for others of their pair of a user and an address need no slot for a check.
 func TestLoginsThatWaitForOthersHoldNoCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, w := checked(time.Second)
@@ -139,8 +139,7 @@ func TestALoginThatWaitsTooLongForItsCheck(t *testing.T) {
 	})
 }
 
-// The server gives a LOGIN and an AUTHENTICATE 30 s from when they came, which the wait has used
-// up.
+// The server gives LOGIN and AUTHENTICATE 30 s from their arrival, and the wait has used that up.
 func TestALoginHasItsTimeWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{login: slowCheck(29 * time.Second)}
@@ -165,7 +164,7 @@ func TestALoginHasItsTimeWhenItsTurnComes(t *testing.T) {
 	})
 }
 
-// slowSteps is SCRAM of which the server takes a second for each message of the client.
+// slowSteps is SCRAM whose server takes a second for each message of the client.
 type slowSteps struct{ messages int }
 
 func (s *slowSteps) Next(response []byte) ([]byte, bool, error) {
@@ -177,8 +176,8 @@ func (s *slowSteps) Next(response []byte) ([]byte, bool, error) {
 	return nil, s.messages == 3, nil
 }
 
-// Each step of an exchange may be the check. Between two steps there is none, also while a client
-// that has proven who it is keeps its place among the logins of its user.
+// Each step of an exchange may be the check. Between two steps there is no check, even while a
+// client that has sent its proof keeps its place among the logins of its user.
 func TestChecksOfSASLExchanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -314,7 +313,7 @@ func TestChecksUnderChangingOptions(t *testing.T) {
 		running(10)
 		time.Sleep(time.Minute)
 
-		// Under DryRun nobody waits, and what would have been refused is told.
+		// Under DryRun nobody waits, and what would have been refused is reported.
 		options.Exempt, options.LimitsFor, options.DryRun = nil, nil, true
 		options.MaxLoginChecksPerIP = 1
 		s.limiter.SetOptions(&options)
@@ -343,7 +342,7 @@ func TestChecksUnderChangingOptions(t *testing.T) {
 	})
 }
 
-// A connection without an address has turns, and no limit, of its own.
+// A connection without an address takes turns of its own, and has no limit of its own.
 func TestChecksOfConnectionsWithoutAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, w := checked(time.Second)
@@ -358,7 +357,7 @@ func TestChecksOfConnectionsWithoutAnAddress(t *testing.T) {
 	})
 }
 
-// Beside a stranger who guesses on 300 connections without a pause, a login takes as long as its
+// While a stranger guesses on 300 connections without a pause, a login takes only as long as its
 // check.
 func TestGuessersDoNotDelayALoginFromAnotherNetwork(t *testing.T) {
 	for _, delay := range []time.Duration{0, 15 * time.Second} {

@@ -8,16 +8,16 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// identify says who the client is, and gives it the limits of that user. If LimitsFor has none that
-// are valid, it returns an error, and the limits stay what they were.
+// identify notes who the client is, and gives it the limits of that user. If LimitsFor returns
+// limits that are not valid, identify returns an error, and the limits stay as they were.
 func (c *client) identify(user string) error {
 	_, encrypted := layers.Find[*tls.Conn](c.conn.NetConn())
 	c.identity.Store(&identity{user: user, tls: encrypted})
 	return c.refreshLimits()
 }
 
-// refreshLimits computes the limits by the options and the identity of now. No lock is held while
-// LimitsFor runs: if either has changed meanwhile it starts again.
+// refreshLimits computes the limits from the current options and identity. It holds no lock while
+// LimitsFor runs, and starts again if either has changed meanwhile.
 func (c *client) refreshLimits() error {
 	for {
 		settings, who := c.limiter.settings.Load(), c.identity.Load()
@@ -40,7 +40,7 @@ func (c *client) refreshLimits() error {
 	}
 }
 
-// loginLimits are the limits of the client's logins now.
+// loginLimits returns the limits that hold for the client's logins now.
 func (c *client) loginLimits() admission.LoginLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	return admission.LoginLimits{
@@ -52,8 +52,8 @@ func (c *client) loginLimits() admission.LoginLimits {
 	}
 }
 
-// KeyLimits returns the limits of the client's user, or network, at the gate of a queue now. Who
-// waits when DryRun is switched on need not wait any more.
+// KeyLimits returns the current limits of the client's user or network at a queue's gate. A command
+// that waits when DryRun is switched on stops waiting.
 func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	var most int

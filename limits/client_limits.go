@@ -6,33 +6,33 @@ import (
 	"time"
 )
 
-// A Client is what [Options.LimitsFor] decides by.
+// A Client is what [Options.LimitsFor] knows about a client.
 type Client struct {
-	User string     // the user's key, see Options.UserKey; "" before a login, and if not known
+	User string     // the user's key, see Options.UserKey; "" before a login, or if not known
 	Addr netip.Addr // the zero Addr if the connection has none
-	TLS  bool       // whether there is TLS, as far as NetConn() net.Conn leads from the connection
-	// Limits are those that the Options give every client, to be returned as they are or changed.
+	TLS  bool       // whether the connection, or one below it by NetConn() net.Conn, is TLS
+	// Limits are the limits that the Options give every client. Return them as they are or changed.
 	Limits ClientLimits
 }
 
-// ClientLimits are the limits that can differ from client to client; the fields of the same names
-// in [Options] give their meaning. Zero means no limit. A negative number is a mistake, as it is in
-// Options: nobody connects or logs in with it, and the server logs which field it is.
+// ClientLimits are the limits that can differ by client. Each field means what the field of the
+// same name in [Options] means; zero means no limit. With a negative number nobody can connect or
+// log in, and the server logs the field.
 type ClientLimits struct {
-	MaxConnectionsPerIP int // asked for before the user is known
+	MaxConnectionsPerIP int // used before the user is known
 	MaxLoginsPerUser    int
-	MaxLoginsPerIP      int // a stranger can see it refuse: let it depend on the address only
-	MaxFailedLogins     int // a stranger can see it, too
-	MaxLoginChecksPerIP int // and this
+	MaxLoginsPerIP      int // a stranger can see its refusals: it should depend only on the address
+	MaxFailedLogins     int // a stranger can see its refusals, too
+	MaxLoginChecksPerIP int // a stranger can see its refusals, too
 	MaxFetchesPerUser   int
 	MaxSearchesPerUser  int
 	MaxCommandsPerUser  int
 	MaxWaitingPerUser   int
-	// ProgressInterval is zero for a client that takes a notice inside a FETCH for an error.
+	// Set ProgressInterval to zero for a client that mistakes a notice inside a FETCH for an error.
 	ProgressInterval time.Duration
 }
 
-// validate returns an error that names the field and its value if one is negative.
+// validate returns an error that names the first negative field and its value, or nil.
 func (c *ClientLimits) validate() error {
 	value := reflect.ValueOf(c).Elem()
 	for _, l := range declared {

@@ -112,7 +112,7 @@ func TestExemptNetworksAreNeverRefusedAndNeverWait(t *testing.T) {
 	})
 }
 
-// They do not make room either.
+// Sessions of exempt networks do not make room for others.
 func TestSilentSessionsOfExemptNetworksAreNotEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{}, &limits.Options{
@@ -146,7 +146,7 @@ func TestDryRunRefusesNothing(t *testing.T) {
 			DryRun: true,
 			OnEvent: func(e limits.Event) {
 				if e.Kind == limits.EventFailed {
-					return // that is the backend's word
+					return // Options.Username decides
 				}
 				assert.True(t, e.DryRun)
 				mu.Lock()
@@ -175,7 +175,7 @@ func TestDryRunRefusesNothing(t *testing.T) {
 			}
 			s.commandsInUse(
 				limits.Stats{Fetches: 3, FetchesWaiting: 3},
-			) // one by its turn, two because the queue is full
+			) // one after its wait, two because the queue is full
 			for _, c := range conns {
 				assert.True(t, imaptest.IsOK(c.Answer("x")))
 			}
@@ -306,7 +306,7 @@ func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 			Exempt: []netip.Prefix{
 				netip.MustParsePrefix("2001:db8::5/128"), netip.MustParsePrefix("198.51.100.7/32"),
 			},
-			IPKey: func(addr netip.Addr) netip.Prefix { // all of a provider's
+			IPKey: func(addr netip.Addr) netip.Prefix { // all addresses of a provider
 				prefix, _ := addr.Prefix(16)
 				return prefix
 			},
@@ -321,7 +321,7 @@ func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 	})
 }
 
-// A negative number of LimitsFor is a mistake that the server's log names, and lets nobody in.
+// A negative number from LimitsFor lets nobody in, and the server's log names it.
 func TestAMistakeOfLimitsForLetsNobodyIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{}, &limits.Options{LimitsFor: func(c limits.Client) limits.ClientLimits {

@@ -13,7 +13,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// guessStore is a store that has wrong passwords told, and remembers them.
+// guessStore is a store that also shares and remembers wrong passwords.
 type guessStore struct {
 	store
 	key []byte
@@ -21,7 +21,7 @@ type guessStore struct {
 	mu    sync.Mutex
 	tell  []func(netip.Prefix, uint64, time.Duration)
 	told  []toldGuess
-	turns map[netip.Prefix]time.Time // until when somebody has the turn
+	turns map[netip.Prefix]time.Time // until when another machine has the turn
 }
 
 type toldGuess struct {
@@ -79,7 +79,7 @@ func (s *guessStore) Turn(network netip.Prefix, every time.Duration) time.Durati
 	return 0
 }
 
-// tryPassword returns how long the server takes to answer to a login from the address.
+// tryPassword returns how long the server takes to answer a login from the address.
 func (s *server) tryPassword(address, user, password string) time.Duration {
 	return elapsed(func() {
 		c := s.dial(address)
@@ -100,7 +100,7 @@ func TestAGuessDelaysTheNextOneOnAnotherMachine(t *testing.T) {
 	})
 }
 
-// A machine that has just begun asks for what it has missed, and how long ago that was.
+// A machine that has just started asks for earlier wrong passwords, and learns their age.
 func TestANewMachineKnowsOfEarlierGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxGuessDelay: 15 * time.Second, Cluster: &guessStore{}}
@@ -135,7 +135,7 @@ func TestTheSameGuessOnAnotherMachineDoesNotCount(t *testing.T) {
 	}
 }
 
-// Machines do not make a check each when the delay is over, but take turns.
+// When the delay is over, the machines take turns; not each of them makes a check.
 func TestMachinesTakeTurnsWithAGuesser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxGuessDelay: 15 * time.Second, Cluster: &guessStore{}}

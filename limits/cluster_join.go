@@ -6,18 +6,18 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// joining is a login that the limiter has admitted, and that its cluster is asked for.
+// joining is a login that the limiter has let in, and that the cluster has yet to count.
 type joining struct {
 	session *session
 	command string
 	attempt *attempt
 	user    string
-	evicted []*admission.Login[*session] // by the limiter, to make room for it
-	told    bool                         // that it would have been refused, without DryRun
+	evicted []*admission.Login[*session] // sessions that the limiter has evicted to make room
+	told    bool                         // it was already reported as refused, but for DryRun
 }
 
-// join asks the cluster, if there is one. It returns the answer to a login that is refused, whose
-// place in the limiter it gives back.
+// join asks the cluster, if there is one. If the cluster refuses the login, join gives back its
+// place in the limiter and returns the answer for the client.
 func (j *joining) join() error {
 	s := j.session
 	cluster := s.limiter.settings.Load().Cluster
@@ -61,11 +61,11 @@ func (j *joining) login() ClusterLogin {
 	return login
 }
 
-// makeRoom gives the session the place of another one of the user on this machine, if one makes
-// room. Else the session has no place any more.
+// makeRoom gives the session the place of another one of the user on this machine, if one can be
+// evicted. Otherwise the session loses its own place, too.
 func (j *joining) makeRoom() bool {
 	s, logins := j.session, &j.session.limiter.logins
-	logins.Leave(s.login) // it must not make room for itself
+	logins.Leave(s.login) // so that it cannot be evicted for itself
 	s.login = nil
 	if !logins.MakeRoom(j.user, sweep) {
 		return false
@@ -79,7 +79,8 @@ func (j *joining) makeRoom() bool {
 	return true
 }
 
-// refusal returns what the cluster says as a refusal, and whether it did not know.
+// refusal returns the cluster's error as a refusal. undecided is true if the cluster could not
+// know.
 func (j *joining) refusal(err error) (r refusal, undecided bool) {
 	limits := j.session.limits.Load()
 	switch {

@@ -18,12 +18,12 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// store counts logins of several limiters as another machine would.
+// store counts the logins of several limiters, as another machine would.
 type store struct {
 	mu       sync.Mutex
-	held     []*storeLease // in the order in which they came
+	held     []*storeLease // in the order of their arrival
 	acquired int           // calls of Acquire
-	down     error         // the answer to all if it is set
+	down     error         // the answer to every login, if set
 	before   func()        // called first by Acquire
 }
 
@@ -81,14 +81,15 @@ func (l *storeLease) Release() {
 
 func (s *store) Stats() limits.ClusterStats { return limits.ClusterStats{Leases: len(s.all())} }
 
-// all returns what is held, the oldest first.
+// all returns the leases, the oldest first.
 func (s *store) all() []*storeLease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.held)
 }
 
-// serveTwo returns two servers whose limiters ask the store. The options are for each.
+// serveTwo returns two servers whose limiters use the store. Each limiter has its own copy of the
+// options.
 func serveTwo(t *testing.T, s *store, options limits.Options) (one, two *server) {
 	options.Cluster = s
 	t.Cleanup(func() { assert.Empty(t, s.all(), "leases") })
@@ -297,14 +298,15 @@ func TestAClusterCountsPreAuth(t *testing.T) {
 	})
 }
 
-// The cluster is full, this machine is not: who is silent here makes room, in one step.
+// The cluster is full, but this machine is not: a silent session on this machine makes room, in one
+// step.
 func TestASilentSessionMakesRoomInTheCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.Options{MaxLoginsPerUser: 2, EvictIdle: 10 * time.Second}
 		one, two := serveTwo(t, &store{}, options)
 		one.login("192.0.2.1", "karen")
 		silent, _ := two.login("192.0.2.1", "karen")
-		newer := two.dial("192.0.2.1") // as silent when it logs in, but it must not make room for itself
+		newer := two.dial("192.0.2.1") // as silent at its login, but must not make room for itself
 		time.Sleep(20 * time.Second)
 		assert.True(t, imaptest.IsOK(newer.Cmd("a LOGIN karen pass")))
 		assert.Equal(
@@ -325,7 +327,8 @@ func TestASilentSessionMakesRoomInTheCluster(t *testing.T) {
 	})
 }
 
-// The machine is full too: the place of who has left here is free in the cluster at once.
+// The machine is full too: the place of a session that was evicted here is free in the cluster at
+// once.
 func TestEvictionGivesTheLeaseToTheNewSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, two := serveTwo(t, &store{}, limits.Options{MaxLoginsPerUser: 1, EvictIdle: time.Minute})

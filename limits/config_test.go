@@ -51,7 +51,7 @@ func TestOptionsFromJSONThatAreWrong(t *testing.T) {
 	}
 }
 
-// All that a file can say comes back from one, and what it cannot say is left out.
+// All that a file can set is read back from what is written; the rest is left out.
 func TestOptionsToJSON(t *testing.T) {
 	options := limits.DefaultOptions()
 	options.LimitsFor = func(c limits.Client) limits.ClientLimits { return c.Limits }

@@ -17,8 +17,8 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// newSession admits a connection, and wraps the session that next makes for it. Whatever goes
-// wrong, the connection does not outlive endTimeout.
+// newSession counts a connection, and wraps the session that next makes for it. If anything goes
+// wrong, the connection is closed within endTimeout.
 func (l *Limiter) newSession(
 	conn *imapserver.Conn, next NewSessionFunc, backend uint64,
 ) (_ imapserver.Session, _ *imapserver.GreetingData, err error) {
@@ -33,7 +33,7 @@ func (l *Limiter) newSession(
 		return nil, nil, err
 	}
 	l.sessions.add(s.id, s)
-	s.refreshLimits() // SetOptions did not know of this session before
+	s.refreshLimits() // SetOptions did not see this session until now
 	s.armLoginTimeout()
 	s.askGuesses()
 
@@ -46,7 +46,7 @@ func (l *Limiter) newSession(
 		err = s.preAuth()
 	}
 	if err != nil {
-		if inner != nil { // the server does not close a session that came with an error
+		if inner != nil { // the server does not close a session that comes with an error
 			err = errors.Join(err, inner.Close())
 		}
 		return nil, nil, err
@@ -63,7 +63,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	s.account.backend, s.account.localAddr = backend, addrPort(netConn.LocalAddr())
 	s.id = l.lastID.Add(1)
 	s.whenLost = s.lost
-	s.activity.finish() // silent since it came
+	s.activity.finish() // its silence begins now
 	s.limiter, s.conn = l, conn
 	s.remote, s.socket = addrPort(netConn.RemoteAddr()), socket.Of(netConn)
 	s.addr = s.remote.Addr()
@@ -71,7 +71,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 	return s
 }
 
-// connect counts the connection, or returns what refuses it.
+// connect counts the connection, or returns the refusal.
 func (s *session) connect() error {
 	if err := s.identify(""); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *session) connect() error {
 	return nil
 }
 
-// count counts the connection of the client, unless there is a refusal.
+// count counts the client's connection, or returns the refusal.
 func (c *client) count() (release func(), r refusal) {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()
 	bounds := admission.CounterLimits{
@@ -131,10 +131,10 @@ func (s *session) preAuth() error {
 	return nil
 }
 
-// refuseConnection gives back what a connection holds that was not admitted, and sees to it that it
-// is closed soon: the server writes what it was refused with, for which there may have to be a TLS
-// handshake first, and that has no deadline of its own. When there are too many of them it is
-// closed at once.
+// refuseConnection gives back what a refused connection holds, and makes sure that it is closed
+// soon. The server still writes the refusal, which may need a TLS handshake first, and the server
+// sets no deadline for that. When too many refused connections are open, this one is closed at
+// once.
 func (s *session) refuseConnection() {
 	s.release()
 	l, conn := s.limiter, s.conn.NetConn()
@@ -150,8 +150,8 @@ func (s *session) refuseConnection() {
 	var look func()
 	pause := 10 * time.Millisecond
 	look = func() {
-		// The deadline ends a handshake, and tells whether the connection is closed already: then it
-		// cannot be set any more.
+		// The deadline stops a handshake. It also shows whether the connection is already closed: then
+		// setting it fails.
 		if time.Now().Before(s.endsBy) && layers.Innermost(conn).SetReadDeadline(s.endsBy) == nil {
 			pause = min(2*pause, time.Second)
 			time.AfterFunc(min(pause, time.Until(s.endsBy)), look)
@@ -164,11 +164,11 @@ func (s *session) refuseConnection() {
 	look()
 }
 
-// Accept counts a connection before anything is read from it, for a server that asks as soon as it
-// has accepted one, before TLS. A session that is made for the connection that is returned, or for
-// one above it, is not counted again; its Close gives the place back. It waits for
-// conn.RemoteAddr(), and counts the connection without an address meanwhile. After an error, which
-// is an [*imap.Error] of type BYE, the connection is still the caller's to close.
+// Accept counts a connection before anything is read from it, so before TLS. A session made for the
+// returned connection, or for one around it, is not counted again. Close of the returned connection
+// gives the place back. Accept waits for conn.RemoteAddr(), and until then counts the connection
+// without an address. The error is an [*imap.Error] of type BYE, and the caller must still close
+// conn.
 func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	c := &client{limiter: l, remote: addrPort(l.addrOf(conn))}
 	c.addr = c.remote.Addr()
@@ -192,16 +192,16 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	return accepted, nil
 }
 
-// addrOf returns the address of a connection, which counts meanwhile: behind a proxy that may take
-// until its header has come.
+// addrOf returns the address of a connection, and counts the connection until it has it. Behind a
+// proxy it comes only with the proxy's header.
 func (l *Limiter) addrOf(conn net.Conn) net.Addr {
 	release, _ := l.connections.Acquire(netip.Prefix{}, admission.CounterLimits{})
 	defer release()
 	return conn.RemoteAddr()
 }
 
-// acceptedConn is a connection that has been counted. It counts until it is closed, and its session
-// as well: a command may still run for a client that is gone.
+// acceptedConn is a connection that Accept has counted. It counts until it is closed and its
+// session is closed: a command may still run after the client is gone.
 type acceptedConn struct {
 	net.Conn
 	limiter *Limiter
@@ -218,7 +218,7 @@ func (c *acceptedConn) drop() {
 	}
 }
 
-// NetConn returns the connection below.
+// NetConn returns the wrapped connection.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 func (c *acceptedConn) Close() error {

@@ -20,7 +20,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// door is a server whose connections are all refused, for a reason of its own.
+// door is a server that refuses all connections, each for the same reason.
 type door struct {
 	options *limits.Options
 	prepare func(*limits.Limiter)
@@ -49,7 +49,7 @@ var doors = map[string]door{
 	},
 }
 
-// ways are how a client can keep a server waiting that wants to be rid of it.
+// ways are the ways in which a client can keep waiting a server that wants to close its connection.
 var ways = map[string]struct {
 	overTLS bool
 	client  func(conn net.Conn)
@@ -62,7 +62,7 @@ var ways = map[string]struct {
 	"plain, with STARTTLS": {false, func(conn net.Conn) { io.WriteString(conn, "a STARTTLS\r\n") }},
 }
 
-// trickle sends a byte a second, the first ones from the text.
+// trickle sends one byte a second, first those of the text.
 func trickle(conn net.Conn, text string) {
 	for i := 0; ; i++ {
 		b := byte(0)
@@ -76,7 +76,7 @@ func trickle(conn net.Conn, text string) {
 	}
 }
 
-// hello begins a handshake, and never ends it.
+// hello begins a TLS handshake and never completes it.
 func hello(conn net.Conn) {
 	client, server := net.Pipe()
 	go tls.Client(client, imaptest.ClientTLS()).Handshake()
@@ -87,8 +87,8 @@ func hello(conn net.Conn) {
 	server.Close()
 }
 
-// No connection that was not admitted outlives ten seconds, whatever its client does, and until
-// then it can be seen.
+// Each refused connection is closed within ten seconds, whatever its client does. Until then it is
+// counted.
 func TestWhoIsRefusedIsSoonGone(t *testing.T) {
 	for doorName, d := range doors {
 		for wayName, way := range ways {
@@ -124,7 +124,7 @@ func TestWhoIsRefusedIsSoonGone(t *testing.T) {
 	}
 }
 
-// open starts the server, and returns what connects to it.
+// open starts the server, and returns a function that connects to it.
 func (d *door) open(t *testing.T, overTLS bool) (*limits.Limiter, func() net.Conn) {
 	limiter := limits.New(d.options)
 	b := &backend{}
@@ -164,7 +164,8 @@ func (d *door) open(t *testing.T, overTLS bool) (*limits.Limiter, func() net.Con
 	return limiter, dial
 }
 
-// When a tenth of MaxConnections are being refused, the next one is not even told why.
+// When refused connections that are still open reach a tenth of MaxConnections, the next one is
+// closed without a reason.
 func TestTooManyRefusalsAreNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxConnections: 20, MaxConnectionsPerIP: 1}
@@ -186,7 +187,7 @@ func TestTooManyRefusalsAreNotWaitedFor(t *testing.T) {
 	})
 }
 
-// A server that counts at Accept does not count again in NewSession, and gives the place back when
+// A server that counts at Accept does not count again in NewSession. The place is given back when
 // the connection is closed.
 func TestAConnectionIsCountedWhenItIsAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -219,7 +220,7 @@ func TestAConnectionIsCountedWhenItIsAccepted(t *testing.T) {
 	})
 }
 
-// accepting asks the limiter about each connection, and says BYE itself.
+// accepting calls Accept of the limiter for each connection, and writes the BYE itself.
 type accepting struct {
 	*imaptest.Listener
 	limiter *limits.Limiter
@@ -241,7 +242,7 @@ func (a *accepting) Accept() (net.Conn, error) {
 	}
 }
 
-// stuck is a listener whose connections take nothing of what is written to them.
+// stuck is a listener whose connections block every write.
 type stuck struct{ *imaptest.Listener }
 
 func (l stuck) Accept() (net.Conn, error) {

@@ -19,8 +19,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// stoppable is a backend session whose commands run until they are told to stop. With shorten it
-// then says that all is well, as a careless one might.
+// stoppable is a backend session whose commands run until they are stopped. With shorten it then
+// reports success, as a careless backend might.
 type stoppable struct {
 	backendSession
 	running chan struct{}
@@ -50,7 +50,7 @@ func (s *stoppable) SearchContext(
 	return &imap.SearchData{All: imap.UIDSetNum(1)}, s.wait(ctx)
 }
 
-// pass is a wrapper that does not touch FETCH and SEARCH.
+// pass is a wrapper that does not change FETCH and SEARCH.
 type pass struct{ imapserver.Session }
 
 func stoppableBackend(
@@ -149,7 +149,7 @@ func TestACommandIsStoppedWhenItsClientHangsUp(t *testing.T) {
 	}
 }
 
-// A shared SEARCH runs on while one of those who want its answer is there.
+// A shared SEARCH continues while at least one client that wants its answer is connected.
 func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -177,7 +177,7 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	conns[0].Close() // the one that runs it
+	conns[0].Close() // the client that runs it
 	conns[1].Close()
 	assert.Equal(t, limits.EventLeft, (<-events).Kind, "the one that had joined")
 	assert.Equal(t, 1, limiter.Stats().Searches)
@@ -189,7 +189,7 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 	assert.Empty(t, running, "it ran once")
 }
 
-// patient is a backend session that takes a context, and longer than it may.
+// patient is a backend session that accepts a context, but runs longer than it may.
 type patient struct{ backendSession }
 
 func (s *patient) FetchContext(

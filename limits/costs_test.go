@@ -15,8 +15,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// listing is a backend session that remembers the patterns it was asked for, and how often for the
-// delimiter, which it does not tell if that is "".
+// listing is a backend session that remembers the patterns that it was asked for, and how often it
+// was asked for the delimiter. It does not return the delimiter if that is "".
 type listing struct {
 	backendSession
 	mu        sync.Mutex
@@ -104,7 +104,7 @@ func TestMaxListWildcards(t *testing.T) {
 
 const noWildcards = "NO [LIMIT] Too many wildcards in a mailbox pattern"
 
-// A % that stands before what is not the delimiter can end anywhere, as long as the name is.
+// A % before a character that is not the delimiter can stop at any position of the name.
 func TestTheDelimiterIsAskedOnceWherePatternsDependOnIt(t *testing.T) {
 	for delimiter, refused := range map[string]string{
 		"/": "%.%", ".": "%/%", "\x00": "%/% %.%", "^": "%/% %.%", "": "",
@@ -151,7 +151,8 @@ func TestMaxSearchTermsAndDepth(t *testing.T) {
 			{strings.Repeat("NOT ", 30) + "SEEN", tooDeep},
 			{strings.Repeat("OR ", 29) + "SEEN" + strings.Repeat(" SEEN", 29), "OK"},
 			{strings.Repeat("OR ", 30) + "SEEN" + strings.Repeat(" SEEN", 30), tooDeep},
-			// An OR in the last place makes a list longer, not deeper; with anything else it is nested.
+			// An OR as the last argument makes a list longer, not deeper; with any other argument it is
+			// nested.
 			{strings.Repeat("OR FROM karen@example.com ", 1000) + "FROM bob@example.com", "OK"},
 			{strings.Repeat("OR (SEEN OR SEEN ", 14) + "SEEN" + strings.Repeat(" SEEN) SEEN", 14), "OK"},
 			{strings.Repeat("OR SEEN (SEEN ", 29) + "SEEN" + strings.Repeat(")", 29), "OK"},
@@ -178,7 +179,7 @@ func TestMaxAppendSize(t *testing.T) {
 		c, _ := s.login("192.0.2.1", "karen")
 		c.Send("x APPEND INBOX {1000+}", strings.Repeat("a", 1000))
 		assert.True(t, imaptest.IsOK(c.Answer("x")))
-		// Nothing of a message that is refused runs as a command.
+		// No part of a refused message runs as a command.
 		c.Send("x APPEND INBOX {1001+}", strings.Repeat("y LOGOUT\r\n", 100)+"z", "n NOOP")
 		assert.Equal(t, "x NO [TOOBIG] The message is too large", c.Line())
 		assert.Equal(t, "n OK NOOP completed", c.Line())

@@ -2,14 +2,14 @@ package limits
 
 import "fmt"
 
-// A Declaration describes one field of [Options] that limits something, for those who make a flag,
-// a table or a figure of each.
+// A Declaration describes one field of [Options] that limits something. Programs use it to make a
+// flag, a table or a metric for each limit.
 type Declaration struct {
 	Option  string // the name of the field, such as MaxFetches
 	Help    string // what it limits, in a few words
-	Time    bool   // it is a time.Duration; otherwise it is a number
+	Time    bool   // it is a time.Duration, otherwise a number
 	Default int64  // in DefaultOptions; a time is in nanoseconds
-	Answer  string // what the client reads, such as "NO [LIMIT] …"; "" if nothing of its own
+	Answer  string // what the client reads, such as "NO [LIMIT] …"; "" without one of its own
 
 	limit *limit
 }
@@ -26,11 +26,11 @@ func Declared() []Declaration {
 	return all
 }
 
-// Value returns what the options say; a time is in nanoseconds.
+// Value returns the limit's value in the options; a time is in nanoseconds.
 func (d Declaration) Value(options *Options) int64 { return d.limit.field(options).Int() }
 
-// Refused returns how often the limit refused something, or ended it. Limits that give the same
-// answer are counted together. ok is false for a limit that is counted as another one.
+// Refused returns how often the limit refused or stopped something. ok is false for a limit that is
+// counted under another one. Limits with the same answer share one count.
 func (d Declaration) Refused(stats Stats) (n uint64, ok bool) {
 	if d.limit.count == nil {
 		return 0, false
@@ -38,7 +38,7 @@ func (d Declaration) Refused(stats Stats) (n uint64, ok bool) {
 	return *d.limit.count(&stats), true
 }
 
-// InUse returns how much of what it limits is in use; ok is false if nobody counts that.
+// InUse returns how much of the limit is in use; ok is false if that is not counted.
 func (d Declaration) InUse(stats Stats) (n int, ok bool) {
 	if d.limit.inUse == nil {
 		return 0, false
@@ -46,7 +46,7 @@ func (d Declaration) InUse(stats Stats) (n int, ok bool) {
 	return *d.limit.inUse(&stats), true
 }
 
-// Waiting returns how many wait for it; ok is false if nobody waits for such a limit.
+// Waiting returns how many wait because of the limit; ok is false if nothing waits for it.
 func (d Declaration) Waiting(stats Stats) (n int, ok bool) {
 	if d.limit.waits == nil {
 		return 0, false

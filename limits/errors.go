@@ -2,34 +2,34 @@ package limits
 
 import "github.com/emersion/go-imap/v2"
 
-// What a client reads when it is refused. Each is one [*imap.Error], to be compared with
-// [errors.Is]; its code is LIMIT, but TOOBIG for ErrAppendSize, and UNAVAILABLE for ErrClosed,
+// The refusals that a client reads. Each is one [*imap.Error], to be compared with [errors.Is]. The
+// code is LIMIT, except TOOBIG for ErrAppendSize, and UNAVAILABLE for ErrClosed,
 // ErrTooManyLoginChecks, ErrTooManyGuesses and ErrClusterUnavailable.
 var (
 	// ErrTooManyUserLogins refuses a login when MaxLoginsPerUser sessions of the user are logged in.
 	ErrTooManyUserLogins = no("Too many logins for this user")
 	// ErrTooManyIPLogins refuses a login when MaxLoginsPerIP sessions from the address are logged in.
 	ErrTooManyIPLogins = no("Too many connections from this address!")
-	// ErrTooManyLoginChecks refuses a login that has waited for 30 s for its password to be checked:
-	// MaxLoginChecks, MaxLoginChecksPerIP. No client takes it for a wrong password.
+	// ErrTooManyLoginChecks refuses a login that has waited 30 s for a password check, because of
+	// MaxLoginChecks or MaxLoginChecksPerIP. Clients do not mistake it for a wrong password.
 	ErrTooManyLoginChecks = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
 		"Too many logins at once - try again later",
 	)
-	// ErrTooManyGuesses refuses a login that has waited for 30 s behind others from its network, from
-	// where there were wrong passwords: MaxGuessDelay.
+	// ErrTooManyGuesses refuses a login that has waited 30 s behind others from its network, after
+	// wrong passwords from there (MaxGuessDelay).
 	ErrTooManyGuesses = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
 		"Too many wrong passwords from this address - try again later",
 	)
-	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or finds the queue
-	// full: MaxWaiting, MaxWaitingPerUser.
+	// ErrTooManyFetches refuses a FETCH that has waited for FetchQueueTimeout, or that finds the queue
+	// full (MaxWaiting, MaxWaitingPerUser).
 	ErrTooManyFetches = no("Too many current FETCHes active")
-	// ErrTooManySearches refuses a SEARCH that has waited for SearchQueueTimeout, or finds the queue
-	// full: MaxWaiting, MaxWaitingPerUser.
+	// ErrTooManySearches refuses a SEARCH that has waited for SearchQueueTimeout, or that finds the
+	// queue full (MaxWaiting, MaxWaitingPerUser).
 	ErrTooManySearches = no("Too many concurrent searches - try again later")
-	// ErrTooManyCommands refuses another command that has waited for CommandQueueTimeout, or finds
-	// the queue full: MaxWaiting, MaxWaitingPerUser.
+	// ErrTooManyCommands refuses any other command that has waited for CommandQueueTimeout, or that
+	// finds the queue full (MaxWaiting, MaxWaitingPerUser).
 	ErrTooManyCommands = no("Too many commands active - try again later")
 
 	// ErrFetchRunTimeout ends a FETCH that has run for FetchRunTimeout.
@@ -38,8 +38,8 @@ var (
 	ErrSearchRunTimeout = no("SEARCH took too long")
 	// ErrListPatterns refuses a LIST with more than MaxListPatterns patterns.
 	ErrListPatterns = no("Too many mailbox patterns")
-	// ErrListWildcards refuses a LIST or LSUB whose patterns have more than MaxListWildcards
-	// wildcards, or one that takes too long to match.
+	// ErrListWildcards refuses a LIST or LSUB with more than MaxListWildcards wildcards in all its
+	// patterns, or with a pattern that takes too long to match.
 	ErrListWildcards = no("Too many wildcards in a mailbox pattern")
 	// ErrMailboxName refuses a CREATE or RENAME to a name of more than MaxMailboxName bytes.
 	ErrMailboxName = no("The mailbox name is too long")
@@ -58,36 +58,37 @@ var (
 	// address.
 	ErrTooManyIPConnections = bye("Too many connections from this address!")
 
-	// ErrClosed refuses after [Limiter.Close] logins and all commands that have a queue; connections
-	// get a BYE with the same words.
+	// ErrClosed refuses logins, and commands that have a queue, after [Limiter.Close]. Connections get
+	// a BYE with the same text.
 	ErrClosed = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The server is shutting down",
 	)
 
-	// ErrClusterUnavailable refuses a login that a [Cluster] cannot count, if that is what the Cluster
-	// is told to do.
+	// ErrClusterUnavailable refuses a login that a [Cluster] cannot count, if the Cluster is
+	// configured to refuse then.
 	ErrClusterUnavailable = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
 		"Logins cannot be counted now - try again later",
 	)
 
-	// errTooManyFailedLogins refuses further logins until the connection is closed; as its BYE only
-	// the text is sent.
+	// errTooManyFailedLogins refuses further logins until the connection is closed. The BYE has only
+	// its text.
 	errTooManyFailedLogins = no("Too many failed login attempts")
-	// errLoginTimeout refuses further logins until the connection is closed; as its BYE only the text
-	// is sent.
+	// errLoginTimeout refuses further logins until the connection is closed. The BYE has only its
+	// text.
 	errLoginTimeout = no("No login within the time allowed")
-	// errDisconnected refuses further logins until the connection is closed; as its BYE only the text
-	// is sent that Disconnect was given.
+	// errDisconnected refuses further logins until the connection is closed. The BYE has only the text
+	// that Disconnect was given.
 	errDisconnected = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable, "The session was ended",
 	)
-	// errLoginBytes ends a connection that has sent more than MaxLoginBytes without a login, and
-	// errCommandBytes refuses a command of more than MaxCommandBytes. The guard of the wire says both.
+	// errLoginBytes ends a connection that has sent more than MaxLoginBytes before a login, and
+	// errCommandBytes refuses a command of more than MaxCommandBytes. The guard on the wire sends
+	// both.
 	errLoginBytes   = bye("Too much was sent without a login")
 	errCommandBytes = no("The command is too large")
-	// errClientGone ends a command whose client hung up while it waited. Nobody is there to read it,
-	// unless the client closed only its own direction.
+	// errClientGone ends a command whose client hung up while it waited. Only a client that closed
+	// just its sending side can still read it.
 	errClientGone = answer(
 		imap.StatusResponseTypeNo, imap.ResponseCodeUnavailable,
 		"The client hung up while the command waited",
@@ -111,7 +112,7 @@ func asGreeting(err *imap.Error) *imap.Error {
 	return answer(imap.StatusResponseTypeBye, err.Code, err.Text)
 }
 
-// errSearchBroke is what those get who waited for a SEARCH that panicked.
+// errSearchBroke answers the SEARCHes that waited for an equal one that panicked.
 var errSearchBroke = answer(
 	imap.StatusResponseTypeNo, imap.ResponseCodeServerBug, "Internal server error",
 )

@@ -11,36 +11,36 @@ import (
 type EventKind int
 
 const (
-	EventRefused      EventKind = iota + 1 // it was over a limit, or the Limiter is closed
-	EventTimedOut                          // it was refused or stopped when its time was up
+	EventRefused      EventKind = iota + 1 // a limit was reached, or the Limiter is closed
+	EventTimedOut                          // refused or stopped because its time was up
 	EventLeft                              // its client hung up while it waited or ran
-	EventAdmitted                          // it runs or has run, after it had to wait
-	EventJoined                            // it was answered by an equal SEARCH, without running
+	EventAdmitted                          // it runs or has run, after a wait
+	EventJoined                            // it got the answer of an equal SEARCH and did not run
 	EventEvicted                           // its session made room for a newer login of the user
-	EventStalled                           // its client took or sent too little, and was cut off
-	EventFailed                            // its credentials are wrong, see Options.MaxFailedLogins
+	EventStalled                           // its client took or sent too little, and was disconnected
+	EventFailed                            // wrong credentials, see Options.MaxFailedLogins
 	EventDelayed                           // it waited because of wrong passwords from its network
-	EventDisconnected                      // its session was ended by Limiter.Disconnect
+	EventDisconnected                      // Limiter.Disconnect ended its session
 )
 
-// An Event is what [Options.OnEvent] is told; the zero Event is none. Its strings may come from a
-// client: escape them where they are shown.
+// An Event is what [Options.OnEvent] gets; the zero Event means none. Its strings may come from a
+// client: escape them before you show them.
 type Event struct {
 	Kind EventKind
-	// Command is CONNECT, LOGIN, AUTHENTICATE, or a command that a client sends after login, such as
-	// FETCH: LIST also for LSUB, EXPUNGE also for a CLOSE; "" for an evicted or disconnected session.
+	// Command is CONNECT, LOGIN, AUTHENTICATE, or a command after login such as FETCH. LIST also
+	// stands for LSUB, EXPUNGE also for CLOSE. It is "" for an evicted or disconnected session.
 	Command string
-	// User is the user's key, see Options.UserKey; "" if not known. Before a login it is what the
+	// User is the user's key, see Options.UserKey; "" if not known. Before a login it is only what the
 	// client claims.
 	User   string
-	Addr   netip.Addr    // the client's; the zero Addr if it has none
-	Waited time.Duration // in the queue; for EventStalled since the client took or sent enough
-	Limit  string        // the field of Options that was reached, such as MaxFetches; "" if none was
-	Max    string        // its value then, such as 10 or 40s
-	// RetryAfter is about when it is worth trying again, 0 if nobody can say. For a command that was
-	// refused it is the longest that one waits: if there had been a turn within it, it would have run.
+	Addr   netip.Addr    // of the client; the zero Addr if it has none
+	Waited time.Duration // in the queue; for EventStalled, since the client last took or sent enough
+	Limit  string        // the field of Options that was reached, such as MaxFetches; "" if none
+	Max    string        // the value of Limit, such as 10 or 40s
+	// RetryAfter is about how long to wait before another try; 0 if not known. For a refused command
+	// it is the longest wait in the queue, as a turn within that time would have let it run.
 	RetryAfter time.Duration
-	DryRun     bool // it was not refused, stopped or closed, only reported
+	DryRun     bool // only reported: nothing was refused, stopped or closed
 }
 
 const (

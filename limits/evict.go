@@ -9,9 +9,10 @@ import (
 
 const byeEvicted = "[LIMIT] A newer login of this user took the place of this idle session"
 
-// sweep finds the sessions of a user that make room for a new login: those whose client has hung up
-// while a command keeps the server from seeing it, and, with EvictIdle, those that have been silent
-// for so long, the longest first. It asks their sockets, so no lock is held.
+// sweep finds the sessions of a user that can make room for a new login: those whose client has
+// hung up unnoticed, because a command keeps the server from reading; and, with EvictIdle, those
+// that have been silent for that long, the longest first. It asks sockets, so the caller must hold
+// no lock.
 func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Login[*session]) {
 	since := make(map[*admission.Login[*session]]instant)
 	for _, in := range logins {
@@ -32,7 +33,7 @@ func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Log
 	return hungUp, silent
 }
 
-// evict ends a session that has had to make room. It does not wait for it.
+// evict ends a session to make room. It does not wait until the session is closed.
 func (s *session) evict() {
 	most := int64(s.limits.Load().MaxLoginsPerUser)
 	s.report(Event{

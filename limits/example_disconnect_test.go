@@ -18,8 +18,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// admin lists the sessions of a limiter, and ends one of them. Put your own check of who may do
-// that in front of it.
+// admin lists the sessions of a limiter, and disconnects one of them. Put your own access check in
+// front of it.
 func admin(limiter *limits.Limiter) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +36,7 @@ func admin(limiter *limits.Limiter) http.Handler {
 	return mux
 }
 
-// An HTTP handler that shows who is there, and throws somebody out.
+// An HTTP handler that shows the sessions and disconnects one.
 func ExampleLimiter_Disconnect() {
 	mail := imapmemserver.New()
 	mail.AddUser(imapmemserver.NewUser("karen", "pass"))

@@ -6,8 +6,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A table by user of what is different. All else, and whoever is not in it, has the limits of
-// everybody.
+// A table of the limits that differ by user. All other limits and users have the limits of the
+// options.
 func ExampleOptions_limitsFor() {
 	table := map[string]func(own *limits.ClientLimits){
 		"archive": func(own *limits.ClientLimits) { own.MaxLoginsPerUser = 0 }, // no limit

@@ -15,11 +15,11 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// All events to slog, as a structured line each, and each wrong password as a line for fail2ban:
+// Write each event to slog as a structured line, and each wrong password as a line for fail2ban:
 //
 //	failregex = ^imapgate: wrong password from <ADDR>$
 //
-// No user name is in that line, so that no client can write what fail2ban believes.
+// That line has no user name, so a client cannot forge what fail2ban reads.
 func ExampleOptions_onEvent() {
 	events := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	guesses := log.New(os.Stdout, "", 0) // a file, or syslog
@@ -65,7 +65,7 @@ func ExampleOptions_onEvent() {
 	// imap: NO [AUTHENTICATIONFAILED] Authentication failed
 }
 
-// withoutTime leaves out what is never the same.
+// withoutTime drops the attributes that differ each time.
 func withoutTime(_ []string, a slog.Attr) slog.Attr {
 	if a.Key == slog.TimeKey {
 		return slog.Attr{}

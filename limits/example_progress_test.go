@@ -7,7 +7,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// No notices for the user of a program that takes them for an error.
+// No notices for a user whose program mistakes them for an error.
 func ExampleClientLimits() {
 	options := limits.DefaultOptions()
 	options.LimitsFor = func(client limits.Client) limits.ClientLimits {

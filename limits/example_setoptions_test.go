@@ -12,8 +12,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// load reads the limits from a file, which says what differs from the defaults. With a YAML or TOML
-// library its Unmarshal stands for that of encoding/json, and nothing else is different.
+// load reads the limits from a file that has only the differences from the defaults. For YAML or
+// TOML, replace json.Unmarshal with that of the library; nothing else changes.
 func load(path string) (*limits.Options, error) {
 	options := limits.DefaultOptions()
 	text, err := os.ReadFile(path)
@@ -26,7 +26,7 @@ func load(path string) (*limits.Options, error) {
 	return options, err
 }
 
-// reload reads them again at each signal. What is wrong in the file changes nothing.
+// reload reads the file again at each signal. If the file has a mistake, nothing changes.
 func reload(limiter *limits.Limiter, path string, signals <-chan os.Signal) {
 	for range signals {
 		options, err := load(path)
@@ -39,7 +39,7 @@ func reload(limiter *limits.Limiter, path string, signals <-chan os.Signal) {
 	}
 }
 
-// Limits from a file, which is read again at SIGHUP.
+// Limits from a file that is read again at SIGHUP.
 func ExampleLimiter_SetOptions() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -58,7 +58,7 @@ func ExampleLimiter_SetOptions() {
 
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	// A program would say: go reload(limiter, path, signals)
+	// A program would run: go reload(limiter, path, signals)
 
 	os.WriteFile(path, []byte(`{"maxLoginsPerUser": 30}`), 0o600)
 	signal.Stop(signals)

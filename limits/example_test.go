@@ -12,7 +12,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A backend in memory, on which each user may be logged in twice.
+// A backend in memory, where each user may be logged in twice.
 func Example() {
 	mail := imapmemserver.New()
 	mail.AddUser(imapmemserver.NewUser("karen", "pass"))

@@ -8,7 +8,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A file says what differs from the defaults. A key that it has by mistake is an error.
+// A file has only the differences from the defaults. A misspelled key is an error.
 func ExampleOptions_UnmarshalJSON() {
 	file := []byte(`{
 		"maxLoginsPerUser": 10,

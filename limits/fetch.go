@@ -14,15 +14,16 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// ContextFetcher is a session whose FETCH can be stopped. A backend's session that has this method
-// gets the FETCHes through it instead of Fetch, through all wrappers of this module. A wrapper of
-// your own that changes Fetch should have it too: one that embeds the backend's session and
-// overrides Fetch alone gets the FETCHes as ever, without a context.
+// ContextFetcher is a session whose FETCH can be stopped. A backend's session with this method gets
+// FetchContext calls instead of Fetch calls, through all wrappers of this module. Your own wrapper
+// that changes Fetch should have FetchContext too: if it embeds the backend's session and overrides
+// only Fetch, the backend gets Fetch without a context.
 //
-// The context ends when the client has hung up, after [Options.FetchRunTimeout], and at
-// [Limiter.Close]. FetchContext should then return soon, with any error, and between two messages:
-// the client takes the answer for the rest of one that has begun, and go-imap waits for ever for a
-// message that was not closed. The client is told why, and never that the FETCH is complete.
+// The context ends when the client hangs up, after [Options.FetchRunTimeout], and at
+// [Limiter.Close]. FetchContext should then return soon, with any error, between two messages. If
+// it returns inside a message, the client reads the answer as the rest of that message, and go-imap
+// waits forever for the message to be closed. The client reads why, and never that the FETCH is
+// complete.
 type ContextFetcher interface {
 	FetchContext(
 		ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
@@ -45,21 +46,20 @@ func (s *session) Fetch(
 	answer, err := s.runFetch(w, numSet, options)
 	gone := answer == error(errClientGone)
 	if gone && s.presence.outer != nil {
-		return cmp.Or(err, answer) // the Limiter around this one knows whether the client is gone
+		return cmp.Or(err, answer) // the outer Limiter knows whether the client is gone
 	}
 	if gone || err != nil && s.cutOff(err) {
-		// A backend that gives up in the middle of a message (imapmemserver does) leaves the
-		// server's writer locked, and the server would wait for it for ever with its answer: the
-		// session would never be closed, and what it holds never come back. Ending the goroutine
-		// runs all that is deferred, as a panic would, but without a word in the log about a client
-		// that is just gone.
+		// A backend that stops in the middle of a message (imapmemserver does) leaves the server's writer
+		// locked. The server would wait forever to write its answer, the session would never be closed,
+		// and its slots would never be released. Goexit runs all deferred calls, as a panic would, but
+		// logs nothing about a client that is merely gone.
 		runtime.Goexit()
 	}
 	return answer
 }
 
-// FetchContext is Fetch for another Limiter around this one, which would go around this one's
-// limits without it.
+// FetchContext is Fetch for another Limiter around this one. Without it, that Limiter would bypass
+// the limits of this one.
 func (s *session) FetchContext(
 	ctx context.Context, w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) error {
@@ -68,8 +68,8 @@ func (s *session) FetchContext(
 	return s.Fetch(w, numSet, options)
 }
 
-// runFetch returns the answer for the client, and the session's own error, which is another one if
-// the FETCH was stopped.
+// runFetch returns the answer for the client, and the session's own error. They differ if the FETCH
+// was stopped.
 func (s *session) runFetch(
 	w *imapserver.FetchWriter, numSet imap.NumSet, options *imap.FetchOptions,
 ) (answer, err error) {
@@ -88,7 +88,7 @@ func (s *session) runFetch(
 	return err, err
 }
 
-// cutOff tells whether the session's FETCH failed because nothing can be written to the client any
+// cutOff reports whether the session's FETCH failed because the client cannot be written to any
 // more.
 func (s *session) cutOff(err error) bool {
 	if _, closed := s.conn.NetConn().Write(nil); closed != nil { // or its deadline is over
@@ -102,7 +102,7 @@ func (s *session) cutOff(err error) bool {
 		_, more, ok := s.socket.Sent()
 		return s.socket.HungUp() || timedOut && (more || !ok)
 	}
-	// It may be some other connection, of the backend to its database, that the error is about. But
-	// then this client can come again.
+	// The error may be about another connection, such as the backend's to its database. Then this
+	// client loses its connection for nothing, but can connect again.
 	return timedOut || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// finder is a backend whose every SEARCH finds the UID that is its number.
+// finder is a backend in which the nth SEARCH finds the UID n.
 type finder struct {
 	backend
 	took        time.Duration
@@ -78,7 +78,7 @@ func serveFinder(t testing.TB, f *finder, options *limits.Options) *server {
 	return serveSessions(t, &f.backend, f.NewSession, options)
 }
 
-// sharing are options under which three SEARCHes of a user may run at once, and equal ones are
+// sharing returns options with which three SEARCHes of a user may run at once, and equal ones are
 // shared.
 func sharing() *limits.Options {
 	return &limits.Options{
@@ -113,7 +113,7 @@ func TestFiftyRepeatsOfASearchCostTwo(t *testing.T) {
 	})
 }
 
-// A client that gives up and asks again, for hours: VPOP3's sigh.
+// A client that gives up and asks again, for hours, as users of VPOP3 saw.
 func TestARepeatedSearchNeverRunsMoreThanOnceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 310 * time.Second}
@@ -290,7 +290,7 @@ func TestEachJoinedSearchHasItsOwnDeadline(t *testing.T) {
 				if i < 4 {
 					assert.Equal(t, noSearches, answer)
 					assert.Equal(t, arrived+30*time.Second, time.Since(start))
-				} else { // it came 24 s later, and 50 s is within its deadline: it takes over
+				} else { // it came 24 s later, so 50 s is within its deadline: it runs the SEARCH
 					assert.Contains(t, answer, "OK")
 					assert.Equal(t, 100*time.Second, time.Since(start))
 				}
@@ -371,7 +371,7 @@ func TestCloseWakesSharedSearches(t *testing.T) {
 	})
 }
 
-// A bare server panics then. Those who wait for it must hear something.
+// Without the limiter the server would panic. Those who wait for the SEARCH must get an answer.
 func TestASharedSearchThatReturnsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -389,7 +389,7 @@ func TestASharedSearchThatReturnsNothing(t *testing.T) {
 	})
 }
 
-// finds is a session that takes a context and does not wait for its end.
+// finds is a session that accepts a context and does not wait for the end of it.
 type finds struct {
 	backendSession
 	data *imap.SearchData
@@ -443,7 +443,7 @@ func TestASearchJoinsTheQueueWithOnePlace(t *testing.T) {
 	})
 }
 
-// When the one that would run the SEARCH hangs up, the next takes over.
+// When the client that would run the SEARCH hangs up, the next one runs it.
 func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -488,8 +488,7 @@ func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 	assert.Equal(t, "* SEARCH 2", joins.Line())
 }
 
-// The client for whom a SEARCH came into the queue first may log out while others still wait for
-// it.
+// The client whose SEARCH was first in the queue may log out while others still wait for it.
 func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 100 * time.Second}
@@ -516,7 +515,7 @@ func TestASharedSearchOutlivesTheSessionThatAskedFirst(t *testing.T) {
 		s.commandsInUse(limits.Stats{})
 		assert.True(t, imaptest.IsOK(third.Cmd("x UID SEARCH SEEN")), "the user's slot has come back")
 
-		// And when nobody is left, the place is gone.
+		// When no client waits any more, the place in the queue is free.
 		s.selected("bob").Send("x SEARCH SEEN")
 		synctest.Wait()
 		third.Send("x UID SEARCH SEEN")
@@ -553,7 +552,8 @@ func TestSearchesOfDifferentAccountsAreNotShared(t *testing.T) {
 	})
 }
 
-// What a client claims in a SASL exchange is not whose mail it reads, if the backend ignores it.
+// The name that a client claims in a SASL exchange does not say whose mail it reads if the backend
+// ignores the name.
 func TestSearchesAfterSASLAreSharedOnlyIfTheBackendNamesTheUser(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -644,7 +644,8 @@ func TestACommandThatWaitsWhenDryRunBeginsRunsAtOnce(t *testing.T) {
 	})
 }
 
-// On a real clock: one that did not wait is told of by no event, and a full queue by the right one.
+// On a real clock: a SEARCH that did not wait causes no event, and a full queue causes the right
+// one.
 func TestEventsOfSharedSearches(t *testing.T) {
 	running, finish := make(chan struct{}), make(chan struct{})
 	f := &finder{search: func(number int) error {

@@ -7,8 +7,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Whatever a client says, the name is a piece of what it said, or no longer than that where there
-// are escapes in it.
+// Whatever a client sends, the name is a part of its message; with escapes, no longer than that
+// part.
 func FuzzSASLUser(f *testing.F) {
 	for _, seed := range []string{
 		"\x00karen\x00pass", "admin\x00karen\x00pass", "n,a=ka=2Cren,\x01auth=x", "n,,n=karen,r=1",
@@ -32,7 +32,7 @@ func FuzzSASLUser(f *testing.F) {
 	})
 }
 
-// A folded pattern matches what the pattern matches.
+// A folded pattern matches the same names as the original.
 func FuzzFoldWildcards(f *testing.F) {
 	f.Add("*%%*a%", "b/a")
 	f.Add("%%/%*%", "a/b/c")

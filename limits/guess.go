@@ -7,8 +7,9 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// guessNetwork returns the network whose wrong passwords count for the client, the zero Prefix if
-// nobody's do. Strangers whom IPKey puts together with a user must not delay the user.
+// guessNetwork returns the network whose wrong passwords count for the client, or the zero Prefix
+// if none count. It does not use IPKey: strangers whom IPKey groups with a user must not delay the
+// user.
 func (c *client) guessNetwork() netip.Prefix {
 	if c.limits.Load().exempt || !c.ip.IsValid() {
 		return netip.Prefix{}
@@ -16,7 +17,7 @@ func (c *client) guessNetwork() netip.Prefix {
 	return network(c.addr)
 }
 
-// noteWrong notes a wrong password, for which the next checks of the client's network have to wait.
+// noteWrong notes a wrong password, which delays the next checks from the client's network.
 func (c *client) noteWrong(guess admission.Guess) {
 	settings, network := c.limiter.settings.Load(), c.guessNetwork()
 	counts := c.limiter.guesses.Wrong(network, guess, settings.MaxGuessDelay)
@@ -25,8 +26,8 @@ func (c *client) noteWrong(guess admission.Guess) {
 	}
 }
 
-// hearGuesses has the limiter told of wrong passwords on other machines, if there is a cluster for
-// them.
+// hearGuesses registers the limiter to hear of wrong passwords on other machines, if a cluster
+// shares them.
 func (l *Limiter) hearGuesses(cluster GuessCluster) {
 	if cluster == nil {
 		return
@@ -37,7 +38,8 @@ func (l *Limiter) hearGuesses(cluster GuessCluster) {
 	cluster.Hear(l.hearGuess)
 }
 
-// askGuesses has the limiter told of earlier ones from the client's network, before the check.
+// askGuesses asks the other machines for earlier wrong passwords from the client's network, so that
+// they are known before the password check.
 func (s *session) askGuesses() {
 	settings, network := s.limiter.settings.Load(), s.guessNetwork()
 	if settings.guesses != nil && settings.MaxGuessDelay > 0 && network.IsValid() {
@@ -51,24 +53,24 @@ func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duratio
 	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
 }
 
-// noteRight notes that the user has logged in from the client's network, so that the wrong
-// passwords of others there do not delay the user. It must be known for sure whose password was
-// right: whoever could choose the name could have that user's password guessed without a delay.
+// noteRight notes that the user has logged in from the client's network, so that wrong passwords of
+// others there do not delay the user. The caller must be sure whose password was right: someone who
+// could choose the name could guess that user's password without a delay.
 func (c *client) noteRight(user string) {
 	if c.limiter.settings.Load().MaxGuessDelay > 0 {
 		c.limiter.guesses.Right(c.guessNetwork(), user)
 	}
 }
 
-// guessDelay returns by which network the check of the user's password waits its turn, and how long
-// it is until then; the zero Prefix if it has not to wait.
+// guessDelay returns the network in whose queue the check of the user's password waits, and how
+// long until its turn. The network is the zero Prefix if the check need not wait.
 func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
 	longest := c.limiter.settings.Load().MaxGuessDelay
 	return c.limiter.guesses.Delay(c.guessNetwork(), user, longest)
 }
 
-// awaitGuesses waits as long as a login has to because of wrong passwords from its network, and
-// until it is the only one there that does not wait. It holds no slot for a check meanwhile.
+// awaitGuesses waits as long as wrong passwords from the login's network demand, and until no other
+// delayed login from there is being checked. It holds no slot for a check during that time.
 func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	if s.guessesKnown != nil {
 		<-s.guessesKnown
@@ -99,7 +101,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	return nil
 }
 
-// tellDelay reports that a login has waited because of wrong passwords, or would have under DryRun.
+// tellDelay reports that wrong passwords have delayed a login, or would have under DryRun.
 func (s *session) tellDelay(command, user string, waited time.Duration) {
 	if waited <= 0 {
 		return
@@ -111,9 +113,8 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 	})
 }
 
-// sleep waits until the network's next check may begin, which wrong passwords that come meanwhile
-// can put off, but to no more than the longest delay. It returns what has ended the wait before,
-// nil if nothing has.
+// sleep waits until the network's next check may begin. Wrong passwords that arrive meanwhile
+// lengthen the wait, up to MaxGuessDelay. It returns what stopped the wait early, or nil.
 func (s *session) sleep(user string) (ended *limit) {
 	start := time.Now()
 	for {
@@ -126,11 +127,12 @@ func (s *session) sleep(user string) (ended *limit) {
 		if ended = s.pause(wait, settings.replaced); ended != nil {
 			return ended
 		}
-		s.refreshLimits() // SetOptions may not have come to this session yet
+		s.refreshLimits() // SetOptions may not have reached this session yet
 	}
 }
 
-// sleepForAll is sleep over all machines of a cluster: on one of them at a time a check goes on.
+// sleepForAll is sleep for a whole cluster: only one machine at a time makes a check for the
+// network.
 func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (ended refusal) {
 	for {
 		if ended := s.sleep(user); ended != nil {
@@ -157,8 +159,8 @@ func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (en
 	}
 }
 
-// pause waits for that time, or until the channel is closed, and returns what else has ended the
-// wait.
+// pause waits for that time, or until the channel is closed. It returns anything else that stopped
+// the wait, or nil.
 func (s *session) pause(wait time.Duration, changed <-chan struct{}) (ended *limit) {
 	w := s.wait()
 	defer s.endWait(w)

@@ -20,7 +20,7 @@ import (
 
 const noGuesses = "NO [UNAVAILABLE] Too many wrong passwords from this address - try again later"
 
-// try logs in on a new connection, and returns how long the answer took, and whether it was OK.
+// try logs in on a new connection. It returns how long the answer took, and whether it was OK.
 func (s *server) try(address, user, password string) (took time.Duration, ok bool) {
 	c := s.dial(address)
 	defer c.Close()
@@ -36,7 +36,7 @@ func (s *server) try(address, user, password string) (took time.Duration, ok boo
 
 var guesses atomic.Int64
 
-// wrong guesses so many different passwords from the address, each when the last is answered, and
+// wrong guesses n different passwords from the address, each after the answer to the one before. It
 // returns how long the last one took.
 func (s *server) wrong(address string, n int) (took time.Duration) {
 	for range n {
@@ -116,8 +116,8 @@ func TestWrongPasswordsAreForgiven(t *testing.T) {
 	})
 }
 
-// Many connections from one network make one guess for each delay, after what was being checked
-// when the first was found wrong.
+// Many connections from one network get one guess for each delay, after the checks that were
+// running when the first guess was found wrong.
 func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, w := checked(100 * time.Millisecond)
@@ -135,14 +135,14 @@ func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 			})
 		}
 		all.Wait()
-		// Four at once, one after 15 s, and one after 30 s, whose turn came before its time was up.
+		// Four at once, one after 15 s, and one after 30 s, whose turn came just before its timeout.
 		assert.Equal(t, map[string]int{authFailed: 6, noGuesses: 294}, answers)
 		assert.Equal(t, 4, w.most)
 		assert.EqualValues(t, 294, s.limiter.Stats().Refused.Guesses)
 	})
 }
 
-// Whoever waits for wrong passwords holds nothing that others need.
+// A login that waits because of wrong passwords holds nothing that other logins need.
 func TestALoginThatIsDelayedKeepsNobodyElseWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(time.Second)}, &limits.Options{
@@ -161,7 +161,7 @@ func TestALoginThatIsDelayedKeepsNobodyElseWaiting(t *testing.T) {
 	})
 }
 
-// A phone with an old password counts once, in whatever way it logs in.
+// A phone with an old password counts once, whichever way it logs in.
 func TestTheSameGuessCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -188,7 +188,7 @@ func TestTheSameGuessCountsOnce(t *testing.T) {
 			)
 			assert.Zero(t, s.delayOf("192.0.2.1", "bob"))
 		}
-		// Others of the network do not make it count again, unless they are many.
+		// Other guesses from the network do not make it count again, unless they are many.
 		for i := range 6 {
 			time.Sleep(time.Minute)
 			s.try("192.0.2.1", "karen", fmt.Sprint("guess", i))
@@ -222,8 +222,8 @@ func TestAUserWhoHasLoggedInFromThereLatelyDoesNotWait(t *testing.T) {
 	})
 }
 
-// A user who names another one as whom to act, which the backend ignores, has not become known as
-// that one: it could guess the other's password without a delay.
+// A user who asks to act as another one, which the backend ignores, does not become known as that
+// one. Otherwise the user could guess the other's password without a delay.
 func TestOnlyWhoIsProvenIsKnown(t *testing.T) {
 	for _, test := range []struct {
 		mech, message string
@@ -253,7 +253,7 @@ func TestOnlyWhoIsProvenIsKnown(t *testing.T) {
 	}
 }
 
-// The backend's word is as good.
+// The name from Options.Username is enough.
 func TestWhomTheBackendNamesIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -267,8 +267,8 @@ func TestWhomTheBackendNamesIsKnown(t *testing.T) {
 	})
 }
 
-// In a network with many users one wrong password makes the others wait for a moment, and then one
-// after the other, each for as long as the check before takes.
+// In a network with many users, one wrong password delays the others for a moment. Then they are
+// checked one after another, each after the check before it.
 func TestAWrongPasswordAmongManyUsersOfANetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(100 * time.Millisecond)}, limits.DefaultOptions())
@@ -292,7 +292,7 @@ func TestAWrongPasswordAmongManyUsersOfANetwork(t *testing.T) {
 	})
 }
 
-// A right password of the guesser's own does not make the guesses undone.
+// The guesser's own right password does not undo the wrong guesses.
 func TestLoggingInDoesNotEndTheDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{}, &limits.Options{MaxGuessDelay: 15 * time.Second})
@@ -311,7 +311,7 @@ func TestNetworksOfIPv6(t *testing.T) {
 		assert.Equal(t, 2*time.Second, s.delayOf("2001:db8:1:1:ffff::2", "karen"), "the same /64")
 		assert.Zero(t, s.delayOf("2001:db8:1:2::1", "karen"), "another one")
 
-		// A /48 is slowed down as a whole when many of its /64s have guessed.
+		// A /48 is delayed as a whole when many of its /64s have guessed.
 		for i := 2; i <= 15; i++ {
 			s.wrong(fmt.Sprintf("2001:db8:1:%x::1", i), 1)
 		}
@@ -375,7 +375,7 @@ func TestDryRunDelaysNobody(t *testing.T) {
 	})
 }
 
-// The wait ends when there is no reason for it any more.
+// The wait ends as soon as there is no reason for it.
 func TestWhatEndsTheDelay(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(s *server, o limits.Options)
@@ -424,7 +424,7 @@ func TestWhatEndsTheDelay(t *testing.T) {
 					c.Send("a LOGIN karen pass")
 					synctest.Wait()
 					start := time.Now()
-					if behind { // in the line of its network
+					if behind { // in the queue of its network
 						s.dial("192.0.2.1").Send("a LOGIN bob pass")
 						synctest.Wait()
 						s.inUse(limits.Stats{Connections: 2, LoginsDelayed: 2})

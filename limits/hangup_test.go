@@ -19,7 +19,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// layered hides a connection below a layer of its own, as a proxy protocol or compression does.
+// layered is a layer around a connection that hides it, like a proxy protocol or compression.
 type layered struct{ net.Conn }
 
 func (c layered) NetConn() net.Conn { return c.Conn }
@@ -50,7 +50,7 @@ func listenTCP(
 
 func plain(l net.Listener) net.Listener { return l }
 
-// A command that waits leaves the queue when its client hangs up, in whatever way, and never runs.
+// A waiting command is dropped from the queue and never runs if its client hangs up, in any way.
 func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -144,8 +144,8 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 	}
 }
 
-// The first login of an address holds up the others of that user and address; one that hangs up is
-// not checked.
+// The first login from an address makes other logins of that user and address wait. One that hangs
+// up is not checked.
 func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -181,8 +181,8 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	assert.EqualValues(t, 1, b.checks.Load())
 }
 
-// The server's own Close does not wake a command that waits, but it is seen to have closed the
-// socket.
+// The server's own Close does not wake a waiting command, but the command notices that the socket
+// is closed.
 func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -222,7 +222,7 @@ func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 	assert.EqualValues(t, 1, b.searches.Load())
 }
 
-// Nobody knows of a connection without a socket whether the client is there: it waits for its turn
+// Without a socket nobody knows whether the client is still there: the command waits for its turn
 // or its timeout.
 func TestAConnectionThatLoopsOrHidesItsSocketStillWorks(t *testing.T) {
 	b := &backend{}
@@ -248,8 +248,8 @@ func (l *loopListener) Accept() (net.Conn, error) {
 	return &loopConn{conn}, err
 }
 
-// A backend may notice by itself that the client of a SEARCH is gone, and fail: whoever else wants
-// the answer gets one all the same.
+// A backend may notice itself that the client of a SEARCH is gone, and fail. Other clients that
+// want the answer still get it.
 func TestASharedSearchRunsAgainWhenItsRunnerHungUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")

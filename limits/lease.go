@@ -2,7 +2,7 @@ package limits
 
 import "sync/atomic"
 
-// lease holds what a session has of a cluster. Who evicts a session takes it away from it.
+// lease holds a session's place in a cluster. Evicting a session takes the place away from it.
 type lease struct{ held atomic.Pointer[ClusterLease] }
 
 func (l *lease) set(held ClusterLease) {
@@ -11,7 +11,7 @@ func (l *lease) set(held ClusterLease) {
 	}
 }
 
-// take returns the lease, which is the caller's from now on; nil if there is none.
+// take returns the lease, which then belongs to the caller; nil if there is none.
 func (l *lease) take() ClusterLease {
 	if held := l.held.Swap(nil); held != nil {
 		return *held

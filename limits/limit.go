@@ -9,25 +9,23 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// A limit is the one declaration of a field of Options that limits something: what it is by
-// default, what the client reads when it is reached, what kind of event that is, and what counts
-// it. Options, Validate, DefaultOptions, Stats, events and whoever asks [Declared] have it from
-// here.
+// A limit is the only declaration of a field of Options that limits something. It has the default,
+// the answer that the client reads, the kind of event, and the counter. Options, Validate,
+// DefaultOptions, Stats, events and [Declared] all take them from here.
 type limit struct {
-	option  string // the name of the field; "" for what refuses and is no setting
+	option  string // the name of the field; "" for a refusal that is not a setting
 	initial int64  // the default; a time is in nanoseconds
-	isTime  bool   // it is a time.Duration; otherwise it is a number
+	isTime  bool   // it is a time.Duration, otherwise a number
 	help    string
-	// answer is what the client reads; nil for a limit whose answer is that of another one, or that is
-	// reached without a word.
+	// answer is what the client reads; nil if the limit uses the answer of another one, or has none.
 	answer *imap.Error
 	kind   EventKind                // of the event
-	count  func(*Stats) *uint64     // what counts it; nil for one that is counted as another one
-	retry  *limit                   // the time after which to try again; nil if nobody can say
-	inUse  func(*Stats) (used *int) // how much of it is in use; nil if nobody counts that
-	waits  func(*Stats) (wait *int) // how many wait for it; nil if nobody does
+	count  func(*Stats) *uint64     // its counter; nil if it is counted under another limit
+	retry  *limit                   // how long until another try makes sense; nil if not known
+	inUse  func(*Stats) (used *int) // how much of it is in use; nil if not counted
+	waits  func(*Stats) (wait *int) // how many wait for it; nil if nothing does
 
-	at int // in declared
+	at int // its index in declared
 }
 
 // The limits, in the order of Options.
@@ -203,7 +201,7 @@ var (
 	}
 )
 
-// declared are all limits.
+// declared has all limits.
 var declared = []*limit{
 	maxConnections, maxConnectionsPerIP, maxLoginsPerUser, maxLoginsPerIP, maxFailedLogins,
 	maxLoginChecks, maxLoginChecksPerIP, maxGuessDelay,
@@ -222,7 +220,7 @@ func init() {
 	}
 }
 
-// What ends a command or a login, and is no setting.
+// Refusals that are not settings.
 var (
 	limiterClosed = &limit{
 		answer: ErrClosed, kind: EventRefused,
@@ -236,15 +234,15 @@ var (
 		answer: errClientGone, kind: EventLeft,
 		count: func(s *Stats) *uint64 { return &s.Total.Left },
 	}
-	equalLogins = &limit{kind: EventTimedOut} // of a client that no limit applies to
+	equalLogins = &limit{kind: EventTimedOut} // a client without limits waited for an equal login
 )
 
-// field returns the field that the limit is of *Options.
+// field returns this limit's field of options, which is a pointer to a struct.
 func (l *limit) field(options any) reflect.Value {
 	return reflect.ValueOf(options).Elem().FieldByName(l.option)
 }
 
-// text returns the value as it prints well: a number, or a time such as 40s.
+// text returns the value in readable form: a number, or a time such as 40s.
 func (l *limit) text(value int64) string {
 	if l.isTime {
 		return time.Duration(value).String()
@@ -252,8 +250,8 @@ func (l *limit) text(value int64) string {
 	return strconv.FormatInt(value, 10)
 }
 
-// validate returns an error that names the limit and its value if that is negative. The name is
-// that of the field of Options or ClientLimits, and who where it stands.
+// validate returns an error with the limit's name and value if the value is negative. where is a
+// prefix that says where the value was set.
 func (l *limit) validate(where string, value int64) error {
 	if value >= 0 {
 		return nil

@@ -9,8 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A number or a time among the options that is declared nowhere would be checked, shown and counted
-// nowhere.
+// A number or a time of the options without a declaration would not be checked, shown or counted.
 func TestEveryNumberAmongTheOptionsIsDeclaredOnce(t *testing.T) {
 	byName := make(map[string]*limit)
 	var order []string
@@ -31,7 +30,7 @@ func TestEveryNumberAmongTheOptionsIsDeclaredOnce(t *testing.T) {
 	assert.Equal(t, fields, order, "all of them, in the order of Options")
 }
 
-// What has an answer is reported and counted, and nothing else is.
+// A limit is reported and counted exactly if it has an answer.
 func TestEveryAnswerHasItsEventAndItsCount(t *testing.T) {
 	var stats Stats
 	answers := make(map[*uint64]string)
@@ -61,7 +60,7 @@ func TestEveryAnswerHasItsEventAndItsCount(t *testing.T) {
 	}
 }
 
-// The limits of a client are those of the options by the same names.
+// The limits of a client have the names of fields of the options.
 func TestClientLimitsAreThoseOfTheOptions(t *testing.T) {
 	var o Options
 	value := reflect.ValueOf(&o).Elem()

@@ -1,5 +1,5 @@
 // Package limits decides who may connect, log in, FETCH, SEARCH and run other commands on an IMAP
-// server, how many at once, and how long the rest may queue.
+// server, how many at once, and how long the others may wait in a queue.
 //
 //	limiter := limits.New(options)
 //	server := imapserver.New(&imapserver.Options{
@@ -8,88 +8,88 @@
 //	})
 //
 // A [Limiter] wraps the NewSession function of any go-imap server. It counts in memory, for the
-// servers of this process that share the Limiter; a [Cluster] counts logins over several. What it
-// refuses is answered as RFC 5530 has it: a tagged NO or a BYE with the code LIMIT, and a text; the
-// BYEs of MaxFailedLogins and LoginTimeout have the text only.
+// servers of this process that share the Limiter; a [Cluster] counts logins over several processes.
+// Refusals follow RFC 5530: a tagged NO or a BYE with the code LIMIT, and a text. Only the BYEs of
+// MaxFailedLogins and LoginTimeout have no code.
 //
 // # Who is counted as whom
 //
-// A user is counted by a canonical name ([Options.UserKey]), an address by itself or, for IPv6, by
-// its /64 network ([Options.IPKey]). The name is the one the client gave to LOGIN or inside a SASL
-// exchange: PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2 and SCRAM are understood, and where a
-// client names two identities it is the one that the session acts as. A backend that ignores that
-// second identity, has aliases, other mechanisms, or greets with PREAUTH says itself who logged in,
-// with [Options.Username]. A session whose user cannot be known counts for its address only, and
-// takes its turns in the queues as its address.
+// A user is counted by a canonical name ([Options.UserKey]). An address is counted by itself or,
+// for IPv6, by its /64 network ([Options.IPKey]). The name is the one that the client gave to LOGIN
+// or in a SASL exchange with PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2 or SCRAM. If a client
+// names two identities, the session counts as the one that it acts as. Set [Options.Username] if
+// the backend ignores that second identity, has aliases or other mechanisms, or greets with
+// PREAUTH. A session whose user is not known counts only for its address, and takes turns in the
+// queues under it.
 //
-// Names with one key are one user. A backend that takes several spellings for one account ("karen"
-// and "karen@example.com", "rené" in both normalization forms, "rene" by the collation of its
-// database) should do in UserKey what it does there, or give Username, or a client could count each
-// apart.
+// Names with one key are one user. A backend may accept several spellings for one account: "karen"
+// and "karen@example.com", "rené" in both normalization forms, or "rene" by the collation of its
+// database. Then UserKey should map them as the backend does, or Username should return the
+// account. Otherwise a client could use each spelling as a user of its own.
 //
 // # Logins
 //
-// A password check is expensive, so a storm of logins must not cost one each. And a limit on the
-// logins of a user must not become a way to lock that user out, or to ask whether the account
-// exists or is in use. Two rules see to both. They hold for each pair of a user and an address, so
-// that nobody's logins wait for those of another address:
+// A password check is expensive, so a storm of logins must not cost one check each. But a limit on
+// a user's logins must not let strangers lock that user out, or find out whether the account exists
+// or is in use. Two rules ensure both. They hold for each pair of a user and an address, so logins
+// from one address never wait for those from another:
 //
-//   - While no session of the user is logged in from the address, its logins are checked one at a
-//     time, whatever the state of the account and its limits: a stranger always gets the backend's
-//     own answer, at the same pace.
-//   - When there is such a session, as many are checked at once as could still be admitted, and
-//     none when the user is at the limit: those are refused without a password check.
+//   - While no session of the user is logged in from the address, its logins are checked one at
+//     a time, whatever the state of the account and its limits: a stranger always gets the
+//     backend's own answer, at the same pace.
+//   - While there is such a session, as many logins are checked at once as the limits still have
+//     room for. When the user is at the limit, logins are refused without a password check.
 //
-// A slot is taken only after the backend has accepted the password. A login that has waited 30 s
-// for the outcome of others is refused with [ErrTooManyUserLogins], or with [ErrTooManyIPLogins] if
-// LimitsFor gives the user no limit. Without a limit on the logins of users there is no need for
-// any of this, and of connections without an address, such as a Unix socket's, nobody can say who
-// is a stranger to whom: there each login is checked.
+// A login takes its place only after the backend has accepted the password. A login that has waited
+// 30 s for the outcome of others is refused with [ErrTooManyUserLogins], or with
+// [ErrTooManyIPLogins] if LimitsFor gives the user no limit. Each login is checked at once if there
+// is no limit on the logins of users, or if the connection has no address, such as a Unix socket:
+// nobody can then say who is a stranger.
 //
-// A login that may be checked then needs a slot for the check, of its network and of the server
-// ([Options.MaxLoginChecks]), for which networks take turns. Before that it waits if there were
-// wrong passwords from its network ([Options.MaxGuessDelay]), and keeps nobody in other networks
-// waiting.
+// A login that may be checked then needs a slot for the check, one of its network and one of the
+// server ([Options.MaxLoginChecks]); networks take turns. Before that, it waits if there were wrong
+// passwords from its network ([Options.MaxGuessDelay]). That wait delays nobody in other networks.
 //
 // # Queues
 //
-// There are three: for FETCHes, for SEARCHes, and for all other commands that reach the backend. A
-// command needs a slot of its user and one of the server. Both are granted together, within a user
-// first come first served, and between users turn by turn, so that a user with one command waits
-// for one round, however many the others have sent.
+// There are three queues: for FETCHes, for SEARCHes, and for all other commands that reach the
+// backend. A command needs a slot of its user and one of the server, and gets both together. One
+// user's commands run first come, first served; users take turns. So a user with one command waits
+// for one round, however many commands the others have sent.
 //
 // # Wrong credentials
 //
 // Wrong credentials are [imapserver.ErrAuthFailed], a [sasl.OAuthBearerError], and any other NO
 // that is an [imap.Error], except with the codes UNAVAILABLE, SERVERBUG, INUSE, CONTACTADMIN,
-// PRIVACYREQUIRED and LIMIT. An error of another type does not count: go-imap tells the client that
-// it is a SERVERBUG. A successful login does not start the count of MaxFailedLogins again, or
-// UNAUTHENTICATE (RFC 8437) would give any account owner endless guesses.
+// PRIVACYREQUIRED and LIMIT. An error of another type does not count, as go-imap answers it with
+// SERVERBUG. A successful login does not reset the count of MaxFailedLogins. Otherwise
+// UNAUTHENTICATE (RFC 8437) would give the owner of any account endless guesses.
 //
 // # Guesses
 //
 // A wrong password makes the next check from its network, an IPv4 address or an IPv6 /64, wait for
-// 2 s, the next one 4 s, 8 s and so on up to MaxGuessDelay, on whatever connections, one at a time.
-// The same name and password again do not count: that is a phone with an old password. One wrong
-// password is forgiven every 15 minutes. A user who has logged in from the network within a week
-// does not wait, and nobody does in other networks. A /48 in which 16 /64s have guessed waits as a
-// whole.
+// 2 s, the next one 4 s, 8 s and so on up to MaxGuessDelay. All connections of the network share
+// this delay and are checked one at a time. The same name and password again do not count: that is
+// a phone with an old password. One wrong password is forgiven every 15 minutes. Users who have
+// logged in from the network within a week do not wait, nor does anybody in other networks. A /48
+// in which 16 /64s have guessed waits as a whole.
 //
 // # Shared searches
 //
-// Searches are equal if they are of the same account, mailbox, local address and TLS server name.
-// With ShareSearches they are answered together. That is right if a SEARCH looks at the mailbox as
-// it is, or at a view that the session's Poll renews, which is called before; and if one name, at
-// one local address and TLS server name, is one mailbox. To find out, select a mailbox in two
-// sessions, append a message in one, and send NOOP and UID SEARCH ALL in the other: the new UID is
-// in the answer. Without ShareSearches equal ones still run one after another, so that repeats
-// cannot pile up.
+// Searches are equal if they ask for the same in the same account and mailbox, at the same local
+// address and TLS server name. With ShareSearches they share one answer. That is correct if two
+// things hold. A SEARCH must look at the mailbox as it is, or at a view that the session's Poll
+// renews, which is called before. And one name must mean one mailbox at one local address and TLS
+// server name. To find out, select a mailbox in two sessions, append a message in one, and send
+// NOOP and UID SEARCH ALL in the other: the answer must have the new UID. Without ShareSearches
+// equal searches still run one after another, so that repeats cannot pile up.
 //
 // # Limits by client
 //
-// LimitsFor is called when a connection comes (without a user), for each login (with the name that
-// the client claims, and without one again when the login has failed) and by SetOptions. A stranger
-// can see MaxLoginsPerIP and MaxFailedLogins refuse: let them depend on the address only.
+// LimitsFor is called when a connection arrives (without a user), for each login (with the name
+// that the client claims, and again without one if the login failed) and by SetOptions. A stranger
+// can see the refusals of MaxLoginsPerIP and MaxFailedLogins, so they should depend only on the
+// address.
 package limits
 
 import (
@@ -101,8 +101,8 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// New returns a Limiter with a copy of the options; nil stands for the zero Options, which limit
-// nothing. It panics with the error of [Options.Validate] if there is one.
+// New returns a Limiter with a copy of the options; nil means the zero Options, which limit
+// nothing. It panics if [Options.Validate] returns an error.
 func New(options *Options) *Limiter {
 	l := &Limiter{
 		logins:   admission.Logins[*session]{Timeout: loginWait},
@@ -124,11 +124,10 @@ func New(options *Options) *Limiter {
 	return l
 }
 
-// SetOptions replaces all options by a copy of the given ones; nil stands for the zero Options. It
-// takes effect at once, also for sessions that are connected and commands that wait: a command that
-// waits is admitted as soon as a raised limit has room, and its timeout counts from its arrival.
-// Who is inside stays inside when a limit goes down. The error is that of [Options.Validate], and
-// then nothing has changed.
+// SetOptions replaces all options with a copy of the given ones; nil means the zero Options. They
+// hold at once, also for connected sessions and waiting commands, whose timeouts count from their
+// arrival. A lower limit stops nothing that runs. On an error of [Options.Validate] nothing has
+// changed.
 func (l *Limiter) SetOptions(options *Options) error {
 	var o Options
 	if options != nil {
@@ -145,7 +144,7 @@ func (l *Limiter) SetOptions(options *Options) error {
 		close(before.replaced)
 	}
 	for _, s := range l.sessions.all() {
-		s.refreshLimits() // if LimitsFor has none that are valid, they stay what they were
+		s.refreshLimits() // on an error the limits stay as they were
 		s.armLoginTimeout()
 	}
 	if l.sessions.count() > 0 {
@@ -167,11 +166,10 @@ func (l *Limiter) SetOptions(options *Options) error {
 	return nil
 }
 
-// Close makes everything that waits give up with [ErrClosed], and refuses what comes after:
-// connections with a BYE, logins and commands that have a queue with a NO. What runs goes on and
-// gives its slots back, but a backend with FetchContext or SearchContext is told to stop. Call it
-// before the server's own Close, which does not wake commands that wait. It returns nil, and may be
-// called again.
+// Close refuses with [ErrClosed] all that waits or comes later: connections with a BYE, logins and
+// commands that have a queue with a NO. Running commands go on and release their slots, but a
+// backend with FetchContext or SearchContext is told to stop. Call it before the server's own
+// Close, which does not wake waiting commands. It returns nil, and may be called again.
 func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
@@ -192,10 +190,10 @@ func (l *Limiter) Options() *Options {
 	return &o
 }
 
-// Wrap returns a NewSession function whose sessions are those of next with the limits of l on them.
-// It goes outside every other wrapper, so that it refuses before any other work is done. A wrapped
-// session has exactly the optional interfaces of the session it wraps. Inside another Limiter, each
-// limits by itself.
+// Wrap returns a NewSession function that puts the limits of l on the sessions of next. Put it
+// outside all other wrappers, so that it refuses before they do any work. A wrapped session has
+// exactly the optional interfaces of the original. If one Limiter wraps another, each limits by
+// itself.
 func (l *Limiter) Wrap(next NewSessionFunc) NewSessionFunc {
 	backend := l.backends.Add(1)
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {

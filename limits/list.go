@@ -10,8 +10,8 @@ import (
 	"github.com/imapgate/imapgate/internal/capture"
 )
 
-// List passes the patterns on with runs of wildcards folded into one, which match the same, or
-// refuses them.
+// List refuses patterns that are too expensive, and passes others on with each run of wildcards
+// folded into one, which matches the same names.
 func (s *session) List(
 	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
 ) error {
@@ -32,8 +32,8 @@ func (s *session) List(
 	return s.Session.List(w, ref, patterns, options)
 }
 
-// checkPatterns returns the patterns as they are passed on, and whether they are to be looked at
-// again by checkLevels; or the answer to a LIST that is refused.
+// checkPatterns returns the patterns to pass on, and whether checkLevels must look at them again;
+// or the answer to a LIST that is refused.
 func (s *session) checkPatterns(patterns []string) (folded []string, levels bool, err error) {
 	settings := s.limiter.settings.Load()
 	if s.limits.Load().exempt {
@@ -61,8 +61,8 @@ func (s *session) checkPatterns(patterns []string) (folded []string, levels bool
 	return folded, false, nil
 }
 
-// checkLevels refuses patterns that end a level with a character that is not the delimiter, which
-// is asked of the backend once in a session.
+// checkLevels refuses patterns that are cheap only if some character is the delimiter, and it is
+// not. It asks the backend for the delimiter once in a session.
 func (s *session) checkLevels(patterns []string) error {
 	if s.delimiter == "" {
 		s.delimiter = s.askDelimiter()
@@ -75,11 +75,11 @@ func (s *session) checkLevels(patterns []string) error {
 	return nil
 }
 
-// delimiters are what the delimiter of a backend may be, as far as is known here.
+// delimiters are the characters that a backend's delimiter may be, before the backend was asked.
 const delimiters = "/."
 
-// askDelimiter returns the delimiter of the backend; NUL if it has none, and all delimiters if it
-// does not say.
+// askDelimiter returns the backend's delimiter; NUL if it has none, and all of delimiters if it
+// does not answer.
 func (s *session) askDelimiter() string {
 	found := delimiters
 	var options imap.ListOptions
@@ -93,23 +93,24 @@ func (s *session) askDelimiter() string {
 }
 
 const (
-	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher looks
-	// through them for each name.
+	// maxPatternBytes is how many bytes all patterns may have together: go-imap's matcher reads them
+	// for each mailbox name.
 	maxPatternBytes = 2000
-	// maxTail is how many of them may follow the first wildcard of their pattern: it looks through
-	// those at each place in a name.
+	// maxTail is how many of those bytes may follow the first wildcard of their pattern: the matcher
+	// reads them at each position in a name.
 	maxTail = 64
 )
 
-// effort is what it takes to match the patterns of a LIST.
+// effort is the cost of matching the patterns of a LIST.
 type effort struct {
 	wildcards int
 	bytes     int
-	tail      int  // bytes after the first wildcard of each
-	hard      bool // it can take longer than in proportion to the length of a name
+	tail      int  // bytes after the first wildcard of each pattern
+	hard      bool // the time can grow faster than the length of a name
 }
 
-// foldAll folds the runs of wildcards in the patterns, for names with one of the delimiters.
+// foldAll folds the runs of wildcards in the patterns, and returns the cost of matching them if the
+// delimiter is one of delimiters.
 func foldAll(patterns []string, delimiters string) (folded []string, all effort) {
 	folded = patterns
 	for i, pattern := range patterns {
@@ -126,12 +127,12 @@ func foldAll(patterns []string, delimiters string) (folded []string, all effort)
 	return folded, all
 }
 
-// add adds what it takes to match a folded pattern.
+// add adds the cost of a folded pattern.
 //
-// go-imap's matcher tries each place where a wildcard can end, and from there the next wildcard
-// likewise: the time grows with the length of a name to the power of the wildcards. One is
-// harmless, and so are a * at the end, which matches all that is left, and a % before the
-// delimiter, which can only end there.
+// go-imap's matcher tries each position where a wildcard can stop, and from each of them the next
+// wildcard likewise: the time grows with the length of a name to the power of the number of
+// wildcards. One is harmless. So are a * at the end, which matches all that remains, and a % before
+// the delimiter, which can stop only there.
 func (e *effort) add(pattern, delimiters string) {
 	e.bytes += len(pattern)
 	wildcards, open := 0, 0
@@ -156,7 +157,8 @@ func (e *effort) add(pattern, delimiters string) {
 
 func isWildcard(c byte) bool { return c == '*' || c == '%' }
 
-// foldWildcards returns the pattern with each run of wildcards made one, * if there is a * in it.
+// foldWildcards returns the pattern with each run of wildcards replaced by one: * if the run has a
+// *, otherwise %.
 func foldWildcards(pattern string) string {
 	if !hasRun(pattern) {
 		return pattern

@@ -14,7 +14,7 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// Login logs in if the limits allow it; the package comment says when the backend is asked.
+// Login logs in if the limits allow it. The package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
 	defer s.sayBye()
 	user, attempt, err := s.begin(commandLogin, username, true)
@@ -29,9 +29,9 @@ func (s *session) Login(username, password string) error {
 	return s.admit(commandLogin, attempt, user, username)
 }
 
-// begin waits until the login of a client that names itself as username, "" if it has not yet, may
-// be checked, and if it is to be checked now, until there is a slot for that. It returns the user's
-// key and the attempt, or the answer to a login that is refused.
+// begin waits until a login may be checked, and with isCheck also for a slot for the check.
+// username is the name that the client gave, "" if none yet. begin returns the user's key and the
+// attempt, or the answer to a login that is refused.
 func (s *session) begin(
 	command, username string, isCheck bool,
 ) (user string, _ *attempt, err error) {
@@ -52,12 +52,12 @@ func (s *session) begin(
 	return user, a, nil
 }
 
-// goOn waits for what the attempt needs to go on, and reports all that it has waited. It ends an
-// attempt that is refused.
+// goOn waits for all that the attempt needs to continue, and reports the whole wait. If it returns
+// an error, it has ended the attempt.
 func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	ok := false
 	defer func() {
-		if !ok { // it is refused, or a callback has panicked
+		if !ok { // refused, or a callback has panicked
 			a.End()
 		}
 	}()
@@ -81,9 +81,8 @@ func (s *session) goOn(a *attempt, command, user string, isCheck bool) error {
 	return nil
 }
 
-// awaitCheck waits until the network of the client may make a check, and for a slot. There may be
-// wrong passwords from the network while it waits for the slot: then it gives that back, and waits
-// again.
+// awaitCheck waits until the client's network may make a check, and for a slot. If a wrong password
+// arrives from the network while it waits for the slot, it gives the slot back and waits again.
 func (s *session) awaitCheck(a *attempt, command, user string) error {
 	for {
 		if err := s.awaitGuesses(a, command, user); err != nil {
@@ -101,8 +100,8 @@ func (s *session) awaitCheck(a *attempt, command, user string) error {
 	}
 }
 
-// refuseCheck returns the answer to a login that has waited for its check in vain. The client may
-// try again, unless it is gone or the limiter is closed.
+// refuseCheck returns the answer to a login that got no check. The client may try again, unless it
+// is gone or the limiter is closed.
 func (s *session) refuseCheck(err error) error {
 	switch err {
 	case ErrClosed:
@@ -114,8 +113,8 @@ func (s *session) refuseCheck(err error) error {
 	return err
 }
 
-// ask asks for an attempt, and waits for it. When the user is at the limit, it asks once more if
-// there is a session that makes room.
+// ask asks for an attempt, and waits for it. If the user is at the limit, it asks once more when
+// another session makes room.
 func (s *session) ask(user string) *attempt {
 	a := s.askOnce(user)
 	full := a.Refusal.Reason == admission.UserFull && !a.Refusal.TimedOut
@@ -148,8 +147,9 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 	return caller
 }
 
-// refuseLogin refuses a login for which there is no attempt, and ends the connection. But one that
-// has waited for others of its user, who wait because of wrong passwords, is refused for those.
+// refuseLogin refuses a login that got no attempt, and closes the connection. There is one
+// exception: if it waited for other logins of its user, which wait because of wrong passwords, the
+// refusal names the wrong passwords, and the connection stays open.
 func (s *session) refuseLogin(command, user string, a *attempt) error {
 	event := Event{Command: command, User: user, Waited: a.Waited}
 	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
@@ -164,18 +164,18 @@ func (s *session) refuseLogin(command, user string, a *attempt) error {
 	return s.endLogin(r.answer())
 }
 
-// renewDeadlines gives the command the time again that go-imap gave it when it came: the wait has
-// used it up. LOGIN does not need it, but AUTHENTICATE does.
+// renewDeadlines gives the command go-imap's full time again, as the wait has used it up. LOGIN
+// does not need that, but AUTHENTICATE does.
 func (s *session) renewDeadlines() {
 	const serverTimeout = 30 * time.Second
 	s.conn.NetConn().SetDeadline(time.Now().Add(serverTimeout))
 }
 
-// admit counts the session, which the backend has logged in to the account, as one of the user's.
-// The backend may know the name better. It returns the answer to a login that is refused.
+// admit counts a session that the backend has logged in as one of the user's. Options.Username may
+// replace the name. It returns the answer to a login that is refused.
 func (s *session) admit(command string, attempt *attempt, user, account string) error {
 	if e := s.ending.Load(); e != nil {
-		return e.answer // meanwhile its time was up
+		return e.answer // its time has run out meanwhile
 	}
 	settings := s.limiter.settings.Load()
 	if settings.Username != nil {
@@ -222,9 +222,9 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	return nil
 }
 
-// fail returns the backend's answer to a login that it has turned down, and counts it if it is
-// about wrong credentials: the last one allowed ends the connection. The name that was tried can be
-// long, and does not stay with the connection.
+// fail returns the backend's answer to a failed login, and counts it if the credentials were wrong.
+// The last failure that is allowed closes the connection. The client loses the name that it tried,
+// as a long one would cost memory for as long as the connection lasts.
 func (s *session) fail(command, username string, guess admission.Guess, err error) error {
 	defer s.identify("")
 	if !wrongCredentials(err) {
@@ -245,8 +245,8 @@ func (s *session) fail(command, username string, guess admission.Guess, err erro
 	return err
 }
 
-// wrongCredentials tells an answer to a bad password from one about the server's or the protocol's
-// troubles.
+// wrongCredentials reports whether the error means a bad password, and not trouble of the server or
+// the protocol.
 func wrongCredentials(err error) bool {
 	var bearer *sasl.OAuthBearerError
 	if errors.As(err, &bearer) {

@@ -75,7 +75,7 @@ func TestLoginStormCostsNoMorePasswordChecksThanTheLimit(t *testing.T) {
 				time.Sleep(200 * time.Millisecond)
 				s.inUse(limits.Stats{Connections: 20, Sessions: 20})
 
-				// Who is in may go on, and another user is not concerned.
+				// Logged-in sessions continue, and other users are not affected.
 				_, answer := s.login("192.0.2.1", "bob")
 				assert.Contains(t, answer, "OK")
 
@@ -164,7 +164,7 @@ func TestARefusedClientThatDoesNotReadIsClosedToo(t *testing.T) {
 		s.login("192.0.2.1", "karen")
 		c := s.dial("192.0.2.1")
 		c.Send("a LOGIN karen pass")
-		// The answers to these fill what the connection holds.
+		// The answers to these fill the buffers of the connection.
 		go c.Conn.Write([]byte(strings.Repeat("b CAPABILITY\r\n", 10_000)))
 		time.Sleep(200 * time.Millisecond)
 		s.inUse(limits.Stats{Connections: 1, Sessions: 1})
@@ -198,7 +198,7 @@ func TestAStrangerGetsTheBackendsOwnAnswer(t *testing.T) {
 		}
 		all.Wait()
 
-		// With the right password from elsewhere the answer is the limit's, after the check.
+		// With the right password from elsewhere, the limit is the answer, after the check.
 		_, answer := s.login("203.0.113.10", "karen")
 		assert.Equal(t, noUserLogins, answer)
 	})
@@ -207,7 +207,7 @@ func TestAStrangerGetsTheBackendsOwnAnswer(t *testing.T) {
 func TestStrangersDoNotDelayOrRefuseTheUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.DefaultOptions()
-		options.MaxLoginChecks = 0 // or there would be a wait for one turn
+		options.MaxLoginChecks = 0 // otherwise it would wait for a turn
 		s := serve(t, &backend{login: slowCheck(time.Second)}, options)
 		var strangers sync.WaitGroup
 		for i := range 50 {
@@ -323,7 +323,7 @@ func TestMaxFailedLogins(t *testing.T) {
 	}
 }
 
-// One guess on each of many connections reaches no limit, but the owner hears of each.
+// One guess on each of many connections reaches no limit, but each one is reported.
 func TestEveryWrongPasswordIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event
@@ -573,8 +573,7 @@ func TestClientsThatHangUpDuringLoginLeaveNothing(t *testing.T) {
 
 func TestMasterSessionsDoNotLockTheUserOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// With the master password a client is logged in as the administrator, whatever name it
-		// gives.
+		// With the master password, a client is logged in as the administrator, whatever name it gives.
 		var as sync.Map
 		b := &backend{login: func(username, password string) error {
 			as.Store(username, password)
@@ -671,8 +670,8 @@ func TestAWaitedLoginIsRefusedByALimitThatIsSet(t *testing.T) {
 	})
 }
 
-// The server gives AUTHENTICATE 30 seconds when it comes; what a login waits for others must not be
-// taken from them.
+// The server gives AUTHENTICATE 30 s from its arrival. The wait for other logins must not use them
+// up.
 func TestAuthenticateThatWaitedGetsItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(20 * time.Second)}, &limits.Options{MaxLoginsPerUser: 2})

@@ -15,8 +15,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// What is known of one user of an address with several must not refuse the next one, who may be
-// another.
+// An address has sessions of several users. The state of one of them must not refuse the next
+// login, which may be another user's.
 func TestAnAddressStaysMixedWhileSessionsOfSeveralUsersAreThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var accounts []string
@@ -53,7 +53,7 @@ func TestDryRunEvictsNobody(t *testing.T) {
 	})
 }
 
-// What a login that gave up is told is the limit that made it wait.
+// A login that timed out gets the limit that made it wait as its answer.
 func TestTheRefusalAfterTheWaitNamesTheLimit(t *testing.T) {
 	for _, test := range []struct {
 		options limits.Options
@@ -75,7 +75,7 @@ func TestTheRefusalAfterTheWaitNamesTheLimit(t *testing.T) {
 	}
 }
 
-// A login whose client hangs up just before its turn comes must not keep the turn.
+// A login whose client hangs up just before its turn must not keep the turn.
 func TestALoginWhoseClientHangsUpAtItsTurnLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")

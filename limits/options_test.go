@@ -74,7 +74,8 @@ func TestSetOptionsChangesTheLimitsOfConnectionsAndLogins(t *testing.T) {
 		_, answer := s.login("192.0.2.1", "karen")
 		assert.Equal(t, noUserLogins, answer)
 
-		// Up, also for logins that wait: nine are checked at once instead of one after the other.
+		// A raised limit also holds for waiting logins: nine are checked at once, not one after the
+		// other.
 		s.limiter.SetOptions(&limits.Options{MaxLoginsPerUser: 2, MaxConnections: 100})
 		answers := make(chan map[string]int, 1)
 		go func() { answers <- s.storm(9, "192.0.2.1", "karen", "pass") }()
@@ -84,7 +85,7 @@ func TestSetOptionsChangesTheLimitsOfConnectionsAndLogins(t *testing.T) {
 		assert.Equal(t, 9, s.limiter.Stats().LoginChecks)
 		assert.Equal(t, map[string]int{"OK": 9}, <-answers)
 
-		// Down: nobody is thrown out, and nobody gets in.
+		// A lowered limit disconnects nobody, and lets nobody in.
 		s.limiter.SetOptions(&limits.Options{MaxLoginsPerUser: 1, MaxConnections: 10})
 		assert.Equal(t, []string{"* BYE [LIMIT] Too many connections"}, s.Dial().Rest())
 		first.Cmd("z LOGOUT")

@@ -5,9 +5,8 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// beginCommand notes that the command has come, and takes a slot for it, for which it may have to
-// wait. endCommand must be called, whatever became of it. After an error, which is the answer to
-// the command, the backend is not asked.
+// beginCommand notes that the command has arrived, and waits for a slot for it. endCommand must be
+// called in any case. An error is the answer to the command, and the backend must not be asked.
 func (s *session) beginCommand(t *turn, command string) error {
 	s.activity.begin(command)
 	s.limiter.stalls.watch(s.limiter)
@@ -22,23 +21,23 @@ func (s *session) endCommand(t *turn) {
 
 // The commands that never wait:
 
-// Poll notes that the client is not silent: the server polls after most commands, NOOP among them.
+// Poll notes that the client is not silent. The server polls after most commands, also after NOOP.
 func (s *session) Poll(w *imapserver.UpdateWriter, allowExpunge bool) error {
 	s.activity.finish()
 	return s.Session.Poll(w, allowExpunge)
 }
 
-// Idle notes that the client is in IDLE, and returns when it is so no more.
+// Idle notes that the client is in IDLE, until IDLE is over.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	s.activity.addIdle(1)
 	defer s.activity.addIdle(-1)
 	err := s.Session.Idle(w, stop)
-	<-stop // to the client IDLE goes on when the backend has had enough
+	<-stop // for the client, IDLE goes on even if the backend returns early
 	return err
 }
 
 // Unselect forgets the mailbox. It does not wait: the server calls it at the beginning of a SELECT,
-// which waits by itself, and a client that leaves a mailbox makes less work, not more.
+// which waits itself, and closing a mailbox makes less work, not more.
 func (s *session) Unselect() error {
 	s.mailbox = mailbox{}
 	return s.Session.Unselect()
@@ -46,7 +45,7 @@ func (s *session) Unselect() error {
 
 // And those that wait for a slot:
 
-// Select remembers the mailbox, by which SEARCHes are known to be the same.
+// Select remembers the mailbox, as equal SEARCHes must be in the same one.
 func (s *session) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	var turn turn
 	defer s.endCommand(&turn)

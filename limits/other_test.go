@@ -116,7 +116,7 @@ func TestSlotsComeBackHoweverAnotherCommandEnds(t *testing.T) {
 	}
 }
 
-// A user with hundreds of STATUS commands on many connections holds up nobody else's SELECT.
+// One user's hundreds of STATUS commands on many connections do not delay another user's SELECT.
 func TestAFolderListIsNotInTheWayOfAnotherUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWork(time.Second)
@@ -171,8 +171,8 @@ func TestSomeCommandsNeverWait(t *testing.T) {
 	})
 }
 
-// The server gives an APPEND five minutes to send its message, from when the message was announced.
-// The time that it waits for its turn is not taken off.
+// The server gives the client of an APPEND five minutes to send the message, from its announcement.
+// The wait for a turn must not reduce them.
 func TestAnAppendHasItsFiveMinutesWhenItsTurnComes(t *testing.T) {
 	for name, test := range map[string]struct {
 		wait    time.Duration
@@ -203,7 +203,7 @@ func TestAnAppendHasItsFiveMinutesWhenItsTurnComes(t *testing.T) {
 					Connected: time.Now().Add(-4*time.Minute + time.Second), Command: "APPEND", Waiting: true,
 					Since: time.Now().Add(-4*time.Minute + time.Second),
 				}, s.limiter.Sessions()[1])
-				time.Sleep(5 * time.Minute) // since its turn came, one second less
+				time.Sleep(5 * time.Minute) // one second less than five minutes after its turn
 				c.Send(strings.Repeat("a", 300000))
 				answer := c.Answer("x")
 				assert.Equal(t, []string{inQueue, inQueue, test.want}, answer)
@@ -213,7 +213,7 @@ func TestAnAppendHasItsFiveMinutesWhenItsTurnComes(t *testing.T) {
 	}
 }
 
-// While an APPEND waits nothing of its message is read: it stays with the client.
+// While an APPEND waits, no part of its message is read: it stays with the client.
 func TestAnAppendThatWaitsTakesNoMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(
@@ -227,13 +227,13 @@ func TestAnAppendThatWaitsTakesNoMemory(t *testing.T) {
 		c.Send("x APPEND INBOX {3000000}")
 		c.Line()
 		start := time.Now()
-		c.Send(strings.Repeat("a", 3000000)) // until all is taken
+		c.Send(strings.Repeat("a", 3000000)) // returns when all is read
 		assert.Equal(t, 30*time.Second, time.Since(start))
 		assert.True(t, imaptest.IsOK(c.Answer("x")))
 	})
 }
 
-// A SELECT that waits has left the mailbox that was selected, as one that fails has.
+// A waiting SELECT has closed the mailbox that was selected, like a SELECT that fails.
 func TestASelectThatIsRefusedLeavesNoMailboxSelected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(

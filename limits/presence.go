@@ -7,8 +7,8 @@ import (
 	"github.com/imapgate/imapgate/internal/progress"
 )
 
-// watch calls lost, at most once and perhaps from another goroutine, when the client has hung up or
-// was disconnected, until stop is called. There is one command at a time.
+// watch calls lost when the client has hung up or was disconnected, at most once and perhaps from
+// another goroutine, until stop is called. Only one command may watch at a time.
 func (c *client) watch(lost func()) (stop func()) {
 	c.presence.mu.Lock()
 	c.presence.lost = lost
@@ -30,7 +30,7 @@ func (c *client) watch(lost func()) (stop func()) {
 	}
 }
 
-// lost tells the command that goes on that its client is gone.
+// lost calls the function that the current command gave to watch: its client is gone.
 func (c *client) lost() {
 	c.presence.mu.Lock()
 	lost := c.presence.lost
@@ -41,13 +41,13 @@ func (c *client) lost() {
 	}
 }
 
-// wait is a client that waits: it is noticed when it hangs up.
+// wait is the wait of a command or a login. It notices when the client hangs up.
 type wait struct {
 	gone      chan struct{} // closed when the client is gone
 	stopWatch func()
 }
 
-// wait begins a wait. It must be ended.
+// wait begins a wait. The caller must call endWait.
 func (s *session) wait() *wait {
 	w := &wait{gone: make(chan struct{})}
 	s.activity.setWaiting(true)
@@ -55,14 +55,14 @@ func (s *session) wait() *wait {
 	return w
 }
 
-// What a client whose command waits or runs is told now and then.
+// The texts of progress notices, for a command that waits or runs.
 const (
 	textWaiting = "The command waits for its turn"
 	textRunning = "The command is running"
 )
 
-// startWaitNotice tells the client now and then that its command waits, until the queue's time is
-// up.
+// startWaitNotice starts notices that the command waits. They stop when the queue's timeout is
+// over.
 func (s *session) startWaitNotice(q *queue) {
 	var until time.Time
 	if timeout := s.timeout(q); timeout > 0 {
@@ -71,8 +71,8 @@ func (s *session) startWaitNotice(q *queue) {
 	s.startNotice(textWaiting, until)
 }
 
-// startNotice tells the client the text at each ProgressInterval, if it has one, before until if
-// that is not zero. A client that cannot be told is gone.
+// startNotice sends the client the text at each ProgressInterval, if it has one, until a time if
+// that is not zero. A client to which a notice cannot be written counts as gone.
 func (s *session) startNotice(text string, until time.Time) {
 	interval := s.limits.Load().ProgressInterval
 	if interval <= 0 {
@@ -87,7 +87,6 @@ func (s *session) startNotice(text string, until time.Time) {
 	})
 }
 
-// endWait ends the wait.
 func (s *session) endWait(w *wait) {
 	s.notice.Stop()
 	w.stopWatch()

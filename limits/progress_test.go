@@ -24,7 +24,7 @@ const (
 	isRunning = "* OK [INPROGRESS] The command is running"
 )
 
-// progressServer serves with STARTTLS and a word of progress every ten seconds.
+// progressServer serves with STARTTLS and a notice every ten seconds.
 func progressServer(
 	t *testing.T, b *backend, options *limits.Options,
 ) (*imaptest.Server, *limits.Limiter) {
@@ -119,8 +119,8 @@ func TestAShortSearchIsSilent(t *testing.T) {
 	})
 }
 
-// The time until a word counts from the SEARCH it is about, whatever ran on the session before, and
-// by the interval of now.
+// The time until a notice counts from its own SEARCH, whatever ran before on the session, and by
+// the current interval.
 func TestEachSearchHasItsOwnProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lasts time.Duration
@@ -169,7 +169,7 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 			c.Send("x FETCH 1 FLAGS")
 			synctest.Wait()
 		}
-		// Nobody can tell of this connection that it is closed, but by writing to it.
+		// Only a write shows that this connection is closed.
 		second.Close()
 		time.Sleep(15 * time.Second)
 		assert.Equal(
@@ -182,8 +182,7 @@ func TestAFailedWriteEndsTheWait(t *testing.T) {
 	})
 }
 
-// halfLine is a listener on whose connections half of a notice gets through, and then nothing for
-// as long as it may take.
+// halfLine is a listener whose connections let half of a notice through, and then block.
 type halfLine struct{ *imaptest.Listener }
 
 func (l halfLine) Accept() (net.Conn, error) {
@@ -201,7 +200,7 @@ func (c *halfLineConn) Write(p []byte) (int, error) {
 	return n, os.ErrDeadlineExceeded
 }
 
-// Nothing follows a piece of a line: the answer would be taken for the rest of it.
+// Nothing may follow a part of a line: the client would read the answer as the rest of the line.
 func TestAPieceOfANoticeIsTheLastThingThatIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, command := range []string{"x FETCH 1 FLAGS", "x UID SEARCH ALL", "x SEARCH ALL"} {

@@ -6,18 +6,19 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// A queue is a gate with the limits that a command finds there.
+// A queue is a gate with the limits that hold at it.
 type queue struct {
 	gate     admission.Gate
-	command  string // "" if it serves several
-	all, own *limit // of the whole server, and of one user or network
-	silent   bool   // the client is not told that it waits
+	command  string // "" if it serves several commands
+	all, own *limit // the limit of the whole server, and that of one user or network
+	silent   bool   // no progress notices while the client waits
 }
 
-// loginWait is how long a login waits for the outcome of others of the same user and address.
+// loginWait is how long a login waits for other logins of the same user and address, and how long
+// for a check.
 const loginWait = 30 * time.Second
 
-// refusal returns what the gate says as a refusal.
+// refusal translates the gate's refusal.
 func (q *queue) refusal(r admission.Refusal) refusal {
 	out := refusal{value: int64(r.Limit), answered: q.own, timedOut: r.TimedOut}
 	switch r.Reason {
@@ -31,7 +32,7 @@ func (q *queue) refusal(r admission.Refusal) refusal {
 		out.limit = maxWaiting
 	case admission.AllFull:
 		out.limit = q.all
-	case admission.EqualRuns: // for as long as it could wait
+	case admission.EqualRuns: // for the whole time that it could wait
 		out.limit, out.value = q.own.retry, int64(r.Timeout)
 	default:
 		out.limit = q.own

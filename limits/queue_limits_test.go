@@ -21,7 +21,7 @@ func (s *server) from(address string, cmd command) *imaptest.Conn {
 	return c
 }
 
-// twoFrom gives a user two slots at that address, and one elsewhere.
+// twoFrom gives a user two slots at that address, and one at others.
 func twoFrom(address string) func(limits.Client) limits.ClientLimits {
 	return func(c limits.Client) limits.ClientLimits {
 		own := c.Limits
@@ -102,8 +102,8 @@ func TestDryRunReportsACommandThatTookAsLongAsItMayWait(t *testing.T) {
 	})
 }
 
-// A SEARCH that waits for an identical one to end has no place in the queue yet. It gets one,
-// however full that is by then.
+// A SEARCH that waits for an equal one has no place in the queue yet. It gets one later, even if
+// the queue is full by then.
 func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{MaxSearches: 1, SearchQueueTimeout: time.Minute, ShareSearches: true}

@@ -19,8 +19,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// work is what a backend does for a command: it takes so long, and keeps count of how many there
-// were at once.
+// work is what a backend does for a command. It takes a given time, and counts how many run at
+// once.
 type work struct {
 	took time.Duration
 
@@ -51,7 +51,7 @@ func (w *work) do(user string) error {
 	return nil
 }
 
-// command is one of those that queue: they do so alike.
+// command is a command that queues; all of them queue in the same way.
 type command struct {
 	line    string
 	refusal string
@@ -118,7 +118,7 @@ var commands = map[string]command{
 		},
 		func(do func(string) error) *backend { return &backend{search: do} },
 	},
-	"STATUS": { // for all others
+	"STATUS": { // stands for all others
 		"x STATUS a (UIDNEXT)", noCommands, 40 * time.Second,
 		func(running, waiting int) limits.Stats {
 			return limits.Stats{Commands: running, CommandsWaiting: waiting}
@@ -150,7 +150,7 @@ func (c command) openFrom(s *server, address, user string) *imaptest.Conn {
 
 var searches atomic.Int64
 
-// next returns the line, a different one each time for a UID SEARCH: equal ones of a user never run
+// next returns the command line. A UID SEARCH differs each time, as equal ones of a user never run
 // at the same time.
 func (c command) next() string {
 	if !strings.Contains(c.line, "UID SEARCH") {
@@ -159,8 +159,8 @@ func (c command) next() string {
 	return fmt.Sprintf("%s LARGER %d", c.line, searches.Add(1))
 }
 
-// eachCommand runs the test for FETCH and SEARCH, with and without UID, and for STATUS, in a bubble
-// of its own each.
+// eachCommand runs the test for FETCH and SEARCH, with and without UID, and for STATUS, each in its
+// own bubble.
 func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 	for name, cmd := range commands {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func eachCommand(t *testing.T, test func(t *testing.T, cmd command)) {
 	}
 }
 
-// commandsInUse asserts what runs and waits, and nothing else of commands.
+// commandsInUse asserts the commands that run and wait.
 func (s *server) commandsInUse(want limits.Stats) {
 	s.t.Helper()
 	got := s.limiter.Stats()
@@ -226,7 +226,7 @@ func TestACommandThatWaitsTooLongIsRefused(t *testing.T) {
 			assert.Contains(t, events[0].Limit, limit)
 			assert.Equal(t, "1", events[0].Max)
 
-			// The connection goes on, and can try again.
+			// The connection stays open, and the client can try again.
 			assert.True(t, imaptest.IsOK(second.Cmd("n NOOP")))
 			assert.True(t, imaptest.IsOK(first.Answer("x")))
 			assert.Len(t, w.order, 1)
@@ -254,8 +254,8 @@ func TestWithinAUserItIsFirstComeFirstServed(t *testing.T) {
 
 func TestBetweenUsersItIsTurnByTurn(t *testing.T) {
 	eachCommand(t, func(t *testing.T, cmd command) {
-		// Sixty users with ten commands each wait; one with a single command comes last and waits
-		// for one round.
+		// Sixty users with ten commands each wait. A user with a single command comes last and waits for
+		// one round.
 		w := newWork(time.Second)
 		s := serve(t, cmd.backend(w.do), cmd.options(2, 1))
 		var all sync.WaitGroup
@@ -402,7 +402,7 @@ func TestSetOptionsChangesTheTimeoutOfThoseWhoWait(t *testing.T) {
 		took := elapsed(func() { assert.Equal(t, "x "+cmd.refusal, waits.Line()) })
 		assert.Equal(t, 2*time.Second, took, "seven seconds from its arrival")
 
-		// Without a timeout it waits for as long as it takes.
+		// Without a timeout it waits as long as necessary.
 		options.FetchQueueTimeout, options.SearchQueueTimeout = 0, 0
 		options.CommandQueueTimeout = 0
 		require.NoError(t, s.limiter.SetOptions(options))
@@ -437,7 +437,7 @@ func TestCloseWakesEverybodyWhoWaits(t *testing.T) {
 		assert.Equal(t, "a "+noShuttingDown, waitsForCheck.Line())
 		assert.Zero(t, time.Since(start))
 
-		// What runs goes on; what comes is refused.
+		// Running commands continue; new ones are refused.
 		assert.True(t, imaptest.IsOK(runs.Answer("x")))
 		assert.Equal(t, noShuttingDown, imaptest.Last(runs.Cmd(cmd.next())))
 		assert.True(t, imaptest.IsOK(runs.Cmd("n NOOP")))

@@ -13,7 +13,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// The table of all settings has each field of Options, with the default and the answer that it has.
+// The README's table has each field of Options, with its default and its answer.
 func TestReadmeHasEverySetting(t *testing.T) {
 	rows := readme.CheckSettings(t, "README.md", limits.Options{})
 	for _, setting := range limits.Declared() {
@@ -29,7 +29,7 @@ func TestReadmeHasEverySetting(t *testing.T) {
 	}
 }
 
-// defaults are the ways to write a default.
+// defaults returns the ways in which a default may be written.
 func defaults(setting limits.Declaration) []string {
 	switch {
 	case setting.Default == 0:
@@ -43,7 +43,7 @@ func defaults(setting limits.Declaration) []string {
 	}
 }
 
-// number has a comma for the thousands.
+// number writes a number with a comma for the thousands.
 func number(n int64) string {
 	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -61,7 +61,7 @@ func size(n int64) string {
 	return strings.Repeat("?", 3)
 }
 
-// What other servers call a setting is given by ours, which must exist.
+// The table that compares other servers' settings with ours names only settings that exist.
 func TestReadmeComparesWithSettingsThatExist(t *testing.T) {
 	settings := readme.Rows(t, "README.md", "Setting")
 	servers := make(map[string]int)

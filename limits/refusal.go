@@ -6,15 +6,15 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// A refusal says which limit was reached, and what it was then. The zero refusal is none.
+// A refusal says which limit was reached, and the limit's value then. The zero refusal means none.
 type refusal struct {
 	limit    *limit
 	value    int64  // a time is in nanoseconds
-	answered *limit // the limit whose answer the client reads; nil: limit
-	timedOut bool   // it was refused because its time was up
+	answered *limit // the limit whose answer the client reads; nil means limit
+	timedOut bool   // the refusal came because the time was up
 }
 
-// answers returns the limit by which the refusal is answered and counted.
+// answers returns the limit that has the answer and the counter of the refusal.
 func (r refusal) answers() *limit {
 	if r.answered != nil {
 		return r.answered
@@ -33,7 +33,7 @@ func (r refusal) kind() EventKind {
 	return r.limit.kind
 }
 
-// loginRefusal returns what the engine says about a login as a refusal.
+// loginRefusal translates the engine's refusal of a login.
 func loginRefusal(r admission.Refusal) refusal {
 	out := refusal{value: int64(r.Limit), timedOut: r.TimedOut}
 	switch r.Reason {
@@ -51,7 +51,7 @@ func loginRefusal(r admission.Refusal) refusal {
 	return out
 }
 
-// stopReason is why the context of a command ended, as its cause. It wraps what the client reads.
+// stopReason is the cause with which a command's context ends. It wraps what the client reads.
 type stopReason struct{ refusal refusal }
 
 func (r *stopReason) Error() string { return r.refusal.answer().Error() }

@@ -11,7 +11,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// What is reported of a SEARCH whose time was up while an equal one ran is the time that was up.
+// A SEARCH times out while an equal one runs: the event has the timeout that was reached.
 func TestASearchThatWaitsForAnEqualOneReportsItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event
@@ -31,7 +31,7 @@ func TestASearchThatWaitsForAnEqualOneReportsItsTimeout(t *testing.T) {
 	})
 }
 
-// A login to which no limit applies can wait for others of its user, and names no limit then.
+// A login without limits can still wait for others of its user. The event then names no limit.
 func TestALoginWithoutALimitThatWaitsInVainNamesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []limits.Event

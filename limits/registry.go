@@ -6,14 +6,14 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// registry holds the sessions of all connections by their IDs, the oldest first.
+// registry has the sessions of all connections by their IDs, the oldest first.
 type registry[S any] struct {
 	mu          sync.Mutex
 	first, last *registered[S]
 	byID        admission.Table[uint64, *registered[S]]
 }
 
-// registered is a session between the one before and the one after it.
+// registered is a session and its neighbors in the list.
 type registered[S any] struct {
 	session    S
 	prev, next *registered[S]
@@ -68,7 +68,7 @@ func (r *registry[S]) count() int {
 	return r.byID.Len()
 }
 
-// all returns the sessions of now, the oldest first.
+// all returns the current sessions, the oldest first.
 func (r *registry[S]) all() []S {
 	r.mu.Lock()
 	defer r.mu.Unlock()

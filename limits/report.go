@@ -2,7 +2,7 @@ package limits
 
 import "time"
 
-// report passes the event on, and counts what is no refusal.
+// report passes the event on, and counts it if it is not a refusal.
 func (c *client) report(event Event) {
 	switch event.Kind {
 	case EventAdmitted:
@@ -24,13 +24,13 @@ func (c *client) report(event Event) {
 	}
 }
 
-// reached returns the refusal of a limit that does not depend on what others do.
+// reached returns the refusal of a limit that does not depend on other clients.
 func (c *client) reached(l *limit) refusal {
 	return refusal{limit: l, value: c.limiter.settings.Load().value(l)}
 }
 
-// refuse counts and reports the refusal of what the event is about, and tells whether it is to be
-// carried out: that of a limit is not under DryRun.
+// refuse counts and reports a refusal, and returns whether to carry it out. Under DryRun, the
+// refusal of a limit is only reported.
 func (c *client) refuse(event Event, r refusal) bool {
 	settings := c.limiter.settings.Load()
 	event.Kind = r.kind()
@@ -46,7 +46,7 @@ func (c *client) refuse(event Event, r refusal) bool {
 	return !event.DryRun
 }
 
-// timeout returns how long one waits in the queue now, 0 if there is no limit.
+// timeout returns how long a command may wait in the queue now, 0 if there is no limit.
 func (c *client) timeout(q *queue) time.Duration {
 	if q.own.retry == nil {
 		return loginWait

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// run is a command that runs at a backend which takes a context.
+// run is a command that runs in a backend that accepts a context.
 type run struct {
 	ctx     context.Context
 	session *session
 	command string
-	limit   *limit // how long it may run
+	limit   *limit // the limit on how long it may run
 	start   time.Time
 	cancel  context.CancelCauseFunc
 	stop    context.CancelFunc
 }
 
 // startRun returns a run whose context ends when clientGone is called, when the limit is reached,
-// and when the limiter is closed. It must be ended.
+// or when the limiter is closed. The caller must call close.
 func (s *session) startRun(command string, limit *limit) *run {
 	r := &run{session: s, command: command, limit: limit, start: time.Now(), stop: func() {}}
 	r.ctx, r.cancel = context.WithCancelCause(s.limiter.open)
@@ -38,8 +38,8 @@ func (r *run) close() {
 	r.cancel(nil)
 }
 
-// stopped returns what the client of a command reads whose context ended before the command did;
-// nil if it did not. Then its result may be incomplete, whatever the backend says.
+// stopped returns the answer for the client if the context ended before the command, otherwise nil.
+// If it ended, the result may be incomplete, whatever the backend says.
 func (r *run) stopped() error {
 	s, event := r.session, Event{Command: r.command, User: r.session.user}
 	var why *stopReason

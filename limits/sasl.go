@@ -11,7 +11,7 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// AuthenticateMechanisms returns the backend's mechanisms, none on a connection that is about to be
+// AuthenticateMechanisms returns the backend's mechanisms, or none if the connection is about to be
 // closed.
 func (s *session) AuthenticateMechanisms() []string {
 	if s.ending.Load() != nil {
@@ -20,7 +20,7 @@ func (s *session) AuthenticateMechanisms() []string {
 	return s.Session.(imapserver.SessionSASL).AuthenticateMechanisms()
 }
 
-// Authenticate starts the backend's exchange, with the limits on each step of it.
+// Authenticate starts the backend's exchange, with the limits around each step.
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	if e := s.ending.Load(); e != nil {
 		return nil, e.answer
@@ -37,23 +37,23 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	return e, nil
 }
 
-// provenTimeout is how long a client that has proven who it is may take to end the exchange.
+// provenTimeout is how long a client that has sent its proof may take to finish the exchange.
 const provenTimeout = 2 * time.Second
 
-// exchange is a SASL exchange that learns from the client's messages who logs in. Nothing is held
-// between two steps, so that a client that cancels or goes silent leaves nothing behind, with one
-// exception: a client that has sent its proof and was not turned down, as in SCRAM, keeps its
-// attempt for a moment, so that a storm of such logins costs no more checks than others.
+// exchange is a SASL exchange that learns from the client's messages who logs in. It holds nothing
+// between two steps, so a client that cancels or goes silent costs nothing. There is one exception:
+// a client that has sent its proof and was not rejected, as in SCRAM, keeps its attempt for up to
+// provenTimeout. Otherwise a storm of such logins would cost more checks than other logins do.
 type exchange struct {
 	session   *session
 	server    sasl.Server
 	mech      string
 	user      string
-	proves    bool            // a client that gets through is the user
-	messages  int             // of the client, empty ones not counted
-	guess     admission.Guess // the user with the last message that was not empty
+	proves    bool            // success proves that the client is the user
+	messages  int             // number of the client's messages, without empty ones
+	guess     admission.Guess // the hash of the user and the last message that was not empty
 	challenge []byte          // the last one
-	failed    bool            // a failure was counted before the server returned an error
+	failed    bool            // a failure was counted before the server returned its error
 
 	proven *attempt
 	expire *time.Timer
@@ -95,7 +95,7 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 		if e.proves {
 			s.noteRight(user)
 		}
-		// What a client claims may be another's name, which some backends ignore: no account.
+		// The client may claim another's name, which some backends ignore: so no account.
 		if err := s.admit(commandAuthenticate, attempt, user, ""); err != nil {
 			return nil, false, err
 		}
@@ -111,9 +111,9 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 	return challenge, false, e.refuseToken(response)
 }
 
-// begin returns the attempt that is held for this exchange, or begins one for its next step. Which
-// step it is that checks the password only the backend knows, but none does before the client has
-// sent something.
+// begin returns the attempt that is kept for this exchange, or begins one for its next step. Only
+// the backend knows which step checks the password, but none does before the client has sent
+// something.
 func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
 	if kept := e.resume(); kept != nil {
@@ -127,9 +127,9 @@ func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	return s.begin(commandAuthenticate, e.user, isCheck)
 }
 
-// refuseToken counts a bad bearer token: the server answers it with a challenge, and with an error
-// only when the client has replied (RFC 7628 section 3.2.3). It returns an error if that was the
-// last one allowed.
+// refuseToken counts a bad bearer token. The server answers it with a challenge, and returns an
+// error only after the client's reply (RFC 7628 section 3.2.3). refuseToken returns an error if
+// this was the last failure allowed.
 func (e *exchange) refuseToken(response []byte) error {
 	if !e.isBearer() || len(response) == 0 || e.failed {
 		return nil
@@ -142,7 +142,7 @@ func (e *exchange) refuseToken(response []byte) error {
 	return err
 }
 
-// resume returns the attempt that is held for this exchange, nil if there is none any more.
+// resume returns the attempt that is kept for this exchange; nil if there is none any more.
 func (e *exchange) resume() *attempt {
 	attempt := e.proven
 	e.proven = nil
@@ -152,22 +152,21 @@ func (e *exchange) resume() *attempt {
 	return attempt
 }
 
-// drop gives up the attempt that is held.
+// drop gives up the attempt that is kept.
 func (e *exchange) drop() {
 	if attempt := e.resume(); attempt != nil {
 		attempt.End()
 	}
 }
 
-// asksForPassword tells whether the message after the last challenge of LOGIN is the password,
-// which must not be taken for a name: a client can skip the user name with an empty initial
-// response.
+// asksForPassword reports whether LOGIN's last challenge asks for the password. The reply must not
+// be taken for a name: a client can skip the user name with an empty initial response.
 func (e *exchange) asksForPassword() bool {
 	return e.mech == "LOGIN" && bytes.Contains(bytes.ToLower(e.challenge), []byte("pass"))
 }
 
-// password returns what is a password in the message, or the message if that is not known. In a
-// mechanism such as SCRAM it is another one each time, so that each guess counts.
+// password returns the password in the message, or the whole message if the mechanism is unknown.
+// In a mechanism such as SCRAM each message differs, so each guess counts.
 func (e *exchange) password(message []byte) string {
 	if e.mech == "PLAIN" {
 		message = message[bytes.LastIndexByte(message, 0)+1:]
@@ -175,9 +174,9 @@ func (e *exchange) password(message []byte) string {
 	return string(message)
 }
 
-// provesName tells whether a client that gets through, and whose first message this was, has proven
-// that it is the user, and not only named the user as the one that it will act as: some backends
-// ignore that, and others take a token for whomever it is of.
+// provesName reports whether success after this first message proves that the client is the user. A
+// client that only names the user as the one to act as proves nothing: some backends ignore that
+// name, and others accept a token whoever owns it.
 func provesName(mech string, message []byte) bool {
 	switch {
 	case mech == "PLAIN":
@@ -195,9 +194,9 @@ func provesName(mech string, message []byte) bool {
 
 func (e *exchange) isBearer() bool { return e.mech == "OAUTHBEARER" || e.mech == "XOAUTH2" }
 
-// saslUser returns whom the session will act as, by the first message of the client: the
-// authorization identity if there is one, else the user name. It returns "" if the message does not
-// tell.
+// saslUser returns the user that the session will act as, from the client's first message: the
+// authorization identity if there is one, otherwise the user name. It returns "" if the message
+// does not say.
 func saslUser(mech string, message []byte) string {
 	switch {
 	case mech == "PLAIN": // RFC 4616: authzid NUL authcid NUL passwd
@@ -229,7 +228,7 @@ func saslUser(mech string, message []byte) string {
 	}
 }
 
-// gs2 reads the header of RFC 5801 section 4, such as "n,a=karen,", and returns the authorization
+// gs2 parses the header of RFC 5801 section 4, such as "n,a=karen,". It returns the authorization
 // identity in it, "" if there is none, and what follows the header.
 func gs2(message []byte) (authzid string, rest []byte) {
 	parts := bytes.SplitN(message, []byte{','}, 3)
@@ -239,7 +238,7 @@ func gs2(message []byte) (authzid string, rest []byte) {
 	return unescape(field(parts[1], "a=", ",")), parts[2]
 }
 
-// field returns the value of the first of the fields in message that begins with name.
+// field returns the value of the first field in message that begins with name.
 func field(message []byte, name, separator string) string {
 	for part := range strings.SplitSeq(string(message), separator) {
 		if value, ok := strings.CutPrefix(part, name); ok {

@@ -41,7 +41,7 @@ func (s *stepServer) Next(response []byte) ([]byte, bool, error) {
 	return nil, true, nil
 }
 
-// saslBackend serves the mechanism with so many messages of the client; one that contains "guess"
+// saslBackend serves the mechanism with that many client messages. A message that contains "guess"
 // is a wrong password.
 func saslBackend(b *backend, mech string, messages int, took time.Duration) limits.NewSessionFunc {
 	return func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -113,7 +113,7 @@ func TestTheUserIsKnownAfterSASL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				// The refusal at the limit of one login shows who the session is counted as.
+				// With a limit of one login, the refusal shows who the session is counted as.
 				var counted string
 				options := &limits.Options{
 					MaxLoginsPerUser: 1,
@@ -218,8 +218,7 @@ func TestMaxFailedLoginsUnderSASL(t *testing.T) {
 				for range 3 {
 					assert.Equal(t, authFailed, authenticate(c, mech, messages...))
 				}
-				// Until the BYE nothing reaches the backend, not even the question for its
-				// mechanisms.
+				// Until the BYE nothing reaches the backend, not even the request for its mechanisms.
 				assert.NotContains(t, strings.Join(c.Cmd("b CAPABILITY"), " "), "AUTH=")
 				assert.Equal(t, "NO [LIMIT] Too many failed login attempts", authenticate(c, mech, messages...))
 				assert.Equal(t, []string{"* BYE Too many failed login attempts"}, c.Rest())
@@ -291,8 +290,8 @@ func TestLimitsDoNotInventInterfaces(t *testing.T) {
 	})
 }
 
-// go-sasl's own OAUTHBEARER server turns a token down with a challenge, and with an error when the
-// client has replied.
+// go-sasl's own OAUTHBEARER server rejects a token with a challenge, and returns an error after the
+// client's reply.
 func TestMaxFailedLoginsWithBearerTokens(t *testing.T) {
 	for name, reply := range map[string]string{"replied": "AQ==", "cancelled": "*"} {
 		t.Run(name, func(t *testing.T) {
@@ -334,7 +333,7 @@ func TestMaxFailedLoginsWithBearerTokens(t *testing.T) {
 
 func TestAnEmptyMessageHidesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// This backend takes an empty initial response for none, as some do.
+		// This backend treats an empty initial response like none, as some do.
 		b := &backend{}
 		s := serveSessions(
 			t,
@@ -387,7 +386,7 @@ func TestAPasswordIsNeverTakenForAName(t *testing.T) {
 	})
 }
 
-// asksForPassword takes an empty user name.
+// asksForPassword is a SASL server that accepts an empty user name.
 type asksForPassword struct{ asked bool }
 
 func (a *asksForPassword) Next(response []byte) ([]byte, bool, error) {

@@ -12,11 +12,11 @@ import (
 	"github.com/imapgate/imapgate/internal/keep"
 )
 
-// ContextSearcher is a session whose SEARCH can be stopped. A backend's session that has this
-// method gets the SEARCHes through it instead of Search, through wrappers as with [ContextFetcher].
-// The context ends when every client that would get the answer has hung up, after
-// [Options.SearchRunTimeout], and at [Limiter.Close]; SearchContext should then return soon, with
-// any error: the client is told why, and never gets a shortened result.
+// ContextSearcher is a session whose SEARCH can be stopped. A backend's session with this method
+// gets SearchContext calls instead of Search calls, through wrappers as with [ContextFetcher]. The
+// context ends when all clients that would get the answer have hung up, after
+// [Options.SearchRunTimeout], and at [Limiter.Close]. SearchContext should then return soon, with
+// any error: the client reads why, and never gets a shortened result.
 type ContextSearcher interface {
 	SearchContext(
 		ctx context.Context, kind imapserver.NumKind, criteria *imap.SearchCriteria,
@@ -24,7 +24,8 @@ type ContextSearcher interface {
 	) (*imap.SearchData, error)
 }
 
-// Search runs the SEARCH when there is a slot for it, or answers it with what an equal one finds.
+// Search runs the SEARCH when there is a slot for it, or answers it with the result of an equal
+// one.
 func (s *session) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
@@ -49,12 +50,12 @@ func (s *session) SearchContext(
 	return s.Search(kind, criteria, options)
 }
 
-// runsAtOnce tells whether a SEARCH waits for nobody, and so not for an equal one either.
+// runsAtOnce reports whether a SEARCH waits for nothing, so not for an equal one either.
 func (s *session) runsAtOnce() bool {
 	return s.dryRun() || s.limits.Load().exempt
 }
 
-// checkTerms refuses a SEARCH with too many terms, or too deep.
+// checkTerms refuses a SEARCH with too many terms, or nested too deep.
 func (s *session) checkTerms(criteria *imap.SearchCriteria) error {
 	mostTerms, mostDepth := s.reached(maxSearchTerms), s.reached(maxSearchDepth)
 	if mostTerms.value == 0 && mostDepth.value == 0 || s.limits.Load().exempt {
@@ -83,7 +84,7 @@ func (s *session) searchAlone(
 	return s.runSearch(kind, criteria, options, nil)
 }
 
-// runSearch runs a SEARCH that has a slot, for all who have a part in it if there is one.
+// runSearch runs a SEARCH that has a slot. part is nil if the SEARCH is not shared.
 func (s *session) runSearch(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (*imap.SearchData, error) {
@@ -103,7 +104,7 @@ func (s *session) runSearch(
 	return data, err
 }
 
-// watchSearch stops the SEARCH when its client is gone, or all who want its answer are.
+// watchSearch stops the SEARCH when all clients that want its answer are gone.
 func (s *session) watchSearch(run *run, part *part) (stop func()) {
 	if part == nil {
 		return s.watch(run.clientGone)
@@ -126,7 +127,7 @@ func (s *session) watchSearch(run *run, part *part) (stop func()) {
 // part is a session's part in a SEARCH that equal ones may share.
 type part = admission.Part[flightKey, *imap.SearchData]
 
-// searchOnce runs a UID SEARCH while no equal one runs, or waits for the answer to an equal one.
+// searchOnce runs a UID SEARCH when no equal one runs, or waits for the answer to an equal one.
 func (s *session) searchOnce(
 	key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
@@ -163,7 +164,7 @@ func (s *session) searchOnce(
 		data, orphaned, err := part.Answer()
 		switch {
 		case orphaned && !s.socket.HungUp():
-			continue // the client for whom it ran has hung up, which may be all that was wrong
+			continue // it may have failed only because the client that ran it hung up
 		case err != nil:
 			return nil, err
 		}
@@ -172,8 +173,8 @@ func (s *session) searchOnce(
 	}
 }
 
-// searchForAll runs a SEARCH whose answer others may get. It says whether it may have failed only
-// because its own client was gone.
+// searchForAll runs a SEARCH whose answer others may get. orphaned is true if it may have failed
+// only because its own client was gone.
 func (s *session) searchForAll(
 	criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (data *imap.SearchData, orphaned bool, err error) {
@@ -189,9 +190,9 @@ func (s *session) searchForAll(
 	return data, err != nil && s.socket.HungUp(), err
 }
 
-// catchUp brings the session up to date before its SEARCH answers others, who may know of messages
-// that a session with a snapshot of its own has not seen. Its client is told what is new, as after
-// every other command.
+// catchUp updates the session before its SEARCH answers others. They may know of messages that this
+// session, if it has its own snapshot, has not seen. Its client reads what is new, as after any
+// other command.
 func (s *session) catchUp() error {
 	return capture.Update(func(w *imapserver.UpdateWriter) error {
 		return s.Session.Poll(w, true)
@@ -219,8 +220,8 @@ func (s *session) sharing() admission.Sharing {
 	}
 }
 
-// flightKey returns what the SEARCH must have in common with others to get the same answer; ok is
-// false if its answer is this session's only.
+// flightKey returns what equal SEARCHes have in common. ok is false if the answer can only be for
+// this session.
 func (s *session) flightKey(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (key flightKey, ok bool) {

@@ -13,21 +13,21 @@ import (
 	"github.com/imapgate/imapgate/internal/fold"
 )
 
-// recent is the flag of RFC 3501 that each session sees for itself.
+// recent is a flag (RFC 3501) whose value differs from session to session.
 const recent = imap.Flag("\\Recent")
 
-// maxSharedDepth bounds what it costs to compare SEARCHes: each level writes anew what is below it.
+// maxSharedDepth bounds the cost of comparing SEARCHes: each level copies all levels below it.
 const maxSharedDepth = 30
 
-// mailbox is the state of a mailbox in which a UID means the same message (RFC 9051 section
-// 2.3.1.1).
+// mailbox is a mailbox and its UIDVALIDITY. Within them a UID means the same message (RFC 9051
+// section 2.3.1.1).
 type mailbox struct {
 	name        string
 	uidValidity uint32
 }
 
-// flightKey is what SEARCHes must have in common to get the same answer. The account is not the key
-// that the user is counted by, which can stand for several accounts.
+// flightKey is what SEARCHes must have in common to get the same answer. It has the account, not
+// the key that the user is counted by, which can stand for several accounts.
 type flightKey struct {
 	account account
 	mailbox mailbox
@@ -35,9 +35,9 @@ type flightKey struct {
 	search  string
 }
 
-// account is whose mail a session reads: a name, to the letter, at one of the wrapped backends,
-// which may choose the store by where the client came in. The name is that of LOGIN, or the one
-// that Options.Username gives; what a client claims in a SASL exchange proves too little.
+// account says whose mail a session reads: an exact name at one of the wrapped backends. A backend
+// may choose the mail store by the address or the TLS name of the server. The name comes from LOGIN
+// or Options.Username; what a client claims in a SASL exchange proves too little.
 type account struct {
 	backend    uint64
 	name       string
@@ -45,11 +45,10 @@ type account struct {
 	serverName string // of TLS
 }
 
-// searchKey returns a string that is the same for all UID SEARCHes that look for the same, however
-// they were written: in whatever order and case of what has no order or case, with whatever
-// repetitions. ok is false for those whose answer depends on the session that asks: sequence
-// numbers, $, SAVE, RECENT, and MODSEQ. The values to look for stay as they are: a backend may tell
-// case apart.
+// searchKey returns a string that is the same for all UID SEARCHes that look for the same. Order,
+// case and repetitions do not matter where they have no meaning. The values to search for stay as
+// they are, as a backend may be case-sensitive. ok is false if the answer depends on the session:
+// sequence numbers, $, SAVE, RECENT, and MODSEQ.
 func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
 	if _, depth := countTerms(criteria); options.ReturnSave || depth > maxSharedDepth {
 		return "", false
@@ -57,8 +56,8 @@ func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key 
 	return criteriaKey(criteria)
 }
 
-// criteriaKey writes each term, its values with their lengths, so that it cannot be read as
-// another, and all terms in order.
+// criteriaKey returns the terms in sorted order. Each value has its length before it, so that no
+// term can be mistaken for another.
 func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	if len(c.SeqNum) > 0 || c.ModSeq != nil {
 		return "", false
@@ -136,7 +135,7 @@ func criteriaKey(c *imap.SearchCriteria) (string, bool) {
 	return strings.Join(slices.Compact(terms), ","), true
 }
 
-// lengths writes each key with its length.
+// lengths puts its length before each key.
 func lengths(keys []string) []string {
 	for i, key := range keys {
 		keys[i] = strconv.Itoa(len(key)) + ":" + key
@@ -144,8 +143,8 @@ func lengths(keys []string) []string {
 	return keys
 }
 
-// alternatives yields what an OR is about: OR a OR b c has three. A chain in the last argument is a
-// list, and not nested.
+// alternatives yields the alternatives of an OR: OR a OR b c has three. An OR that is the last
+// argument of an OR continues the list, and is not nested.
 func alternatives(or *[2]imap.SearchCriteria) iter.Seq[*imap.SearchCriteria] {
 	return func(yield func(*imap.SearchCriteria) bool) {
 		for {
@@ -161,7 +160,7 @@ func alternatives(or *[2]imap.SearchCriteria) iter.Seq[*imap.SearchCriteria] {
 	}
 }
 
-// isOr tells whether the criteria are one OR and nothing else.
+// isOr reports whether the criteria are one OR and nothing else.
 func isOr(c *imap.SearchCriteria) bool {
 	if len(c.Or) != 1 {
 		return false
@@ -172,7 +171,7 @@ func isOr(c *imap.SearchCriteria) bool {
 		c.SentBefore.IsZero() && c.Larger == 0 && c.Smaller == 0 && c.ModSeq == nil
 }
 
-// ordered returns the set with its ranges in order and joined.
+// ordered returns the set with its ranges sorted and merged.
 func ordered(set imap.UIDSet) string {
 	var sorted imap.UIDSet
 	for _, r := range set {
@@ -182,8 +181,8 @@ func ordered(set imap.UIDSet) string {
 }
 
 // countTerms returns how many terms the criteria have, and how deep they are nested. Criteria
-// without NOT and OR have the depth 1, and a list of alternatives, OR a OR b OR c d, has the depth
-// 2.
+// without NOT and OR have the depth 1. A list of alternatives, such as OR a OR b OR c d, has the
+// depth 2.
 func countTerms(c *imap.SearchCriteria) (terms, depth int) {
 	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
 		len(c.NotFlag)

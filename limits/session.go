@@ -6,7 +6,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Unauthenticate gives back what the user holds. The connection still counts.
+// Unauthenticate gives back what the session holds as the user's. The connection still counts.
 func (s *session) Unauthenticate() error {
 	if err := s.Session.(imapserver.SessionUnauthenticate).Unauthenticate(); err != nil {
 		return err
@@ -20,7 +20,7 @@ func (s *session) Unauthenticate() error {
 	return err
 }
 
-// Close gives everything back, after the session has closed or panicked.
+// Close gives everything back, after the backend's session has closed or panicked.
 func (s *session) Close() error {
 	s.timers.Lock()
 	again := s.closed
@@ -54,8 +54,7 @@ func (s *session) logout() {
 	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
 }
 
-// armLoginTimeout starts the time within which the client must log in, or starts it anew after the
-// options have changed.
+// armLoginTimeout starts LoginTimeout, or restarts it after the options have changed.
 func (s *session) armLoginTimeout() {
 	timeout := s.limiter.settings.Load().LoginTimeout
 	s.timers.Lock()
@@ -79,7 +78,7 @@ func (s *session) armLoginTimeout() {
 	})
 }
 
-// stopTimers stops what would end the connection, which is ending.
+// stopTimers stops the timers that would close the connection, which is closing already.
 func (s *session) stopTimers() {
 	s.timers.Lock()
 	defer s.timers.Unlock()

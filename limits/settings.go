@@ -8,13 +8,13 @@ import (
 	"github.com/imapgate/imapgate/internal/fold"
 )
 
-// settings are the options, ready for use.
+// settings are the options in a form that is quick to use.
 type settings struct {
 	Options
 	values    []int64       // of the declared limits
-	everybody *clientLimits // of those for whom LimitsFor has nothing else
-	replaced  chan struct{} // closed when there are others
-	guesses   GuessCluster  // nil if the cluster is none, or there is no cluster
+	everybody *clientLimits // the limits of clients for whom LimitsFor returns no others
+	replaced  chan struct{} // closed when other settings replace these
+	guesses   GuessCluster  // nil if there is no Cluster, or it is no GuessCluster
 }
 
 func newSettings(o Options) *settings {
@@ -31,7 +31,7 @@ func (s *settings) isExempt(addr netip.Addr) bool {
 	)
 }
 
-// value returns the value of the limit in the settings; a time is in nanoseconds.
+// value returns the limit's value; a time is in nanoseconds.
 func (s *settings) value(l *limit) int64 { return s.values[l.at] }
 
 // clientLimits are the limits of one client.
@@ -40,7 +40,7 @@ type clientLimits struct {
 	exempt bool // from these and from all others
 }
 
-// values returns the value of each declared limit, where it can be found quickly.
+// values returns the value of each declared limit. A lookup by index is faster than one by name.
 func (o *Options) values() []int64 {
 	values := make([]int64, len(declared))
 	for i, l := range declared {
@@ -49,7 +49,7 @@ func (o *Options) values() []int64 {
 	return values
 }
 
-// clientLimits returns those of everybody.
+// clientLimits returns the limits that every client has by default.
 func (o *Options) clientLimits() (limits ClientLimits) {
 	from, to := reflect.ValueOf(o).Elem(), reflect.ValueOf(&limits).Elem()
 	for i := range to.NumField() {
@@ -58,7 +58,7 @@ func (o *Options) clientLimits() (limits ClientLimits) {
 	return limits
 }
 
-// userKey returns what the user is counted by, "" if the name is empty.
+// userKey returns what the user is counted by; "" if the name is empty.
 func (o *Options) userKey(name string) string {
 	switch {
 	case name == "":
@@ -70,7 +70,7 @@ func (o *Options) userKey(name string) string {
 	}
 }
 
-// ipKey returns what the address is counted by, the zero Prefix if it has no limit.
+// ipKey returns what the address is counted by; the zero Prefix if it has no limit.
 func (o *Options) ipKey(addr netip.Addr) netip.Prefix {
 	switch {
 	case !addr.IsValid():

@@ -18,7 +18,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// snapshots is a backend whose sessions search what they saw at the last SELECT or Poll.
+// snapshots is a backend whose sessions search the messages that they saw at the last SELECT or
+// Poll.
 type snapshots struct {
 	backend
 	took     time.Duration
@@ -66,8 +67,8 @@ func (s *snapshotSession) Search(
 	return &imap.SearchData{All: found, Count: s.seen}, nil
 }
 
-// The answer of a session with a snapshot of its own must have every message that somebody who
-// joined it knows.
+// The answer of a session with its own snapshot must have each message that any client who shares
+// the answer knows of.
 func TestASharedAnswerIsUpToDateWhateverTheRunnerHasSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &snapshots{took: 10 * time.Second, messages: 1}
@@ -96,8 +97,8 @@ func TestASharedAnswerIsUpToDateWhateverTheRunnerHasSeen(t *testing.T) {
 	})
 }
 
-// Without sharing, repeats of a SEARCH run one after another, each for itself, so that they cannot
-// pile up; an exempt client does not wait for its own.
+// Without sharing, equal SEARCHes run one after another, so that they cannot pile up. An exempt
+// client does not wait for its own SEARCHes.
 func TestEqualSearchesThatAreNotSharedRunOneAfterAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &finder{took: 5 * time.Second}
@@ -132,8 +133,8 @@ func TestEqualSearchesThatAreNotSharedRunOneAfterAnother(t *testing.T) {
 	})
 }
 
-// Where searches are shared, those of an exempt client still wait for nobody: not even for an equal
-// one that is in the queue.
+// Even with sharing, the searches of an exempt client wait for nothing, also not for an equal one
+// in the queue.
 func TestSearchesOfExemptClientsAreNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := sharing()
@@ -158,7 +159,7 @@ func TestSearchesOfExemptClientsAreNotShared(t *testing.T) {
 	})
 }
 
-// A backend may choose whose mail a login name means by where the client came in.
+// A backend may decide by the server's address or TLS name whose mail a login name means.
 func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
 	release := make(chan struct{})
 	b := &backend{search: func(string) error {
@@ -205,8 +206,8 @@ func TestSearchesByOtherWaysInAreNotShared(t *testing.T) {
 	running(3)
 }
 
-// Those who share an answer wait by the limits of the one that came first, also by those that it
-// has not any more.
+// Clients that share an answer wait by the limits of the first one, even by those that it no longer
+// has.
 func TestASharedSearchWaitsByTheLimitsOfTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := sharing()
@@ -236,7 +237,7 @@ func TestASharedSearchWaitsByTheLimitsOfTheFirst(t *testing.T) {
 		}
 		assert.Equal(t, 40*time.Second, time.Since(start))
 
-		// And where the first has left, by those of the next one, as soon as they change.
+		// When the first one is gone, the limits of the next one hold, as soon as they change.
 		start = time.Now()
 		busy.Send("x UID SEARCH SEEN")
 		synctest.Wait()

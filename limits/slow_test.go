@@ -10,7 +10,7 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-// slow is a session that does the same for each command, EXAMINE of INBOX apart.
+// slow is a session that does the same for each command, except EXAMINE of INBOX.
 type slow struct {
 	imaptest.Stub
 	do func() error

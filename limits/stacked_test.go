@@ -12,8 +12,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// Of two Limiters around one session the outer one does not go around the inner one's limits to a
-// backend that takes a context, and both end what the outer one ends.
+// With one Limiter inside another, the outer one does not bypass the inner one's limits to reach a
+// backend that accepts a context. What the outer one stops is stopped in both.
 func TestALimiterInsideAnotherOneLimitsToo(t *testing.T) {
 	for command, want := range map[string]struct {
 		inUse  limits.Stats
@@ -66,7 +66,7 @@ func TestALimiterInsideAnotherOneLimitsToo(t *testing.T) {
 	}
 }
 
-// The inner one's Close ends what its own clients run, as if there were no other.
+// Close of the inner one stops what its own clients run, as if there were no outer one.
 func TestCloseOfALimiterInsideAnotherOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}

@@ -4,15 +4,15 @@ import (
 	"time"
 )
 
-// stallRate is how many bytes a second the client of a command must take, and that of an APPEND
-// send, on average over each StallTimeout: what a slow mobile network bears, and nobody who holds
-// slots on purpose for long.
+// stallRate is how many bytes a second a client must take, or send in an APPEND, on average over
+// each StallTimeout. A slow mobile network manages that, but someone who wants to hold slots for
+// long does not.
 const stallRate = 4 << 10
 
 // byeStalled is the BYE to a client that sends the message of an APPEND too slowly.
 const byeStalled = "[LIMIT] The message came too slowly"
 
-// watch makes sure that the connections are looked at, if there is a StallTimeout.
+// watch makes sure that the connections are checked, if there is a StallTimeout.
 func (w *stalls) watch(l *Limiter) {
 	if l.settings.Load().StallTimeout > 0 && !w.watching.Load() && !w.watching.Swap(true) {
 		w.again(l)
@@ -20,7 +20,7 @@ func (w *stalls) watch(l *Limiter) {
 }
 
 func (w *stalls) again(l *Limiter) {
-	// A client is found out at most a quarter late.
+	// A stall is noticed at most a quarter of the timeout late.
 	time.AfterFunc(max(l.settings.Load().StallTimeout/4, time.Millisecond), func() { w.look(l) })
 }
 
@@ -43,8 +43,8 @@ func (w *stalls) look(l *Limiter) {
 	}
 }
 
-// endStalled closes the connection of a client that has stalled. The client of an APPEND can read a
-// BYE; others do not read, and that of a FETCH would take it for a part of the message.
+// endStalled closes the connection of a client that has stalled. Only the client of an APPEND gets
+// a BYE: others do not read, and the client of a FETCH would read it as a part of the message.
 func (s *session) endStalled(command string, timeout time.Duration) {
 	event := Event{Command: command, User: s.identity.Load().user, Waited: timeout}
 	switch {
@@ -56,8 +56,8 @@ func (s *session) endStalled(command string, timeout time.Duration) {
 	}
 }
 
-// stalledFor returns the command that is watched, "" if none runs; and whether its client has taken
-// or sent less than it must in so long a time.
+// stalledFor returns the command that runs or waits, "" if none, and whether its client has taken
+// or sent less than it must within the timeout.
 func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool) {
 	a := &c.activity
 	a.mu.Lock()
@@ -76,19 +76,19 @@ func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case a.since != began || a.waiting: // another command meanwhile
+	case a.since != began || a.waiting: // another command has begun meanwhile, or a wait
 		return command, false
 	case !owes || moved-a.moved >= max(least, 1):
 		a.moved, a.movedSince = moved, now
 	}
 	if stalled = time.Duration(now-a.movedSince) >= timeout; stalled {
-		a.movedSince = now // told once, under DryRun
+		a.movedSince = now // under DryRun, one report for each timeout
 	}
 	return command, stalled
 }
 
 // moved returns how many bytes the client has taken, or has sent of its message, and whether the
-// next ones depend on it and not on the backend.
+// next bytes depend on the client and not on the backend.
 func (c *client) moved(command string) (bytes uint64, owes bool) {
 	if command == commandAppend {
 		return c.upload.taken.Load(), c.upload.asks.Load()

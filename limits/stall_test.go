@@ -24,7 +24,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// bigFetch is a backend session with one message of so many bytes.
+// bigFetch is a backend session with one message of the given size in bytes.
 type bigFetch struct {
 	backendSession
 	size int64
@@ -51,7 +51,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fetching returns a limiter and a connection on which a FETCH of so many bytes was sent.
+// fetching returns a limiter and a connection on which a FETCH of size bytes was sent.
 func fetching(t *testing.T, size int64, options *limits.Options) (*limits.Limiter, net.Conn) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -93,7 +93,7 @@ func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
 }
 
-// bigList is a backend session with more mailboxes than a connection holds.
+// bigList is a backend session with more mailboxes than the buffers of a connection hold.
 type bigList struct{ backendSession }
 
 func (s *bigList) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.ListOptions) error {
@@ -105,7 +105,7 @@ func (s *bigList) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.L
 	return nil
 }
 
-// Not only a FETCH writes much: LIST does, and STORE, in the slots of the other commands.
+// Other commands than FETCH write much, too: LIST and STORE, in the slots of the other commands.
 func TestAClientThatDoesNotReadAListGivesItsSlotBack(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -137,7 +137,7 @@ func TestAClientThatDoesNotReadAListGivesItsSlotBack(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limits.Refusals{Stalled: 1}}, limiter.Stats())
 }
 
-// The backend gives up in the middle of the message, as imapmemserver does, and leaves the server's
+// The backend stops in the middle of the message, as imapmemserver does, and leaves the server's
 // writer locked.
 func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 	for name, die := range map[string]func(*net.TCPConn){
@@ -157,9 +157,8 @@ func TestAClientThatDiesInTheMiddleOfAMessageLeavesNothing(t *testing.T) {
 	}
 }
 
-// The answer to a FETCH that was stopped is the limiter's, but what counts is why the backend gave
-// up. That is all there is to tell by where a connection around the socket does not pass an empty
-// Write on.
+// The answer to a stopped FETCH is the limiter's, but the backend's own error shows that the client
+// is gone. Nothing else shows it where a wrapper around the socket does not pass on an empty Write.
 func TestAClientThatDiesAfterFetchRunTimeoutLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -189,7 +188,7 @@ func TestAClientThatDiesAfterFetchRunTimeoutLeavesNothing(t *testing.T) {
 	assert.Equal(t, limits.Stats{Refused: limits.Refusals{FetchRunTimeout: 1}}, limiter.Stats())
 }
 
-// deafFetch does not listen to its context.
+// deafFetch ignores its context.
 type deafFetch struct{ bigFetch }
 
 func (s *deafFetch) FetchContext(
@@ -226,7 +225,7 @@ func TestAClientThatReadsSlowlyKeepsItsSlot(t *testing.T) {
 		StallTimeout: 1200 * time.Millisecond,
 		OnEvent:      func(e limits.Event) { stalled = append(stalled, e) },
 	})
-	// A pause after each two megabytes, all together longer than the timeout.
+	// A pause after each 2 MB; all together are longer than the timeout.
 	buf := make([]byte, 2<<20)
 	read := 0
 	for read < size {
@@ -270,8 +269,8 @@ func TestABackendThatIsSlowIsNoStall(t *testing.T) {
 	assert.True(t, imaptest.IsOK(c.Answer("x")))
 }
 
-// A client that opens an implicit-TLS port and says nothing is let in by the server before the
-// handshake, for ever.
+// Without a timeout, a client that connects to an implicit-TLS port and sends nothing could stay
+// forever: the server makes its session before the handshake.
 func TestAClientThatIsSilentBeforeTheTLSHandshakeIsClosed(t *testing.T) {
 	t.Parallel()
 	b := &backend{}
@@ -315,8 +314,8 @@ func TestAStallTimeoutThatComesLateIsKept(t *testing.T) {
 	}
 }
 
-// Where nothing tells of the stall, the server's own write timeout ends the FETCH, and nothing must
-// be left then either.
+// Where a stall cannot be seen, the server's own write timeout ends the FETCH. Nothing must be held
+// after that either.
 func TestAClientThatStopsReadingLeavesNothingAfterTheServersTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}
@@ -335,7 +334,7 @@ func TestAClientThatStopsReadingLeavesNothingAfterTheServersTimeout(t *testing.T
 	})
 }
 
-// The backend's own trouble is not the client's.
+// An error of the backend itself does not count against the client.
 func TestABackendWhoseDatabaseIsGoneAnswers(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -10,40 +10,41 @@ import (
 type Stats struct {
 	// What is in use now.
 	Connections       int // connections, logged in or not
-	ConnectionsEnding int // connections that were refused, and are not closed yet
+	ConnectionsEnding int // refused connections that are not closed yet
 	Sessions          int // sessions that are logged in
 	LoginChecks       int // logins whose password is being checked
-	LoginsWaiting     int // logins that wait for the outcome of others, or for a check
+	LoginsWaiting     int // logins that wait for other logins, or for a check
 	LoginsDelayed     int // logins that wait because of wrong passwords from their network
 	Fetches           int // FETCHes that run
 	FetchesWaiting    int // FETCHes in the queue
 	Searches          int // SEARCHes that run
 	SearchesWaiting   int // SEARCHes in the queue
-	SearchesJoined    int // SEARCHes that wait for an equal one, and hold no place in the queue
+	SearchesJoined    int // SEARCHes that wait for an equal one, outside the queue
 	Commands          int // other commands that run
 	CommandsWaiting   int // other commands in the queue
 
-	// Total is what has happened since [New] that was no refusal.
+	// Total counts what has happened since [New], other than refusals.
 	Total Totals
-	// Refused is how often each refusal was given since [New], or would have been without DryRun.
+	// Refused counts how often each refusal was given since [New]; with DryRun, how often it would
+	// have been.
 	Refused Refusals
-	// Cluster is how Options.Cluster is, zero if there is none.
+	// Cluster is the state of Options.Cluster, zero if there is none.
 	Cluster ClusterStats
 }
 
-// Totals counts what is no refusal.
+// Totals counts everything but refusals.
 type Totals struct {
 	Admitted         uint64 // commands and logins that went on after a wait
 	Joined           uint64 // SEARCHes that were answered by an equal one
 	Left             uint64 // commands and logins whose client hung up
 	Evicted          uint64 // sessions that made room for a newer login of their user
 	Disconnected     uint64 // sessions that were ended by Disconnect
-	Delayed          uint64 // logins that went on after a wait for wrong passwords from their network
-	WrongCredentials uint64 // logins that the backend has turned down
-	Undecided        uint64 // logins that the Cluster could not decide, admitted or not
+	Delayed          uint64 // logins that went on after a delay for wrong passwords
+	WrongCredentials uint64 // logins with wrong credentials
+	Undecided        uint64 // logins that the Cluster could not decide, let in or not
 }
 
-// Refusals counts refusals by the answer that was given.
+// Refusals counts refusals by their answer.
 type Refusals struct {
 	Connections, ConnectionsPerIP     uint64
 	LoginsPerUser, LoginsPerIP        uint64
@@ -59,17 +60,17 @@ type Refusals struct {
 	SearchTerms, SearchDepth          uint64
 	AppendSize                        uint64
 	LoginBytes, CommandBytes          uint64
-	Closed                            uint64 // what came, or waited, when the Limiter was closed
+	Closed                            uint64 // all that waited or came after Close
 	ClusterUnavailable                uint64 // logins that the Cluster could not count
 }
 
-// counts keeps what has happened.
+// counts has the counters of Stats that only grow.
 type counts struct {
 	mu    sync.Mutex
 	stats Stats
 }
 
-// add counts one more of what the function points to.
+// add adds one to the counter that the function returns.
 func (c *counts) add(count func(*Stats) *uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,23 +83,23 @@ func (c *counts) get() Stats {
 	return c.stats
 }
 
-// SessionInfo is what one connection holds and waits for.
+// SessionInfo says what one connection holds and what it waits for.
 type SessionInfo struct {
 	ID        uint64         // unique in the Limiter, and larger for later connections
 	User      string         // the user's key; "" if nobody is logged in, or the user is not known
-	Addr      netip.AddrPort // the client's; the zero AddrPort if the connection has none
+	Addr      netip.AddrPort // of the client; the zero AddrPort if there is none
 	TLS       bool
 	LoggedIn  bool
-	Ending    bool      // it was refused, and is not closed yet
-	Connected time.Time // or since UNAUTHENTICATE
-	Command   string    // what runs or waits, such as FETCH, or IDLE; "" if nothing
+	Ending    bool      // refused, but not closed yet
+	Connected time.Time // when it connected, or the time of UNAUTHENTICATE
+	Command   string    // the command that runs or waits, such as FETCH or IDLE; "" if none
 	Waiting   bool      // for a slot, or for the answer to an equal SEARCH
-	Since     time.Time // of Command or, if that is "", of silence
+	Since     time.Time // when Command or, if that is "", the silence began
 }
 
-// ClusterStats is how a [Cluster] is.
+// ClusterStats is the state of a [Cluster].
 type ClusterStats struct {
-	Leases int    // sessions of this machine that it has counted
-	Errors uint64 // calls of its store that have failed or taken too long
-	Down   bool   // the store is known not to answer, and logins do not ask it
+	Leases int    // sessions of this machine that it counts
+	Errors uint64 // calls of its store that failed or took too long
+	Down   bool   // the store does not answer, and logins do not ask it
 }

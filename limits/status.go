@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Stats returns the counts of now. Each is right by itself, but they are not taken at the same
+// Stats returns the current counts. Each is right by itself, but they are not all from the same
 // instant.
 func (l *Limiter) Stats() Stats {
 	s := l.counts.get()
@@ -27,8 +27,8 @@ func (l *Limiter) Stats() Stats {
 	return s
 }
 
-// Sessions returns what every connection does now, the oldest connection first. Each is right by
-// itself, but they are not taken at the same instant.
+// Sessions returns what each connection is doing, the oldest connection first. Each entry is right
+// by itself, but they are not all from the same instant.
 func (l *Limiter) Sessions() []SessionInfo {
 	sessions := l.sessions.all()
 	infos := make([]SessionInfo, len(sessions))
@@ -39,7 +39,7 @@ func (l *Limiter) Sessions() []SessionInfo {
 	return infos
 }
 
-// info needs the time of now on both clocks.
+// info needs the current time of both clocks.
 func (s *session) info(wall time.Time, at instant) SessionInfo {
 	identity := s.identity.Load()
 	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls, Ending: !s.endsBy.IsZero()}
@@ -60,16 +60,16 @@ func (s *session) info(wall time.Time, at instant) SessionInfo {
 	return info
 }
 
-// infoOf is info for a session that is logged in as the user, or about to be.
+// infoOf is info for a session that is logged in as the user, or is about to be.
 func (s *session) infoOf(user string) SessionInfo {
 	info := s.info(time.Now(), now())
 	info.User, info.LoggedIn = user, true
 	return info
 }
 
-// Disconnect ends the session with this ID of [Limiter.Sessions], whatever it does, and tells
-// whether there is one. Its client reads a BYE with the text, in which control characters become
-// spaces, if it reads at all. What its command holds comes back when the backend returns.
+// Disconnect ends the session with this ID (see [Limiter.Sessions]), whatever it is doing, and
+// returns whether there is one. A client that reads gets a BYE with the text; control characters in
+// it become spaces. The slots of a running command are released when the backend returns.
 func (l *Limiter) Disconnect(id uint64, text string) bool {
 	s, ok := l.sessions.find(id)
 	if ok {

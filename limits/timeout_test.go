@@ -65,7 +65,7 @@ func TestALoginThatIsBeingCheckedWhenTheTimeIsUpIsNotAdmitted(t *testing.T) {
 	})
 }
 
-// A login that ends after its time was up takes nobody's place.
+// A login that completes after its time is up takes nobody's place.
 func TestALoginThatComesTooLateEvictsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var took time.Duration
@@ -181,7 +181,7 @@ func TestEvictIdleEndsTheSessionThatIsSilentLongest(t *testing.T) {
 }
 
 func TestOfTwoSilentSessionsTheLongerSilentOneMakesRoom(t *testing.T) {
-	for range 20 { // the sessions are in no order
+	for range 20 { // the order of the sessions is random
 		synctest.Test(t, func(t *testing.T) {
 			s := serve(t, &backend{}, &limits.Options{MaxLoginsPerUser: 3, EvictIdle: 10 * time.Minute})
 			var silent []*imaptest.Conn
@@ -208,7 +208,7 @@ func TestOfTwoSilentSessionsTheLongerSilentOneMakesRoom(t *testing.T) {
 	}
 }
 
-// After the limit has gone down more than one session has to leave for a login, or it is refused.
+// After the limit has been lowered, several sessions must make room for a login, or it is refused.
 func TestEvictionMakesRoomBelowALimitThatHasGoneDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := limits.Options{MaxLoginsPerUser: 4, EvictIdle: 10 * time.Minute}
@@ -259,8 +259,8 @@ func TestASessionWithACommandIsNotIdle(t *testing.T) {
 	})
 }
 
-// A session whose client has hung up while a command keeps the server from seeing it makes room,
-// EvictIdle or not.
+// A session makes room, with EvictIdle or without, if its client has hung up and a command keeps
+// the server from noticing.
 func TestGhostsMakeRoom(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -322,8 +322,8 @@ func TestGhostsMakeRoom(t *testing.T) {
 	}, limiter.Stats())
 }
 
-// Sessions that had to make room may still have a command at the backend; there are never more of
-// those than the limit, which may go down.
+// Evicted sessions may still have a command in the backend. There are never more of them than the
+// limit, even if that was lowered.
 func TestGhostsAreBounded(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -350,7 +350,7 @@ func TestGhostsAreBounded(t *testing.T) {
 			c.Cmd("b SELECT INBOX")
 			c.Send("x SEARCH ALL")
 			<-running
-			c.Close() // over loopback the server's end knows at once
+			c.Close() // over loopback the server's socket knows at once
 		}
 		return admitted
 	}
@@ -367,8 +367,8 @@ func TestGhostsAreBounded(t *testing.T) {
 	}, limiter.Stats())
 }
 
-// The backend has enough of IDLE at once, as imapmemserver has while no mailbox is selected. The
-// client is told only after DONE.
+// The backend returns from IDLE at once, as imapmemserver does while no mailbox is selected. The
+// client gets the answer only after DONE.
 func TestAClientInIdleIsNotSilentWhateverTheBackendDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}

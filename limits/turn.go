@@ -6,19 +6,19 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// turn is what a command or a login holds in a queue. It must be given back by exit.
+// turn is what a command or a login holds in a queue. exit must be called to give it back.
 type turn struct {
 	admission.Ticket
 	queue   *queue
-	command string // set before, for a queue that serves several
-	user    string // whom its events name
-	// shadow says that the command runs under DryRun although it should wait: the ticket waits in
-	// its place, to see whether there would have been a slot in time.
+	command string // set by the caller if the queue serves several commands
+	user    string // the user in its events
+	// shadow means that the command should wait but runs, because of DryRun. The ticket waits in its
+	// place, to see whether there would have been a slot in time.
 	shadow bool
 }
 
-// enter takes a slot of the queue for a command, and waits for it. After an error, which is the
-// answer to the command, there is nothing to give back; but exit may be called, and must be when a
+// enter waits for a slot of the queue for a command. After an error, which is the answer to the
+// command, there is nothing to give back. Calling exit is then allowed, and necessary when a
 // callback panics.
 func (s *session) enter(t *turn, q *queue) error {
 	if t.command == "" {
@@ -34,7 +34,7 @@ func (s *session) enter(t *turn, q *queue) error {
 	return nil
 }
 
-// take is enter for the holder of any key, and does not tell when there is a slot.
+// take is enter for any key, and reports no event for a wait that got a slot.
 func (s *session) take(t *turn, q *queue, key string) error {
 	t.queue, t.Ticket = q, q.gate.Enter(key, &s.client)
 	switch {
@@ -59,7 +59,7 @@ func (s *session) take(t *turn, q *queue, key string) error {
 	return nil
 }
 
-// await waits for the slot. A client that is gone when it is granted does not get it.
+// await waits for the slot. If the client is gone when the slot is granted, it gives the slot back.
 func (s *session) await(t *turn) {
 	w := s.wait()
 	if !t.queue.silent {
@@ -84,8 +84,8 @@ func (s *session) exit(t *turn) {
 	t.Release()
 }
 
-// turnKey returns whose turn a session takes in the queues: its user's, or its address's if the
-// user is not known, or its own.
+// turnKey returns the key under which a session takes turns in the queues: its user's, its
+// address's if the user is not known, or one of its own.
 func (s *session) turnKey() string {
 	switch {
 	case s.user != "":

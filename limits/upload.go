@@ -6,11 +6,11 @@ import (
 	"github.com/emersion/go-imap/v2"
 )
 
-// upload is the message of an APPEND, and what the stall watch sees of it.
+// upload is the message of an APPEND, with what the stall watch needs to know of it.
 type upload struct {
 	imap.LiteralReader
-	taken atomic.Uint64 // bytes, of earlier messages, too
-	asks  atomic.Bool   // the backend waits for more of it
+	taken atomic.Uint64 // bytes, earlier messages included
+	asks  atomic.Bool   // the backend is waiting for more of it
 }
 
 func (u *upload) Read(p []byte) (int, error) {

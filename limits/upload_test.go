@@ -17,7 +17,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// taker is a backend session that takes the message of an APPEND in pieces of 4 KiB, with a pause
+// taker is a backend session that reads the message of an APPEND in pieces of 4 KiB, with a pause
 // after each.
 type taker struct {
 	backendSession
@@ -38,7 +38,7 @@ func (s *taker) Append(
 	return nil, nil
 }
 
-// serveUploads starts a server whose APPENDs have one slot, and are watched.
+// serveUploads starts a server with one slot for APPENDs, and a stall watch.
 func serveUploads(t *testing.T, pause time.Duration, options limits.Options) (*server, *recorder) {
 	told := &recorder{}
 	options.MaxCommands, options.CommandQueueTimeout, options.OnEvent = 1, time.Hour, told.add
@@ -50,7 +50,7 @@ func serveUploads(t *testing.T, pause time.Duration, options limits.Options) (*s
 	}, &options), told
 }
 
-// send sends the message in pieces, with a pause before each, until that fails.
+// send sends the message in pieces, with a pause before each, until a write fails.
 func send(w io.Writer, size, piece int, pause time.Duration) {
 	for size > 0 {
 		time.Sleep(pause)
@@ -85,7 +85,7 @@ func TestAClientThatUploadsTooSlowlyGivesItsSlotBack(t *testing.T) {
 				go upload(slow)
 				start := time.Now()
 				assert.Equal(t, "* BYE [LIMIT] The message came too slowly", slow.Line())
-				// What came at once is enough until the first look at it.
+				// The bytes that came at once are enough until the first check.
 				took := time.Since(start)
 				assert.GreaterOrEqual(t, took, stallTimeout)
 				assert.LessOrEqual(t, took, stallTimeout*5/4)
@@ -115,7 +115,7 @@ func TestAClientThatUploadsSlowlyKeepsItsSlot(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, told := serveUploads(t, 0, limits.Options{StallTimeout: stallTimeout})
 				c := s.selected("karen")
-				for range 2 { // a pause between two messages is nobody's fault
+				for range 2 { // a pause between two messages is no stall
 					c.Send("x APPEND a {1048576}")
 					c.Line()
 					go upload(c)
@@ -142,7 +142,7 @@ func TestABackendThatIsSlowToTakeAMessageIsNoStall(t *testing.T) {
 	})
 }
 
-// The time in the queue is not the client's.
+// The time in the queue does not count as the client's.
 func TestAnUploadThatHasWaitedIsNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, told := serveUploads(t, 0, limits.Options{StallTimeout: stallTimeout})
@@ -163,7 +163,7 @@ func TestAnUploadThatHasWaitedIsNoStall(t *testing.T) {
 	})
 }
 
-// Nothing is ended that must not be, whoever stalls.
+// Stalls that must not close the connection do not close it.
 func TestAnUploadThatIsNotEnded(t *testing.T) {
 	for name, options := range map[string]limits.Options{
 		"no timeout": {},

@@ -2,9 +2,9 @@ package limits
 
 import "net"
 
-// WireLimits returns what a guard of the wire, such as [github.com/imapgate/imapgate.Server],
-// enforces on the connections of an address: MaxLoginBytes, MaxCommandBytes and MaxSearchDepth.
-// Zero means no limit.
+// WireLimits returns MaxLoginBytes, MaxCommandBytes and MaxSearchDepth for the connections of an
+// address. A guard of the wire, such as [github.com/imapgate/imapgate.Server], enforces them. Zero
+// means no limit.
 func (l *Limiter) WireLimits(addr net.Addr) (loginBytes, commandBytes int64, searchDepth int) {
 	settings := l.settings.Load()
 	if len(settings.Exempt) > 0 && settings.isExempt(addrPort(addr).Addr()) {
@@ -13,9 +13,9 @@ func (l *Limiter) WireLimits(addr net.Addr) (loginBytes, commandBytes int64, sea
 	return settings.MaxLoginBytes, settings.MaxCommandBytes, settings.MaxSearchDepth
 }
 
-// RefuseOnWire counts and reports what is over one of [Limiter.WireLimits], by the name of its
-// field of Options, and says whether to refuse it: not with DryRun. It panics if that is none of
-// them.
+// RefuseOnWire counts and reports that one of [Limiter.WireLimits] was exceeded, and returns
+// whether to refuse, which it does not under DryRun. option is the name of the field of Options;
+// RefuseOnWire panics if it is none of the three.
 func (l *Limiter) RefuseOnWire(addr net.Addr, option string, value int64) (refuse bool) {
 	c := &client{limiter: l, remote: addrPort(addr)}
 	c.addr = c.remote.Addr()

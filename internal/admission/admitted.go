@@ -2,16 +2,16 @@ package admission
 
 import "time"
 
-// loginUser holds the sessions of one user, and those of them that make room for another one.
+// loginUser has the sessions of one user, and which of them can make room for another one.
 type loginUser[S any] struct {
 	logins  []*Login[S]
-	evicted int // sessions that had to leave, and have not left yet: they may still run a command
+	evicted int // evicted sessions that are not closed yet: they may still run a command
 
-	// What the last sweep has found: sessions whose client has hung up, and silent ones.
+	// What the last sweep found: sessions whose client has hung up, and silent ones.
 	hungUp, silent candidates[S]
 
-	swept    time.Time     // when that was
-	sweeping chan struct{} // closed when the sweep is over that goes on; nil if there is none
+	swept    time.Time     // when the last sweep was
+	sweeping chan struct{} // closed after the running sweep; nil if none runs
 }
 
 func (u *loginUser[S]) count() int {
@@ -31,16 +31,16 @@ type Login[S any] struct {
 	left    bool
 	evicted bool
 
-	candidates  *candidates[S] // those that it is one of; nil if it does not make room
-	candidateAt int            // its place among them
+	candidates  *candidates[S] // the list that it is in; nil if it cannot make room
+	candidateAt int            // its place in that list
 }
 
-// Admit counts the session as logged in. The user is the one whom the backend has logged in, who
-// may be another one than the attempt's. It must be called before End.
+// Admit counts the session as logged in, as the user whom the backend has logged in; that may be
+// another one than the attempt's. It must be called before End.
 //
-// Sessions of the user that have to make room are returned as evicted, and do not count any more:
-// several after the limit has gone down. A caller that forces its login in evicts nobody. The
-// refusal is Closed, NetworkFull or UserFull, and then nothing is counted.
+// Sessions that make room are returned as evicted, and do not count any more; there are several if
+// the limit has been lowered. A caller with Force evicts nobody. The refusal is Closed, NetworkFull
+// or UserFull; then nothing is counted.
 func (a *Attempt[S]) Admit(
 	user string, session S,
 ) (in *Login[S], evicted []*Login[S], refusal Refusal) {
@@ -58,9 +58,9 @@ func (a *Attempt[S]) Admit(
 	return l.admitLocked(a, user, session), evicted, Refusal{}
 }
 
-// AdmitInstead is Admit for a session that takes the place of another one of the user, the first of
-// those that make room, whether or not there is room without that. If nobody makes room, or there
-// is a refusal, it returns no session, and nothing is counted.
+// AdmitInstead is Admit for a session that replaces another one of the user, even if there is room
+// for both. The first candidate to make room is evicted. If there is none, or there is a refusal,
+// both results are nil, and nothing is counted.
 func (a *Attempt[S]) AdmitInstead(user string, session S) (in, evicted *Login[S]) {
 	l := a.logins
 	l.lock(&a.asker)
@@ -73,7 +73,7 @@ func (a *Attempt[S]) AdmitInstead(user string, session S) (in, evicted *Login[S]
 	return l.admitLocked(a, user, session), evicted
 }
 
-// AdmitAnyway is Admit for a session that is counted whatever the limits.
+// AdmitAnyway is Admit without any limits.
 func (a *Attempt[S]) AdmitAnyway(user string, session S) *Login[S] {
 	a.logins.mu.Lock()
 	defer a.logins.mu.Unlock()
@@ -107,7 +107,7 @@ func (l *Logins[S]) addLocked(in *Login[S]) {
 	u.logins = append(u.logins, in)
 }
 
-// Leave takes the session off the count. A second call does nothing, nor does one for a nil Login.
+// Leave stops counting the session. It does nothing for a nil Login, or if called again.
 func (l *Logins[S]) Leave(in *Login[S]) {
 	if in == nil {
 		return

@@ -10,12 +10,12 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// One slot taken and given back where nobody waits, with so many other keys inside; and the same in
-// parallel.
+// One slot is taken and given back while nobody waits, with a number of other keys inside; then the
+// same in parallel.
 //
 //	go test -run '^$' -bench . -benchmem ./internal/admission
 func BenchmarkGate(b *testing.B) {
-	b.Run("semaphore", func(b *testing.B) { // which has no keys, for comparison
+	b.Run("semaphore", func(b *testing.B) { // for comparison; it has no keys
 		s := semaphore.NewWeighted(1000)
 		b.ReportAllocs()
 		for b.Loop() {
@@ -49,7 +49,7 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
-// One slot that goes from hand to hand, where so many wait for it.
+// One slot passes from caller to caller, while a number of them wait for it.
 func BenchmarkGateTurns(b *testing.B) {
 	for _, waiting := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
@@ -69,7 +69,7 @@ func BenchmarkGateTurns(b *testing.B) {
 	}
 }
 
-// A caller that leaves the queue, where so many wait.
+// A caller gives up its place in the queue, while a number of others wait.
 func BenchmarkGateCancel(b *testing.B) {
 	for _, waiting := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
@@ -96,7 +96,7 @@ func BenchmarkCounter(b *testing.B) {
 	}
 }
 
-// A session that logs in and leaves, beside so many of other users.
+// A session logs in and out, beside a number of sessions of other users.
 func BenchmarkLogins(b *testing.B) {
 	for _, users := range []int{1, 10_000} {
 		b.Run(fmt.Sprintf("users=%d", users), func(b *testing.B) {
@@ -119,7 +119,7 @@ func BenchmarkLogins(b *testing.B) {
 	}
 }
 
-// A login that is refused, where its user has so many sessions.
+// A login is refused, and its user has a number of sessions.
 func BenchmarkRefusedLogin(b *testing.B) {
 	for _, sessions := range []int{20, 10_000} {
 		b.Run(fmt.Sprintf("sessions=%d", sessions), func(b *testing.B) {
@@ -140,7 +140,7 @@ func BenchmarkRefusedLogin(b *testing.B) {
 	}
 }
 
-// Work that nobody shares, and work that so many share.
+// Work that nobody shares, and work that a number of callers share.
 func BenchmarkFlights(b *testing.B) {
 	for _, joined := range []int{0, 10} {
 		b.Run(fmt.Sprintf("joined=%d", joined), func(b *testing.B) {

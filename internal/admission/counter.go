@@ -2,8 +2,8 @@ package admission
 
 import "sync"
 
-// A Counter counts what each key has and all keys together, up to limits that may differ from call
-// to call. What the zero key has counts for all keys only.
+// A Counter counts what each key has and what all keys have together, up to limits that may differ
+// from call to call. The zero key has no count of its own, and counts only for all keys.
 type Counter[K comparable] struct {
 	mu    sync.Mutex
 	total int
@@ -13,12 +13,12 @@ type Counter[K comparable] struct {
 // CounterLimits are the limits of one key and of all together. Zero means no limit.
 type CounterLimits struct {
 	Key, All int
-	Force    bool // count it even if there is a refusal
+	Force    bool // count even if a limit is reached
 }
 
-// Acquire counts one more of the key, and returns what takes it off again, which does so once. If
-// there is a refusal, KeyFull or AllFull, nothing is counted and release is nil, unless it is
-// forced.
+// Acquire adds one to the key's count, and returns a function that takes it off again; a second
+// call of it does nothing. The refusal is KeyFull or AllFull. Then, without Force, nothing is
+// counted and release is nil.
 func (c *Counter[K]) Acquire(key K, limits CounterLimits) (release func(), refusal Refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,14 +44,14 @@ func (c *Counter[K]) addLocked(key K, n int) {
 	add(&c.keys, key, n)
 }
 
-// Count returns how many there are of all keys together.
+// Count returns the count of all keys together.
 func (c *Counter[K]) Count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.total
 }
 
-// Entries returns how many keys have something.
+// Entries returns how many keys have a count.
 func (c *Counter[K]) Entries() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

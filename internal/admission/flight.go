@@ -2,24 +2,25 @@ package admission
 
 import "container/list"
 
-// flight is the work of one key: a group that runs, and those that wait, first come first served.
+// flight is the work of one key: a group that runs, and groups that wait, first come first served.
 type flight[K comparable, V any] struct {
-	shard   *flightShard[K, V] // whose lock guards it, and its groups
+	shard   *flightShard[K, V] // its lock guards the flight and its groups
 	key     K
 	running *group[K, V]
 	waiting list.List // of *group
 }
 
-// group is work, and those who want its answer. Nobody leads while it waits: whoever is awake first
-// when the slot is granted runs it, and who leaves takes nothing along.
+// group is a piece of work and the callers that want its answer. No member leads it while it waits:
+// the first one that is awake when the slot is granted runs it. So any member can withdraw without
+// harm to the others.
 type group[K comparable, V any] struct {
 	flight    *flight[K, V]
 	place     *list.Element // in flight.waiting
-	turn      string        // its key at the gate
-	caller    Caller        // whose limits it has there: of the first member, or of the last
-	alone     bool          // nobody may join it
-	members   list.List     // of *Part, first come first
-	ownerless bool          // the caller that runs it wants the answer no more, but others may
+	turn      string        // the group's key at the gate
+	caller    Caller        // has the limits there: the first member or, if none is left, the last
+	alone     bool          // nobody may join
+	members   list.List     // of *Part, in the order of arrival
+	ownerless bool          // the caller that runs it no longer wants the answer, but others may
 
 	ticket Ticket
 	stage  stage
@@ -28,15 +29,15 @@ type group[K comparable, V any] struct {
 	refusal   Refusal
 	value     V
 	err       error
-	orphaned  bool          // it failed, and the client for whom it ran was gone
-	abandoned chan struct{} // closed when nobody wants the answer any more; nil if nobody asked
+	orphaned  bool          // it failed, and its own client was gone
+	abandoned chan struct{} // closed when nobody wants the answer; nil before Abandoned is called
 }
 
 type stage int
 
 const (
-	stageBehind   stage = iota // equal work runs, or is before it
-	stageAsking                // somebody is asking the gate for a ticket, without the lock
+	stageBehind   stage = iota // equal work runs, or waits before it
+	stageAsking                // a caller is asking the gate for a ticket, without the lock
 	stageQueued                // it has a ticket
 	stageRunning               // it runs
 	stageFinished              // there is an answer, or a refusal
@@ -50,8 +51,8 @@ func (g *group[K, V]) KeyLimits(gate *Gate) KeyLimits {
 	return caller.KeyLimits(gate)
 }
 
-// open returns the group that a caller may join: the one that runs, unless its members have all
-// left, as it is being stopped then; or the last one that waits. It returns nil if there is none.
+// open returns the group that a caller may join, or nil. That is the running group, unless all its
+// members have withdrawn, as it is then being stopped; or the last group that waits.
 func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
 	running := fl.running
 	if sharing == JoinRunning && running != nil && !running.alone && running.members.Len() > 0 {
@@ -68,7 +69,7 @@ func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
 func (g *group[K, V]) lock()   { g.flight.shard.mu.Lock() }
 func (g *group[K, V]) unlock() { g.flight.shard.mu.Unlock() }
 
-// countBehind changes how many callers wait until equal work is over, for their own.
+// countBehind changes the number of callers that wait until equal work is over, to run their own.
 func (f *Flights[K, V]) countBehind(g *group[K, V], n int) {
 	if g.alone {
 		f.behind.Add(int64(n))
@@ -82,8 +83,7 @@ func (f *Flights[K, V]) addLocked(g *group[K, V], p *Part[K, V]) {
 	f.countJoined(g.joined() - before)
 }
 
-// removeLocked makes the part no member any more. The limits of the group are those of its first
-// one.
+// removeLocked removes the part from the group. The group then has the limits of its first member.
 func (f *Flights[K, V]) removeLocked(g *group[K, V], p *Part[K, V]) {
 	before := g.joined()
 	g.members.Remove(p.place)
@@ -100,7 +100,7 @@ func (f *Flights[K, V]) countJoined(n int) {
 	}
 }
 
-// joined returns how many members want the answer of another's work.
+// joined returns how many members want the answer of work that another caller runs.
 func (g *group[K, V]) joined() int {
 	if g.ownerless {
 		return g.members.Len()
@@ -108,8 +108,7 @@ func (g *group[K, V]) joined() int {
 	return max(g.members.Len()-1, 0)
 }
 
-// nextLocked returns the group that is to ask for a ticket now, nil if there is none, and forgets a
-// flight with nothing in it.
+// nextLocked returns the group that must ask for a ticket now, or nil. It drops an empty flight.
 func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 	if fl.running != nil {
 		return nil
@@ -128,8 +127,9 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 	return g
 }
 
-// ask gets the group a ticket, or the next one if that is refused. Work that has waited for equal
-// work is not refused because the queue is full. The part, if there is one, learns the outcome.
+// ask gets a ticket for the group; if that is refused, for the next group, and so on. Work that has
+// waited for equal work is not refused because the queue is full. If p is not nil, it learns the
+// outcome.
 func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 	for g != nil {
 		ticket := f.Gate.enter(g.turn, g, hasWaited)
@@ -137,7 +137,7 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 		fl.shard.mu.Lock()
 		next := (*group[K, V])(nil)
 		switch {
-		case g.members.Len() == 0: // all have left, and taken it out of the flight
+		case g.members.Len() == 0: // all have withdrawn, and removed it from the flight
 		case ticket.Refusal.Is():
 			fl.waiting.Remove(g.place)
 			g.refusal = ticket.Refusal
@@ -156,7 +156,7 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 	}
 }
 
-// setLocked changes the stage of the group, and wakes those who wait for that.
+// setLocked changes the stage of the group, and wakes those who wait for a change.
 func (g *group[K, V]) setLocked(s stage) {
 	g.stage = s
 	if g.wake != nil {
@@ -165,7 +165,7 @@ func (g *group[K, V]) setLocked(s stage) {
 	}
 }
 
-// overLocked ends a group: from now on its members leave without being counted.
+// overLocked finishes a group. Its members no longer count as joined.
 func (f *Flights[K, V]) overLocked(g *group[K, V]) {
 	f.countJoined(-g.joined())
 	g.setLocked(stageFinished)

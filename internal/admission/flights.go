@@ -7,36 +7,37 @@ import (
 	"time"
 )
 
-// Flights let equal work, that of one key, run once at a time behind a gate. Of those who ask for
-// it one runs it; the others join those who wait for their turn and get their answer, or wait until
-// it is over and run it themselves, as each says. V is the answer.
+// Flights lets equal work, which is work with the same key, run once at a time behind a gate. One
+// caller runs it. Each of the others chooses by its Sharing: it gets the answer of equal work, or
+// it waits until that is over and runs its own. V is the answer.
 //
-// A caller goes Join, Wait if it must, Run if it is the one to run, and Answer.
+// A caller calls Join, then Wait if the part is waiting, Run if the part says so, and Answer.
 type Flights[K comparable, V any] struct {
 	Gate   *Gate // must not change
-	Broken error // the answer when the work panics; must not change
+	Broken error // the error if the work panics; must not change
 
 	changing sync.Mutex                   // held while the state changes
 	state    atomic.Pointer[flightsState] // nil at first
 	shards   [flightShards]flightShard[K, V]
-	joined   atomic.Int64 // callers who want the answer of another's work
-	behind   atomic.Int64 // callers who wait until equal work is over, for their own
+	joined   atomic.Int64 // callers that want the answer of another's work
+	behind   atomic.Int64 // callers that wait until equal work is over, to run their own
 }
 
-// flightsState is what all flights have in common. It does not change, but is replaced.
+// flightsState is what all flights share. It is replaced as a whole, never changed.
 type flightsState struct {
 	timeout  time.Duration
 	closed   bool
-	replaced chan struct{} // closed when there is a new one
+	replaced chan struct{} // closed when there is a new state
 }
 
-// flightShards is how many locks there are: work of different keys has nothing to wait for.
+// flightShards is the number of locks. With several, work of different keys seldom waits for a
+// lock.
 const flightShards = 64
 
 type flightShard[K comparable, V any] struct {
 	mu   sync.Mutex
 	keys Table[K, *flight[K, V]]
-	_    [32]byte // the next one is on another line of the processor's cache
+	_    [32]byte // puts the next shard on another line of the processor's cache
 }
 
 var flightSeed = maphash.MakeSeed()
@@ -45,7 +46,7 @@ func (f *Flights[K, V]) shard(key K) *flightShard[K, V] {
 	return &f.shards[maphash.Comparable(flightSeed, key)%flightShards]
 }
 
-// now returns the state of now.
+// now returns the current state.
 func (f *Flights[K, V]) now() *flightsState {
 	if state := f.state.Load(); state != nil {
 		return state
@@ -54,21 +55,21 @@ func (f *Flights[K, V]) now() *flightsState {
 	return f.state.Load()
 }
 
-// A Sharing says whose work a caller may get the answer of.
+// A Sharing says which work may give a caller its answer.
 type Sharing int
 
 const (
-	Alone       Sharing = iota // of its own, which runs when all equal work before it is over
-	JoinWaiting                // also of equal work that has not begun
-	JoinRunning                // also of equal work that has
+	Alone       Sharing = iota // only its own, which runs after all equal work before it
+	JoinWaiting                // also equal work that has not begun
+	JoinRunning                // also equal work that runs
 )
 
-// SetTimeout changes the longest wait. Zero means no limit. Who waits asks for its limits again.
+// SetTimeout changes the longest wait. Zero means no limit. All who wait read their limits again.
 func (f *Flights[K, V]) SetTimeout(timeout time.Duration) {
 	f.change(func(state *flightsState) { state.timeout = timeout })
 }
 
-// Close refuses all who wait and all who come. What runs goes on.
+// Close refuses all who wait and all who come later. Running work continues.
 func (f *Flights[K, V]) Close() {
 	f.change(func(state *flightsState) { state.closed = true })
 }
@@ -85,12 +86,12 @@ func (f *Flights[K, V]) change(change func(*flightsState)) {
 }
 
 // Counts returns how many callers want the answer of another's work, and how many wait until equal
-// work is over, for their own.
+// work is over, to run their own.
 func (f *Flights[K, V]) Counts() (joined, behind int) {
 	return int(f.joined.Load()), int(f.behind.Load())
 }
 
-// Entries returns how many keys there is work of.
+// Entries returns how many keys have work.
 func (f *Flights[K, V]) Entries() (n int) {
 	for i := range f.shards {
 		shard := &f.shards[i]

@@ -32,7 +32,7 @@ func newFlights(limits admission.GateLimits) *flights {
 	return f
 }
 
-// runs returns the part of a caller that is to run the work at once.
+// runs returns the part of a caller that must run the work at once.
 func runs(t *testing.T, f *flights, key string, sharing admission.Sharing) *part {
 	p := f.Join(key, "karen", anyone, sharing)
 	require.False(t, p.Waiting())
@@ -50,7 +50,7 @@ func joins(t *testing.T, f *flights, key string, sharing admission.Sharing) *par
 
 func finds42() (int, bool, error) { return 42, false, nil }
 
-// answer waits for the part's answer. It must not be the one to run the work.
+// answer waits for the part's answer. The part must not be the one that runs the work.
 func answer(t *testing.T, p *part) int {
 	require.Zero(t, p.Wait(nil, nil))
 	require.False(t, p.Runs)
@@ -95,7 +95,7 @@ func TestWhoRunsAloneRunsAlone(t *testing.T) {
 	assertNoFlights(t, f)
 }
 
-// Work that runs may have looked already at what has changed before the question.
+// Running work may already have looked at something that changed before the caller asked.
 func TestWhoJoinsWaitingWorkGetsNoAnswerFromBefore(t *testing.T) {
 	f := newFlights(admission.GateLimits{})
 	first := runs(t, f, "a", admission.JoinWaiting)
@@ -134,7 +134,7 @@ func TestWhoJoinsRunningWorkGetsItsAnswer(t *testing.T) {
 	assertNoFlights(t, f)
 }
 
-// All wait for a slot, and whoever is awake runs the work for all.
+// All wait for a slot. The first one that is awake runs the work for all.
 func TestOneOfThoseWhoWaitRunsTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1})
@@ -176,7 +176,7 @@ func TestWhatFlightsRefuseWith(t *testing.T) {
 	full := admission.GateLimits{Max: 1, MaxWaiting: 1, Timeout: time.Minute}
 	for name, test := range map[string]struct {
 		limits admission.GateLimits
-		runs   bool // equal work runs; else somebody else's
+		runs   bool // equal work runs, otherwise other work
 		gone   <-chan struct{}
 		then   func(f *flights)
 		want   refused
@@ -256,7 +256,7 @@ func TestWhatFlightsRefuseWith(t *testing.T) {
 	}
 }
 
-// A caller joins, and everything is closed before it waits.
+// A caller joins, and Close is called before it waits.
 func TestFlightsThatCloseBeforeACallerWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Timeout: time.Minute})
@@ -271,7 +271,7 @@ func TestFlightsThatCloseBeforeACallerWaits(t *testing.T) {
 	})
 }
 
-// After Close nobody waits for work that still runs.
+// After Close nobody waits for work, even if it still runs.
 func TestWhoComesAfterCloseIsRefused(t *testing.T) {
 	for sharing := admission.Alone; sharing <= admission.JoinRunning; sharing++ {
 		f := newFlights(admission.GateLimits{Timeout: time.Minute})
@@ -290,7 +290,7 @@ func TestWhoComesAfterCloseIsRefused(t *testing.T) {
 	}
 }
 
-// A caller that is exempt from now on does its work by itself.
+// A caller that becomes exempt runs its work by itself.
 func TestACallerThatBecomesExempt(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second} { // before it waits, and while it does
 		synctest.Test(t, func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestACallerThatBecomesExempt(t *testing.T) {
 	}
 }
 
-// A caller whose work runs already waits for the answer, exempt or not.
+// A caller whose work already runs waits for the answer, even if it becomes exempt.
 func TestACallerThatBecomesExemptWhenItsWorkRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{})
@@ -331,7 +331,7 @@ func TestACallerThatBecomesExemptWhenItsWorkRuns(t *testing.T) {
 	})
 }
 
-// All leave while somebody asks for a slot for them.
+// All members withdraw while a slot for them is being asked for.
 func TestAGroupThatAllLeaveWhileItGetsItsSlot(t *testing.T) {
 	f := newFlights(admission.GateLimits{})
 	running := runs(t, f, "a", admission.Alone)
@@ -342,7 +342,7 @@ func TestAGroupThatAllLeaveWhileItGetsItsSlot(t *testing.T) {
 	assertNoFlights(t, f)
 }
 
-// What waits for equal work has its place: a queue that is full meanwhile does not refuse it.
+// Work that waits for equal work keeps its place, even if the queue is full by then.
 func TestWhoHasWaitedForEqualWorkIsNotRefusedByAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1, MaxWaiting: 1})
@@ -362,7 +362,7 @@ func TestWhoHasWaitedForEqualWorkIsNotRefusedByAFullQueue(t *testing.T) {
 	})
 }
 
-// Each caller has its own deadline, and takes nothing along.
+// Each caller has its own deadline, and can withdraw without harm to the others.
 func TestWhoeverBeganAGroupMayLeaveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1, Timeout: time.Minute})
@@ -384,7 +384,7 @@ func TestWhoeverBeganAGroupMayLeaveIt(t *testing.T) {
 	})
 }
 
-// The last one leaves, and the place of the work goes to the next one.
+// The last member withdraws, and the group's place goes to the next group.
 func TestAGroupThatAllHaveLeftIsForgotten(t *testing.T) {
 	f := newFlights(admission.GateLimits{Max: 1})
 	held := enter(t, f.Gate, "bob", anyone)
@@ -401,7 +401,7 @@ func TestAGroupThatAllHaveLeftIsForgotten(t *testing.T) {
 	assertNoFlights(t, f)
 }
 
-// A client is gone when the slot is granted: another one's caller runs the work, or the slot comes
+// A client is gone when the slot is granted: another caller runs the work, or the slot is given
 // back.
 func TestACallerThatIsGoneDoesNotRunTheWork(t *testing.T) {
 	for _, others := range []int{0, 1} {
@@ -444,7 +444,7 @@ func TestAbandonedWork(t *testing.T) {
 		<-first.Abandoned()
 		assertCounts(t, f, 0, 0)
 
-		// Work that is being stopped has no answer for others.
+		// Work that is being stopped gives others no answer.
 		late = joins(t, f, "a", admission.JoinRunning)
 		return 0, true, errWork
 	})
@@ -496,7 +496,7 @@ func TestWorkThatPanics(t *testing.T) {
 	assertNoFlights(t, f)
 }
 
-// A caller has a deadline until the work begins, and hears when it does.
+// A caller has a deadline until the work begins, and is notified when it does.
 func TestADeadlineIsUntilTheWorkBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1, Timeout: time.Minute})
@@ -510,7 +510,7 @@ func TestADeadlineIsUntilTheWorkBegins(t *testing.T) {
 	})
 }
 
-// A caller comes late to its deadline, when equal work has begun that it waits for.
+// A caller notices its deadline late, when the equal work that it waits for has begun.
 func TestADeadlineThatIsOverWhenTheWorkBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1, Timeout: time.Minute})
@@ -526,7 +526,7 @@ func TestADeadlineThatIsOverWhenTheWorkBegins(t *testing.T) {
 	})
 }
 
-// A caller that has waited before has no new time to wait.
+// A caller that has waited before does not get the full time again.
 func TestACallerThatHasWaitedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Timeout: time.Minute})
@@ -542,9 +542,9 @@ func TestACallerThatHasWaitedBefore(t *testing.T) {
 	})
 }
 
-// Several callers ask for equal work, in all ways, while limits change, clients leave, and work
-// fails or panics. No more than one runs of a key, nobody gets an answer older than its question,
-// everybody gets one, and in the end there is nothing left.
+// Several callers ask for equal work, with each Sharing, while limits change, clients are gone, and
+// work fails or panics. Of a key no more than one runs at a time. Every caller gets an answer, and
+// none that is older than its question. After that nothing is held.
 func FuzzFlights(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed)

@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// A Gate lets callers in, up to a limit for each key and one for all keys together, and keeps the
-// others in a queue.
+// A Gate lets callers in, up to a limit for each key and one for all keys together, and queues the
+// others.
 //
-// Within a key it is first come first served, between keys turn by turn: a slot that becomes free
-// goes to the next key in the round that has a caller waiting and is below its own limit. One
-// semaphore behind another would make a light key wait for the heavy ones, which hold the first
-// and wait for the second. Here both slots are granted under one lock: one wait, one deadline, and
-// nothing to roll back.
+// Within a key callers are served first come, first served; keys take turns. A free slot goes to
+// the next key in the round that has a waiting caller and is below its own limit. Two semaphores,
+// one behind the other, would make a light key wait for heavy ones that hold the first and wait for
+// the second. Here one lock grants both slots: one wait, one deadline, and nothing to undo.
 type Gate struct {
-	// changes counts the calls of SetLimits, so that nobody waits with limits that it has read before
-	// one of them.
+	// changes counts the calls of SetLimits, so that no caller waits with limits that it read before
+	// such a call.
 	changes atomic.Uint64
 
 	mu      sync.Mutex
@@ -26,8 +25,8 @@ type Gate struct {
 	changed chan struct{} // closed when limits or closed change
 	running int
 	waiting int
-	keys    Table[string, gateKey] // those that have a caller inside or waiting
-	turns   list.List              // of *queue: keys with a caller that their own limit lets in
+	keys    Table[string, gateKey] // keys with a caller inside or waiting
+	turns   list.List              // of *queue: keys with a waiting caller and room in their own limit
 }
 
 // GateLimits are the limits of all keys together. Zero means no limit.
@@ -37,18 +36,18 @@ type GateLimits struct {
 	Timeout    time.Duration // the longest wait
 }
 
-// KeyLimits are the limits of one key. Zero means no limit. Callers of one key may bring different
-// ones: each is let in by its own.
+// KeyLimits are the limits of one key. Zero means no limit. Callers of one key may have different
+// limits: each is let in by its own.
 type KeyLimits struct {
 	Max        int  // inside at once
 	MaxWaiting int  // in the queue
-	Exempt     bool // let in at once, whatever the limits of the key and of all
+	Exempt     bool // let in at once, whatever the limits
 }
 
-// A Caller is who asks for a slot.
+// A Caller asks for a slot.
 type Caller interface {
-	// KeyLimits returns the limits of the caller's key at the gate now. It is called without a lock:
-	// when the caller comes and, while it waits, at each call of SetLimits.
+	// KeyLimits returns the current limits of the caller's key at the gate. It is called without a
+	// lock: when the caller arrives and, while it waits, at each call of SetLimits.
 	KeyLimits(*Gate) KeyLimits
 }
 
@@ -57,14 +56,14 @@ type gateKey struct {
 	queue   *queue // nil if no caller waits
 }
 
-// queue holds the waiting callers of one key.
+// queue has the waiting callers of one key.
 type queue struct {
 	key     string
 	waiters list.List     // of *waiter
 	turn    *list.Element // in Gate.turns, nil if not there
 }
 
-// waiter is a caller that has to wait, or had to.
+// waiter is a caller that waits, or has waited.
 type waiter struct {
 	key    string
 	caller Caller
@@ -73,9 +72,9 @@ type waiter struct {
 	place  *list.Element // in queue.waiters
 
 	ready   chan struct{} // closed when the slot is granted
-	granted bool          // it has the slot; written before ready is closed
-	left    bool          // it has left the queue without a slot
-	waited  time.Duration // how long, once it has the slot or has left
+	granted bool          // it has a slot; written before ready is closed
+	left    bool          // it gave up its place without a slot
+	waited  time.Duration // how long, once granted or left is true
 
 	// What the caller knew of the gate when it last looked.
 	changed  <-chan struct{} // Gate.changed
@@ -83,30 +82,29 @@ type waiter struct {
 }
 
 // A Ticket is what a caller gets: a slot, a place in the queue, or a refusal. It belongs to the
-// goroutine of the caller. The zero Ticket holds nothing.
+// caller's goroutine. The zero Ticket holds nothing.
 type Ticket struct {
 	Refusal Refusal
 
-	gate   *Gate // nil if nothing is held
+	gate   *Gate // nil if the ticket holds nothing
 	key    string
 	waiter *waiter // nil if the slot was granted at once
 }
 
-// Enter returns a ticket for a caller of the key. It does not block: if the ticket is waiting, Wait
-// does. Release must be called, whatever became of it.
+// Enter returns a ticket for a caller of the key. It does not block; if the ticket is waiting, call
+// Wait. Release must be called in any case.
 func (g *Gate) Enter(key string, caller Caller) Ticket {
 	return g.enter(key, caller, false)
 }
 
-// EnterAnyway returns a ticket with a slot for a caller of the key, whatever the limits, unless the
-// gate is closed.
+// EnterAnyway returns a ticket with a slot, whatever the limits, unless the gate is closed.
 func (g *Gate) EnterAnyway(key string) Ticket {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, false)
 }
 
-// enter is Enter. A caller that has waited elsewhere is not refused because the queue is full.
+// enter is Enter; a caller that has waited elsewhere is not refused because the queue is full.
 func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
 	for {
 		changes := g.changes.Load()
@@ -127,8 +125,8 @@ func (g *Gate) ticketLocked(key string, caller Caller, limits KeyLimits, hasWait
 	case g.closed:
 		return Ticket{Refusal: Refusal{Reason: Closed}}
 	case limits.Exempt || k.queue == nil && g.roomLocked() && limits.room(k):
-		// If somebody else's turn were possible now, it would have been granted already: only
-		// exempt callers pass others.
+		// If a waiting caller could have the slot, it would have it already. So only exempt callers jump
+		// the queue.
 		g.enterLocked(key, k)
 		return Ticket{gate: g, key: key}
 	}
@@ -138,13 +136,13 @@ func (g *Gate) ticketLocked(key string, caller Caller, limits KeyLimits, hasWait
 	return Ticket{gate: g, key: key, waiter: g.enqueueLocked(key, k, caller, limits)}
 }
 
-// Waiting tells whether the ticket has a place in the queue, and no slot yet.
+// Waiting reports whether the ticket has a place in the queue, and no slot yet.
 func (t *Ticket) Waiting() bool {
 	return t.gate != nil && t.waiter != nil && !isClosed(t.waiter.ready)
 }
 
-// Ready returns a channel that is closed when the ticket has a slot; nil if it had one at once, or
-// was refused.
+// Ready returns a channel that is closed when the ticket gets its slot; nil if the ticket had a
+// slot at once, or was refused.
 func (t *Ticket) Ready() <-chan struct{} {
 	if t.waiter == nil {
 		return nil
@@ -152,7 +150,7 @@ func (t *Ticket) Ready() <-chan struct{} {
 	return t.waiter.ready
 }
 
-// Waited returns how long the caller has waited, until now if it still waits.
+// Waited returns how long the caller has waited so far.
 func (t *Ticket) Waited() time.Duration {
 	switch {
 	case t.waiter == nil:
@@ -165,8 +163,8 @@ func (t *Ticket) Waited() time.Duration {
 }
 
 // Wait blocks until the ticket has a slot, or returns the refusal: of a limit when the time is up,
-// Closed, or Gone when gone is closed, be it at the last moment. Then the place in the queue has
-// been given up.
+// Closed, or Gone when gone is closed, even at the last moment. After a refusal the ticket has no
+// place in the queue.
 func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
 	for again := t.gate != nil && t.waiter != nil; again && !t.Refusal.Is(); {
 		if again = t.waitOnce(gone); again {
@@ -180,8 +178,8 @@ func (t *Ticket) Wait(gone <-chan struct{}) Refusal {
 	return t.Refusal
 }
 
-// waitOnce waits until the ticket has a slot or is refused, or until the limits have changed: then
-// it is to look at them, and to wait again.
+// waitOnce waits until the ticket has a slot or is refused. again is true if the limits have
+// changed: the caller must then look at them, and wait again.
 func (t *Ticket) waitOnce(gone <-chan struct{}) (again bool) {
 	w := t.waiter
 	var timeout <-chan time.Time
@@ -201,7 +199,7 @@ func (t *Ticket) waitOnce(gone <-chan struct{}) (again bool) {
 	return false
 }
 
-// giveUp ends the wait at its deadline. The slot may have been granted in the meantime.
+// giveUp ends the wait at its deadline, unless the slot has been granted meanwhile.
 func (t *Ticket) giveUp() {
 	g := t.gate
 	g.mu.Lock()
@@ -211,13 +209,13 @@ func (t *Ticket) giveUp() {
 	}
 }
 
-// refuseLocked takes the ticket out of the queue.
+// refuseLocked removes the ticket from the queue.
 func (t *Ticket) refuseLocked(refusal Refusal) {
 	t.gate.leaveQueueLocked(t.waiter)
 	t.gate, t.Refusal = nil, refusal
 }
 
-// look takes over a new deadline, or leaves a gate that was closed.
+// look reads the new deadline, or gives up if the gate was closed.
 func (t *Ticket) look() {
 	g, w := t.gate, t.waiter
 	g.mu.Lock()
@@ -228,8 +226,7 @@ func (t *Ticket) look() {
 	}
 }
 
-// Release gives back what the ticket holds: its slot, or its place in the queue. A second call does
-// nothing.
+// Release gives back the ticket's slot, or its place in the queue. A second call does nothing.
 func (t *Ticket) Release() {
 	if t.gate == nil {
 		return
@@ -250,9 +247,9 @@ func (t *Ticket) Release() {
 	g.grantLocked()
 }
 
-// Overdue is for a caller that went on without its slot, and holds the ticket only to see when it
-// would have got one. It returns the refusal that the caller would have read by now, had it waited:
-// none if its time is not up, or if there is no limit any more.
+// Overdue is for a caller that runs without its slot, and keeps the ticket only to see when it
+// would have had one. It returns the refusal that the caller would have got by now if it had
+// waited. There is none if the time is not up, or if there is no limit any more.
 func (t *Ticket) Overdue() Refusal {
 	if t.gate == nil || t.waiter == nil {
 		return Refusal{}
@@ -266,7 +263,7 @@ func (t *Ticket) Overdue() Refusal {
 	return g.blockedLocked(t.waiter)
 }
 
-// blocked returns the refusal of a caller whose time is up now: none if the ticket has a slot.
+// blocked returns the refusal of a caller whose time is up now; none if the ticket has a slot.
 func (t *Ticket) blocked() Refusal {
 	if t.gate == nil || t.waiter == nil {
 		return t.Refusal
@@ -279,9 +276,9 @@ func (t *Ticket) blocked() Refusal {
 	return t.gate.blockedLocked(t.waiter)
 }
 
-// SetLimits changes the limits of all keys together, and asks all who wait for those of their keys,
-// which must have changed before. When it returns, all who may are inside. Of two calls at the same
-// time the later one counts.
+// SetLimits changes the limits of all keys together, and asks all waiting callers for the limits of
+// their keys, which must have changed before the call. When it returns, all who may are inside. If
+// two calls overlap, the later one counts.
 func (g *Gate) SetLimits(limits GateLimits) {
 	change := g.changes.Add(1)
 	g.mu.Lock()
@@ -291,7 +288,7 @@ func (g *Gate) SetLimits(limits GateLimits) {
 	}
 	g.mu.Unlock()
 
-	// Who comes now has the limits of its key from after the change, and needs not be asked.
+	// A caller that arrives now reads its limits after the change, so it need not be asked.
 	fresh := make([]KeyLimits, len(waiters))
 	for i, w := range waiters {
 		fresh[i] = w.caller.KeyLimits(g)
@@ -321,7 +318,7 @@ func (g *Gate) SetLimits(limits GateLimits) {
 	g.wakeLocked()
 }
 
-// Close refuses all who wait and all who come. Who is inside stays.
+// Close refuses all who wait and all who come later. Callers inside keep their slots.
 func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

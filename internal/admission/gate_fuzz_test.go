@@ -10,11 +10,10 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// modelKeys are the keys of the model.
+// modelKeys is the number of keys of the model.
 const modelKeys = 4
 
-// gateModel holds what a gate must not do against what it does: after each step it looks at all
-// tickets.
+// gateModel checks a gate against its rules: after each step it looks at all tickets.
 type gateModel struct {
 	t       *testing.T
 	gate    *admission.Gate
@@ -27,9 +26,9 @@ type modelKey struct {
 	caller  *caller
 	running int
 	inside  []*admission.Ticket
-	waiting []*admission.Ticket // first come first
+	waiting []*admission.Ticket // in the order of arrival
 
-	// passed is how many slots each other key got since this one has had a caller that could take one.
+	// passed[k] is how many slots each other key has got since k has had a caller that could take one.
 	passed [modelKeys]int
 }
 
@@ -43,7 +42,7 @@ func newGateModel(t *testing.T) *gateModel {
 
 func (m *gateModel) limits(k int) admission.KeyLimits { return *m.keys[k].caller.limits.Load() }
 
-// eligible tells whether a caller of the key waits that its own limit lets in.
+// eligible reports whether a caller of the key waits for whom the key's own limit has room.
 func (m *gateModel) eligible(k int) bool {
 	return len(m.keys[k].waiting) > 0 && (m.limits(k).Max == 0 || m.keys[k].running < m.limits(k).Max)
 }
@@ -80,7 +79,7 @@ func (m *gateModel) enter(k int) {
 	}
 }
 
-// release lets one of those inside go.
+// release gives back the slot of a caller inside.
 func (m *gateModel) release(k, n int) {
 	key := &m.keys[k]
 	if len(key.inside) == 0 {
@@ -95,7 +94,7 @@ func (m *gateModel) release(k, n int) {
 	ticket.Release()
 }
 
-// cancel takes one of those who wait out of the queue.
+// cancel removes one of the waiting callers from the queue.
 func (m *gateModel) cancel(k, n int) {
 	key := &m.keys[k]
 	if len(key.waiting) == 0 {
@@ -107,7 +106,7 @@ func (m *gateModel) cancel(k, n int) {
 	require.Equal(m.t, admission.Gone, ticket.Wait(closed()).Reason)
 }
 
-// look finds out who was let in, and holds that against the rules.
+// look finds out who was let in, and checks that against the rules.
 func (m *gateModel) look(eligible [modelKeys]bool) {
 	var granted [modelKeys]int
 	for k := range m.keys {
@@ -144,7 +143,7 @@ func (m *gateModel) look(eligible [modelKeys]bool) {
 	require.Equal(m.t, m.waits(), waiting)
 }
 
-// step carries out what two bytes say.
+// step does what two bytes say.
 func (m *gateModel) step(what, how byte) {
 	var eligible [modelKeys]bool
 	for k := range m.keys {
@@ -168,7 +167,7 @@ func (m *gateModel) step(what, how byte) {
 	m.look(eligible)
 }
 
-// end lets everybody go.
+// end gives back all tickets.
 func (m *gateModel) end(close bool) {
 	if close {
 		m.gate.Close()
@@ -192,8 +191,9 @@ func (m *gateModel) end(close bool) {
 	assertEmpty(m.t, m.gate)
 }
 
-// Whatever comes, no limit is exceeded, no slot is free while a caller waits that may have it, keys
-// take turns, within a key it is first come first served, and nothing is left in the end.
+// Whatever happens, no limit is exceeded, no slot is free while a caller waits that may have it,
+// keys take turns, and callers of a key are served first come, first served. After that nothing is
+// held.
 func FuzzGate(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100 {

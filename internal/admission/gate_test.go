@@ -13,10 +13,10 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// caller asks with the limits that it has now.
+// caller is a Caller whose limits can change.
 type caller struct {
 	limits atomic.Pointer[admission.KeyLimits]
-	// asked is called when the limits have been read, without a lock.
+	// asked is called after the limits were read, without a lock.
 	asked func()
 }
 
@@ -131,7 +131,7 @@ func TestKeysTakeTurns(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// A key at its own limit loses no slot of all to waiting, and keeps nobody else waiting.
+// A key at its own limit wastes no slot of all keys, and makes no other key wait.
 func TestAKeyAtItsLimitIsPassedOver(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 2})
 	karen := newCaller(admission.KeyLimits{Max: 1})
@@ -156,7 +156,7 @@ func TestWhatAGateRefusesWith(t *testing.T) {
 		all   admission.GateLimits
 		key   admission.KeyLimits
 		gone  <-chan struct{}
-		then  func(g *admission.Gate) // once the caller waits
+		then  func(g *admission.Gate) // called when the caller waits
 		want  refusal
 		after time.Duration
 	}{
@@ -251,8 +251,8 @@ func TestWhatAClosedGateRefusesWith(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// Whoever waits when the gate is closed does not get in, even if a slot comes back before it has
-// woken up.
+// A caller that waits when the gate is closed does not get in, even if a slot is released before it
+// wakes up.
 func TestNobodyIsGrantedASlotAfterClose(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 1})
 	held := enter(t, g, "karen", anyone)
@@ -283,7 +283,7 @@ func TestASlotThatIsGrantedToAClientThatIsGoneComesBack(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// The gate is closed while the time runs out, and the slot comes back.
+// The gate is closed and the slot is released just when the time is up.
 func TestAGateThatIsClosedAtTheDeadline(t *testing.T) {
 	for range 50 { // whichever the caller sees first
 		synctest.Test(t, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestAGateThatIsClosedAtTheDeadline(t *testing.T) {
 	}
 }
 
-// The gate is closed when the caller has its slot, and does not know it yet.
+// The gate is closed when the caller has its slot, but does not know it yet.
 func TestAGateThatIsClosedAfterTheTurn(t *testing.T) {
 	for range 50 { // whichever the caller sees first
 		g := newGate(admission.GateLimits{Max: 1})
@@ -313,7 +313,7 @@ func TestAGateThatIsClosedAfterTheTurn(t *testing.T) {
 	}
 }
 
-// What keeps a caller out is the limit of the first of its key.
+// The refusal names the limit of the first caller of the key, as that one keeps the others out.
 func TestALimitOfTheFirstOfAKeyIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(admission.GateLimits{Max: 9, Timeout: time.Minute})
@@ -329,7 +329,7 @@ func TestALimitOfTheFirstOfAKeyIsNamed(t *testing.T) {
 	})
 }
 
-// A slot that is granted while the time runs out is taken.
+// A slot that is granted at the deadline is used.
 func TestASlotAtTheDeadlineIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(admission.GateLimits{Max: 1, Timeout: time.Minute})
@@ -406,7 +406,7 @@ func TestOtherLimits(t *testing.T) {
 	g.SetLimits(admission.GateLimits{})
 	assert.False(t, karens.Waiting())
 
-	// Who is inside stays when a limit goes down, and nobody comes until there are fewer.
+	// Callers inside stay when a limit is lowered. Nobody new is let in until there are fewer.
 	karen.limits.Store(&admission.KeyLimits{Max: 1})
 	g.SetLimits(admission.GateLimits{Max: 2})
 	last := queue(t, g, "karen", karen)
@@ -425,7 +425,7 @@ func TestOtherLimits(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// The limit of a key goes down while it is its turn, and up again.
+// The limit of a key is lowered while it is its turn, and then raised again.
 func TestALimitThatGoesDownWhileItIsTheKeysTurn(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 2})
 	karen := newCaller(admission.KeyLimits{Max: 2})
@@ -443,7 +443,7 @@ func TestALimitThatGoesDownWhileItIsTheKeysTurn(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// The first of a key has a lower limit than the second, and leaves.
+// The first caller of a key has a lower limit than the second, and gives up.
 func TestTheNextOfAKeyIsLetInByItsOwnLimit(t *testing.T) {
 	g := newGate(admission.GateLimits{})
 	low, high := newCaller(admission.KeyLimits{Max: 1}), newCaller(admission.KeyLimits{Max: 2})
@@ -473,7 +473,7 @@ func TestALimitThatChangesWhileACallerComes(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// A caller leaves while the limits change, and would have been exempt.
+// A caller gives up while the limits change, which would have made it exempt.
 func TestACallerThatLeavesWhileLimitsChange(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 1})
 	held := enter(t, g, "karen", anyone)
@@ -488,7 +488,7 @@ func TestACallerThatLeavesWhileLimitsChange(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// Nobody passes those who wait while the limits change.
+// Nobody jumps the queue while the limits change.
 func TestACallerThatComesWhileLimitsChangeTakesItsTurn(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 1})
 	held := enter(t, g, "karen", anyone)
@@ -508,7 +508,7 @@ func TestACallerThatComesWhileLimitsChangeTakesItsTurn(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// Of two changes at once the later one counts.
+// If two changes overlap, the later one counts.
 func TestTwoChangesOfLimitsAtOnce(t *testing.T) {
 	g := newGate(admission.GateLimits{Max: 1})
 	held := enter(t, g, "karen", anyone)
@@ -529,7 +529,7 @@ func TestTwoChangesOfLimitsAtOnce(t *testing.T) {
 	assertEmpty(t, g)
 }
 
-// A caller that does not wait for its slot learns afterwards whether it would have got one in time.
+// A caller that did not wait for its slot learns afterwards whether it would have had one in time.
 func TestOverdue(t *testing.T) {
 	type refusal = admission.Refusal
 	for name, test := range map[string]struct {
@@ -580,7 +580,7 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// Callers come, wait, leave and are refused in several goroutines while the limits change.
+// Callers arrive, wait, give up and are refused in several goroutines while the limits change.
 func TestAGateUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const keys, callers, most = 5, 40, 7

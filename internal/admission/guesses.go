@@ -11,42 +11,41 @@ import (
 )
 
 const (
-	// firstDelay is how long the next check of a network waits after its first wrong guess. Each
-	// further one doubles it.
+	// firstDelay is the delay of a network's next check after its first wrong guess. Each further
+	// wrong guess doubles it.
 	firstDelay = 2 * time.Second
 	// forgiveAfter is the time without a wrong guess after which a network is forgiven one of them.
 	forgiveAfter = 15 * time.Minute
-	// knownFor is how long a user need not wait who has logged in from the network.
+	// knownFor is how long a user who has logged in from the network need not wait.
 	knownFor = 7 * 24 * time.Hour
-	// manyBad is how many /64s of a /48 must have guessed wrong for it to be slowed down as a whole.
+	// manyBad is how many /64s of a /48 must have guessed wrong before the /48 is delayed as a whole.
 	manyBad = 16
-	// remembered is how many of a network's wrong guesses are known again.
+	// remembered is how many of its last wrong guesses are remembered for a network.
 	remembered = 8
-	// forgetAtOnce is how many networks are forgotten in one step, so that no step takes long.
+	// forgetAtOnce is how many networks one step may forget, so that no step takes long.
 	forgetAtOnce = 16
 )
 
-// Guesses slows down those who guess passwords. For each network, an IPv4 address or an IPv6 /64,
-// it remembers how often somebody there has guessed wrong, and says how long its next check has to
-// wait since the last time: 2 s, 4 s, 8 s and so on. A guess that is made again does not count
-// again: it is a device with an old password, and teaches nobody anything. A user who has logged in
-// from the network lately does not wait. A /48 in which many /64s have guessed wrong waits as a
-// whole.
+// Guesses delays those who guess passwords. For each network, an IPv4 address or an IPv6 /64, it
+// remembers the number of wrong guesses, and says how long after the last one the next check must
+// wait: 2 s, 4 s, 8 s and so on. A repeated guess does not count: it is a device with an old
+// password, and nobody learns from it. A user who has logged in from the network recently does not
+// wait. A /48 in which many /64s have guessed wrong waits as a whole.
 //
-// It remembers 64 K networks and as many users, the least recent make room, and of guesses and
-// users hashes under a key that nobody knows.
+// It remembers 64 K networks and as many users, and drops the least recent first. It keeps only
+// hashes of guesses and users, with a secret key.
 type Guesses struct {
 	once sync.Once
 	key  [sha256.Size]byte
-	from time.Time // when time began
+	from time.Time // the instant from which times count
 
 	mu       sync.Mutex
 	networks recent[shortPrefix, guesser]
-	users    recent[uint64, time.Duration] // when they logged in last
+	users    recent[uint64, time.Duration] // the time of the last login
 }
 
-// shortPrefix is an IPv4 address or the network part of an IPv6 address in half the memory of a
-// [netip.Prefix].
+// shortPrefix is an IPv4 address or the network part of an IPv6 address. It takes half the memory
+// of a [netip.Prefix].
 type shortPrefix struct {
 	high uint64 // the first bits of the address
 	bits uint8
@@ -65,11 +64,11 @@ type Guess uint64
 
 // guesser is a network from which somebody has guessed wrong.
 type guesser struct {
-	last  time.Duration // when that was
-	level uint8         // how often, up to what makes a difference, at that time
-	// bad is how many of its /64s have guessed wrong, up to manyBad; for a /48 only.
+	last  time.Duration // the time of the last wrong guess
+	level uint8         // the number of wrong guesses then, up to that of the longest delay
+	// bad is how many /64s of a /48 have guessed wrong, up to manyBad; 0 for other networks.
 	bad  uint8
-	seen [remembered]uint32 // the guesses, the last one first, cut short
+	seen [remembered]uint32 // the lower half of each guess, the last one first
 }
 
 func (g *Guesses) start() {
@@ -79,7 +78,7 @@ func (g *Guesses) start() {
 	})
 }
 
-// UseKey has hashes made with a key that others have too, so that a Guess of theirs can be
+// UseKey sets the key of the hashes to one that other machines share, so that their Guesses can be
 // compared. It does nothing after the first hash.
 func (g *Guesses) UseKey(key []byte) {
 	g.once.Do(func() {
@@ -102,21 +101,22 @@ func (g *Guesses) hash(kind byte, parts ...string) uint64 {
 	return binary.BigEndian.Uint64(mac.Sum(nil))
 }
 
-// Guess returns what Wrong takes for the name of a user and a password.
+// Guess returns the Guess for the name of a user and a password.
 func (g *Guesses) Guess(user, password string) Guess { return Guess(g.hash('g', user, password)) }
 
 func (g *Guesses) userKey(network netip.Prefix, user string) uint64 {
 	return g.hash('u', network.String(), user)
 }
 
-// Wrong notes a wrong guess from the network, whose next check waits for longest at most. It tells
-// whether the guess counts: it is not one of the last ones made again.
+// Wrong notes a wrong guess from the network. longest is the longest delay of the network's next
+// check. counts is false if the guess repeats one of the last ones, or there is no network or
+// delay.
 func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration) (counts bool) {
 	return g.WrongBefore(network, guess, longest, 0)
 }
 
-// WrongBefore is Wrong for a guess that was made so long ago. It is taken for one of the time of
-// the network's last one if that was later.
+// WrongBefore is Wrong for a guess that was made some time ago. If the network's last guess was
+// later, the time of that one holds.
 func (g *Guesses) WrongBefore(
 	network netip.Prefix, guess Guess, longest, ago time.Duration,
 ) (counts bool) {
@@ -145,11 +145,11 @@ func (g *Guesses) WrongBefore(
 	return counts
 }
 
-// countLocked lets add count the guess for the network, unless it was made there before.
+// countLocked calls add to count the guess for the network, unless the network has made it before.
 func (g *Guesses) countLocked(
 	network shortPrefix, guess Guess, now, longest time.Duration, add func(*guesser),
 ) (counts bool) {
-	short := uint32(guess) | 1 // 0 is none
+	short := uint32(guess) | 1 // 0 means none
 	n := g.networks.get(network)
 	if n != nil {
 		now = max(now, n.last)
@@ -171,7 +171,7 @@ func (g *Guesses) countLocked(
 	return true
 }
 
-// knows tells whether the guess is one of the last ones, and makes it the last one.
+// knows reports whether the guess is one of the last ones, and moves it to the front.
 func (n *guesser) knows(short uint32) bool {
 	for i, seen := range n.seen {
 		if seen == short {
@@ -194,9 +194,9 @@ func (g *Guesses) Right(network netip.Prefix, user string) {
 	*g.users.touch(key) = time.Since(g.from)
 }
 
-// Delay returns by which network the check of the user's password has to wait its turn, and how
-// long it is until then; the zero Prefix if it has not to wait. Of the checks of that network no
-// more than one should go on at a time.
+// Delay returns the network in whose queue the check of the user's password must wait, and how long
+// until its turn; the zero Prefix if it need not wait. Only one check of that network should run at
+// a time.
 func (g *Guesses) Delay(
 	network netip.Prefix, user string, longest time.Duration,
 ) (by netip.Prefix, wait time.Duration) {
@@ -225,7 +225,7 @@ func (g *Guesses) Delay(
 	return by, wait
 }
 
-// Interval returns the time between two checks of a network by which some have to wait.
+// Interval returns the time between two checks of a network whose checks must wait.
 func (g *Guesses) Interval(by netip.Prefix, longest time.Duration) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -236,7 +236,7 @@ func (g *Guesses) Interval(by netip.Prefix, longest time.Duration) time.Duration
 	return min(firstDelay<<(level-1), longest)
 }
 
-// knows tells whether the user has logged in from the network lately.
+// knows reports whether the user has logged in from the network recently.
 func (g *Guesses) knows(network netip.Prefix, user string, now time.Duration) bool {
 	if user == "" {
 		return false
@@ -248,7 +248,7 @@ func (g *Guesses) knows(network netip.Prefix, user string, now time.Duration) bo
 	return last != nil && now-*last < knownFor
 }
 
-// forgetLocked forgets some of the networks and users that are of no interest any more.
+// forgetLocked drops some of the networks and users that no longer matter.
 func (g *Guesses) forgetLocked(now time.Duration) {
 	for range forgetAtOnce {
 		key, n, ok := g.networks.oldest()
@@ -266,14 +266,14 @@ func (g *Guesses) forgetLocked(now time.Duration) {
 	}
 }
 
-// Networks returns how many networks something is remembered of.
+// Networks returns how many networks are remembered.
 func (g *Guesses) Networks() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.networks.len()
 }
 
-// forgiven tells whether there is nothing left for which the network has to wait.
+// forgiven reports whether the network has no more reason to wait.
 func (n *guesser) forgiven(now time.Duration) bool {
 	return n.levelAt(now) == 0 && n.badAt(now) == 0
 }
@@ -292,12 +292,12 @@ func (n *guesser) badAt(now time.Duration) uint8 {
 	return n.lessSince(now, n.bad)
 }
 
-// lessSince returns what is left of a count when the time since the last wrong guess is forgiven.
+// lessSince returns the count, less one for each forgiveAfter since the last wrong guess.
 func (n *guesser) lessSince(now time.Duration, count uint8) uint8 {
 	return count - uint8(min((now-n.last)/forgiveAfter, time.Duration(count)))
 }
 
-// waitAt returns how long the network's next check has to wait still.
+// waitAt returns how long the network's next check must still wait.
 func (n *guesser) waitAt(now, longest time.Duration) time.Duration {
 	level := n.levelAt(now)
 	if level == 0 {
@@ -306,7 +306,7 @@ func (n *guesser) waitAt(now, longest time.Duration) time.Duration {
 	return max(n.last+min(firstDelay<<(level-1), longest)-now, 0)
 }
 
-// levels returns how many wrong guesses lead to the longest delay.
+// levels returns how many wrong guesses it takes to reach the longest delay.
 func levels(longest time.Duration) uint8 {
 	level := uint8(1)
 	for firstDelay<<(level-1) < longest && level < 30 {
@@ -315,7 +315,7 @@ func levels(longest time.Duration) uint8 {
 	return level
 }
 
-// wider returns the /48 that the /64 is in, the zero Prefix for an IPv4 address.
+// wider returns the /48 around the /64, or the zero Prefix for another network.
 func wider(network netip.Prefix) netip.Prefix {
 	if network.Bits() != 64 || !network.Addr().Is6() {
 		return netip.Prefix{}

@@ -21,7 +21,7 @@ func place(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(addr), 32)
 }
 
-// wrong notes a guess that nobody has made before.
+// wrong notes a guess that is new.
 func (g *Guesses) wrong(network netip.Prefix, n int) bool {
 	return g.Wrong(network, g.Guess("karen", fmt.Sprint(n)), longestDelay)
 }
@@ -49,7 +49,7 @@ func TestGuessesDouble(t *testing.T) {
 		assert.Zero(t, wait)
 		assert.Zero(t, g.wait(place(2), "karen"))
 
-		// Three are left after a quarter of an hour, and none after an hour.
+		// Three wrong guesses count after 15 minutes, and none after an hour.
 		time.Sleep(forgiveAfter)
 		g.wrong(place(1), 100)
 		assert.Equal(t, 15*time.Second, g.wait(place(1), "karen"))
@@ -131,7 +131,7 @@ func TestGuessesAreBounded(t *testing.T) {
 		var g Guesses
 		for i := range maxRecent + 1000 {
 			g.Wrong(place(i), Guess(i), longestDelay)
-			g.Wrong(place(0), Guess(i), longestDelay) // who goes on guessing stays
+			g.Wrong(place(0), Guess(i), longestDelay) // a network that keeps guessing is not dropped
 		}
 		assert.Equal(t, maxRecent, g.Networks())
 		assert.Equal(t, longestDelay, g.wait(place(0), "karen"))
@@ -164,7 +164,7 @@ func TestGuessesAreOffWithoutADelayOrANetwork(t *testing.T) {
 	assert.False(t, by.IsValid())
 }
 
-// What a full memory of networks and users takes.
+// The memory of a full table of networks and users.
 //
 //	go test -run '^$' -bench GuessesMemory -benchtime 1x ./internal/admission
 func BenchmarkGuessesMemory(b *testing.B) {
@@ -177,7 +177,7 @@ func BenchmarkGuessesMemory(b *testing.B) {
 	for b.Loop() {
 		before := heap()
 		var g Guesses
-		for i := range 2 * maxRecent { // more than there is room for
+		for i := range 2 * maxRecent { // more than fit
 			var addr [16]byte
 			binary.BigEndian.PutUint64(addr[:], uint64(i)<<20)
 			network := netip.PrefixFrom(netip.AddrFrom16(addr), 64)
@@ -195,7 +195,7 @@ func BenchmarkGuessesMemory(b *testing.B) {
 	}
 }
 
-// What the memory costs a login in a network without wrong passwords, and in one with them.
+// The cost for a login in a network without wrong passwords, and in one with them.
 //
 //	go test -run '^$' -bench GuessesDelay ./internal/admission
 func BenchmarkGuessesDelay(b *testing.B) {
@@ -213,7 +213,7 @@ func BenchmarkGuessesDelay(b *testing.B) {
 	}
 }
 
-// What is heard late of an earlier guess counts, and does not make the last one older.
+// An earlier guess that is heard of late counts, and does not make the last one older.
 func TestAGuessThatIsHeardOfLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Guesses

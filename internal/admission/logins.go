@@ -10,25 +10,26 @@ import (
 )
 
 // Logins decides which logins are worth a password check, and counts the sessions that are logged
-// in. S is what the caller knows a session by.
+// in. S is the caller's type of a session.
 //
-// A password check is expensive, so a storm of logins must not cost one each; and a limit on the
-// logins of a user must not tell a stranger of the account, or lock the user out. So logins are
-// looked at in pairs of a user, as the client names it, and a network:
+// A password check is expensive, so a storm of logins must not cost one check each. But a limit on
+// a user's logins must not show strangers anything about the account, or lock the user out. So
+// logins are decided by pairs of a network and a user, as the client names it:
 //
-//   - While no session of the user is logged in from the network, its logins are checked one at a
-//     time, whatever the state of the account and its limits.
-//   - While there is one, as many are checked at once as could still be admitted, and none when the
-//     user is at the limit: those are refused without a check.
+//   - While no session of the user is logged in from the network, its logins are checked one at
+//     a time, whatever the state of the account and its limits.
+//   - While there is such a session, as many logins are checked at once as the limits still have
+//     room for. When the user is at the limit, logins are refused without a check.
 //
-// A caller goes Ask, Wait if it must, the check, Admit if that went well, and End.
+// A caller calls Ask, then Wait if the attempt is waiting, makes the check, calls Admit if the
+// check was successful, and then End.
 type Logins[S any] struct {
 	// Timeout is the longest wait for the outcome of other logins of the pair. Zero means no limit. It
 	// must not change.
 	Timeout time.Duration
 
-	// reviews counts the calls of Review, so that nobody waits with limits that it has read before one
-	// of them.
+	// reviews counts the calls of Review, so that no login waits with limits that it read before such
+	// a call.
 	reviews atomic.Uint64
 
 	mu       sync.Mutex
@@ -41,39 +42,39 @@ type Logins[S any] struct {
 	pairs    Table[pairKey, *pair]
 }
 
-// A LoginCaller is who wants to log in.
+// A LoginCaller wants to log in.
 type LoginCaller struct {
 	User    string       // the key of the name that the client claims; "" if not known
-	Pair    netip.Prefix // the network for the rules of pairs; the zero Prefix if there is none
-	Network netip.Prefix // the network for its limit; the zero Prefix if there is none
-	// Limits returns the limits of the client now. It is called without a lock: when the client asks
-	// or is admitted and, while it waits, at each call of Review.
+	Pair    netip.Prefix // the network of the pair; the zero Prefix if there is none
+	Network netip.Prefix // the network that has the limit; the zero Prefix if there is none
+	// Limits returns the client's current limits. It is called without a lock: when the client asks,
+	// when it is admitted and, while it waits, at each call of Review.
 	Limits func() LoginLimits
 }
 
 // LoginLimits are the limits of one client. Zero means no limit.
 type LoginLimits struct {
-	User     int  // sessions of its user
-	Network  int  // sessions from its network
-	OneByOne bool // there is a limit on users' logins, so that those of strangers are checked so
-	Exempt   bool // checked at once
+	User     int  // sessions of the client's user
+	Network  int  // sessions from the client's network
+	OneByOne bool // check strangers' logins one at a time, as users have a limit
+	Exempt   bool // never waits for other logins
 	Force    bool // never refused, and never waits
 }
 
 // pairKey is a user as the client names it, and the network that it comes from. That is not the
-// network of the limit: strangers whom that puts together with a user must not delay the user.
+// network of the limit: strangers whom that one groups with a user must not delay the user.
 type pairKey struct {
 	user    string
 	network netip.Prefix
 }
 
-// pair is what there is of one pairKey.
+// pair is the state of one pairKey.
 type pair struct {
 	checking int       // password checks that run
 	sessions int       // sessions that are logged in
-	user     string    // whose they are: the caller may know better than the client's own words
-	mixed    bool      // they are different users', so that nothing is known of the next one
-	waiters  list.List // of *loginWaiter, first come first served
+	user     string    // the user of the sessions, as the caller named it, not the client
+	mixed    bool      // the sessions are of different users, so the next one's is unknown
+	waiters  list.List // of *loginWaiter, in the order of arrival
 }
 
 // asker is a caller with its limits.
@@ -92,23 +93,23 @@ type loginWaiter struct {
 	place   *list.Element
 }
 
-// An Attempt is a login that waits, or whose password may be checked. It belongs to the goroutine
-// of the caller.
+// An Attempt is a login that waits, or whose password may be checked. It belongs to the caller's
+// goroutine.
 type Attempt[S any] struct {
 	Refusal Refusal
 	Waited  time.Duration // for the outcome of others
 
 	logins *Logins[S]
 	asker  asker
-	pair   *pair        // nil if the user or the network is not known, and if forced
-	waiter *loginWaiter // nil if it need not wait
+	pair   *pair        // nil if the user or the network is not known, or with Force
+	waiter *loginWaiter // nil if it does not wait
 	ended  bool
 }
 
-// Ask returns an attempt. It does not block: if the attempt is waiting, Wait does. Without a
+// Ask returns an attempt. It does not block; if the attempt is waiting, call Wait. Without a
 // refusal End must be called.
 //
-// Of callers without a network nobody can say who is a stranger to whom: there each is checked.
+// A caller without a network is always checked, as nobody can say whether it is a stranger.
 func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	a := &Attempt[S]{logins: l, asker: asker{LoginCaller: caller}}
 	l.lock(&a.asker)
@@ -141,8 +142,8 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	return a
 }
 
-// decideLocked tells what becomes of the next login of the pair: it is refused, it waits or, if
-// neither is true, it is checked.
+// decideLocked decides about the next login of the pair: it is refused, or it waits, or, if
+// neither, it is checked.
 func (l *Logins[S]) decideLocked(c *asker, p *pair) (refusal Refusal, waits bool) {
 	if c.limits.Force {
 		return Refusal{}, false
@@ -159,7 +160,7 @@ func (l *Logins[S]) beginLocked(p *pair) {
 	l.checking++
 }
 
-// lock takes the lock, and gives the caller the limits of now.
+// lock takes the lock, and reads the caller's current limits.
 func (l *Logins[S]) lock(c *asker) {
 	for {
 		reviews := l.reviews.Load()
@@ -169,18 +170,18 @@ func (l *Logins[S]) lock(c *asker) {
 			c.limits = limits
 			return
 		}
-		l.mu.Unlock() // they may be old
+		l.mu.Unlock() // the limits may be old
 	}
 }
 
 func (a *Attempt[S]) key() pairKey { return pairKey{a.asker.User, a.asker.Pair} }
 
-// Waiting tells whether the attempt waits for the outcome of others.
+// Waiting reports whether the attempt waits for the outcome of others.
 func (a *Attempt[S]) Waiting() bool { return a.waiter != nil }
 
 // Wait blocks until the login may be checked, or returns the refusal: UserFull or NetworkFull, also
-// when the time is up; EqualRuns if it is up, and the client has no limit; Closed; or Gone when
-// gone is closed, be it at the last moment.
+// when the time is up; EqualRuns when the time is up and the client has no limit; Closed; or Gone
+// when gone is closed, even at the last moment.
 func (a *Attempt[S]) Wait(gone <-chan struct{}) Refusal {
 	if a.waiter == nil {
 		return a.Refusal
@@ -200,7 +201,7 @@ func (a *Attempt[S]) Wait(gone <-chan struct{}) Refusal {
 	return a.Refusal
 }
 
-// endWait ends the wait: the login was let go on or refused, its client is gone, or its time is up.
+// endWait ends the wait: the login may go on or is refused, its client is gone, or its time is up.
 func (a *Attempt[S]) endWait(gone bool) {
 	l, w := a.logins, a.waiter
 	l.mu.Lock()
@@ -227,8 +228,8 @@ func (a *Attempt[S]) endWait(gone bool) {
 	}
 }
 
-// timedOut returns the refusal of a login that has waited for too long. Of those limits that it may
-// have waited for it is always the same: which one it was is no stranger's business.
+// timedOut returns the refusal of a login that has waited too long. It does not depend on which
+// limit made the login wait: a stranger must not learn that.
 func (l *Logins[S]) timedOut(limits LoginLimits) Refusal {
 	switch {
 	case limits.User > 0:
@@ -241,7 +242,7 @@ func (l *Logins[S]) timedOut(limits LoginLimits) Refusal {
 }
 
 // End says that the check is over. Those who wait for its outcome go on or are refused. It may be
-// called again, and from another goroutine than the one of the caller.
+// called again, and from another goroutine than the caller's.
 func (a *Attempt[S]) End() {
 	a.logins.mu.Lock()
 	defer a.logins.mu.Unlock()
@@ -260,7 +261,8 @@ func (l *Logins[S]) endLocked(a *Attempt[S]) {
 	}
 }
 
-// refusalLocked returns why the caller cannot be logged in now, as the user if that is not "".
+// refusalLocked returns why the caller cannot log in now. The user's limit counts if user is not
+// "".
 func (l *Logins[S]) refusalLocked(c *asker, user string) Refusal {
 	switch {
 	case l.closed:
@@ -282,7 +284,7 @@ func (l *Logins[S]) roomAtLocked(c *asker) int {
 	return c.limits.Network - l.networks.Get(c.Network)
 }
 
-// roomLocked returns how many more sessions of the user may be logged in while nobody makes room.
+// roomLocked returns how many more sessions of the user may be logged in if none is evicted.
 func (l *Logins[S]) roomLocked(c *asker, user string) int {
 	if c.limits.User <= 0 || user == "" {
 		return math.MaxInt
@@ -290,8 +292,8 @@ func (l *Logins[S]) roomLocked(c *asker, user string) int {
 	return c.limits.User - l.users.Get(user).count()
 }
 
-// knownUser returns the user whose sessions the pair has, "" if it has none: then the state of the
-// account is nobody's business.
+// knownUser returns the user of the pair's sessions. It is "" if there are none or of several
+// users: then the login must not depend on the state of the account.
 func (p *pair) knownUser() string {
 	if p.sessions == 0 || p.mixed {
 		return ""
@@ -299,9 +301,9 @@ func (p *pair) knownUser() string {
 	return p.user
 }
 
-// settleLocked lets those of the pair's waiters go on that may be checked now, refuses those that
-// are known to be refused, and forgets a pair with nothing in it. While somebody waits somebody's
-// check runs, so that every wait has an end.
+// settleLocked lets those waiters of the pair go on that may be checked now, refuses those that are
+// sure to be refused, and drops an empty pair. While a login of a pair waits, another one of it is
+// being checked, so every wait ends.
 func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 	for p.waiters.Len() > 0 {
 		w := p.waiters.Front().Value.(*loginWaiter)
@@ -320,16 +322,17 @@ func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 	l.dropPairLocked(key, p)
 }
 
-// dropPairLocked forgets a pair with nothing in it.
+// dropPairLocked drops an empty pair.
 func (l *Logins[S]) dropPairLocked(key pairKey, p *pair) {
-	if p.checking == 0 && p.sessions == 0 { // then nobody waits
+	if p.checking == 0 && p.sessions == 0 { // so nobody waits
 		l.pairs.Delete(key)
 	}
 }
 
-// mayCheckLocked tells whether one more login of the pair may be checked beside those that are: no
-// more than could still be admitted, and only one while no session of the user is there. That does
-// not depend on the limits of the user, which are nobody's business either.
+// mayCheckLocked reports whether one more login of the pair may be checked beside the running
+// checks: no more than the limits have room for, and only one while the pair has no session.
+// Without a session this does not depend on the limits of the user, which a stranger must not
+// learn.
 func (l *Logins[S]) mayCheckLocked(c *asker, p *pair) bool {
 	if c.limits.Exempt {
 		return true
@@ -343,8 +346,8 @@ func (l *Logins[S]) mayCheckLocked(c *asker, p *pair) bool {
 	return p.checking < room
 }
 
-// Review asks all who wait for their limits, which must have changed before. When it returns, all
-// who may go on do. Of two calls at the same time the later one counts.
+// Review asks all who wait for their limits, which must have changed before the call. When it
+// returns, all who may go on do so. If two calls overlap, the later one counts.
 func (l *Logins[S]) Review() {
 	review := l.reviews.Add(1)
 	l.mu.Lock()
@@ -374,7 +377,7 @@ func (l *Logins[S]) Review() {
 	}
 }
 
-// Close refuses all who wait and all who come. Who is logged in stays.
+// Close refuses all who wait and all who come later. Logged-in sessions stay.
 func (l *Logins[S]) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -392,7 +395,7 @@ func (l *Logins[S]) Counts() (sessions, checking, waiting int) {
 	return l.total, l.checking, l.waiting
 }
 
-// Entries returns how many users, networks and pairs something is kept of.
+// Entries returns how many users, networks and pairs have an entry.
 func (l *Logins[S]) Entries() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,20 +13,20 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// loginModel holds what Logins must not do against what they do.
+// loginModel checks Logins against their rules.
 type loginModel struct {
 	t        *testing.T
 	random   *rand.Rand
 	logins   *admission.Logins[*modelClient]
 	limits   admission.LoginLimits
-	settled  chan *modelClient // those whose wait is over
+	settled  chan *modelClient // clients whose wait is over
 	waiting  []*modelClient
 	checking []*modelClient
 	sessions []*modelClient
-	evicted  []*modelClient // that have not left yet
+	evicted  []*modelClient // evicted, but not logged out yet
 }
 
-// modelClient is a client on its way from the question to the session.
+// modelClient is a client, from its question to its session.
 type modelClient struct {
 	user    string
 	network netip.Prefix
@@ -63,7 +63,7 @@ func (m *loginModel) pick(from []*modelClient) *modelClient {
 	return from[m.random.IntN(len(from))]
 }
 
-// ask lets another client log in.
+// ask makes another client ask.
 func (m *loginModel) ask() {
 	c := &modelClient{
 		user:    string(rune('a' + m.random.IntN(3))),
@@ -81,7 +81,7 @@ func (m *loginModel) ask() {
 	}()
 }
 
-// hangUp lets a client go that waits.
+// hangUp hangs up a client that waits.
 func (m *loginModel) hangUp() {
 	if c := m.pick(m.waiting); c != nil {
 		close(c.gone)
@@ -133,7 +133,7 @@ func (m *loginModel) check() {
 	}
 }
 
-// leave ends a session, or one that was evicted.
+// leave ends a session, evicted or not.
 func (m *loginModel) leave() {
 	from := &m.sessions
 	if m.random.IntN(2) == 0 && len(m.evicted) > 0 {
@@ -145,7 +145,7 @@ func (m *loginModel) leave() {
 	}
 }
 
-// sweep finds some of the user's sessions hung up or silent.
+// sweep finds that some of the user's sessions are hung up or silent.
 func (m *loginModel) sweep() {
 	user := string(rune('a' + m.random.IntN(3)))
 	m.logins.MakeRoom(user, func(all []*admission.Login[*modelClient]) (
@@ -173,7 +173,7 @@ func (m *loginModel) change() {
 	m.logins.Review()
 }
 
-// look finds out whose wait is over, and holds that against the rules.
+// look finds out whose wait is over, and checks that against the rules.
 func (m *loginModel) look() {
 	synctest.Wait()
 	for len(m.settled) > 0 {
@@ -201,7 +201,7 @@ func (m *loginModel) look() {
 	}
 }
 
-// end lets everybody go.
+// end ends all that is left.
 func (m *loginModel) end() {
 	if m.random.IntN(2) == 0 {
 		m.logins.Close()
@@ -223,8 +223,9 @@ func (m *loginModel) end() {
 	require.Zero(m.t, m.logins.Entries())
 }
 
-// Whatever comes, no limit is exceeded, strangers are checked one at a time, nobody waits for
-// nobody, no more evicted sessions linger than the limit, and nothing is left in the end.
+// Whatever happens, no limit is exceeded, strangers are checked one at a time, no login waits
+// unless another one is being checked, and no more evicted sessions are open than the limit. After
+// that nothing is held.
 func FuzzLogins(f *testing.F) {
 	for seed := range uint64(60) {
 		f.Add(seed)

@@ -24,12 +24,12 @@ var (
 	office = netip.MustParsePrefix("192.0.2.2/32")
 )
 
-// client is who logs in: its name, where it comes from, and the limits that it has now.
+// client is a client that logs in: its name, its address, and its current limits.
 type client struct {
 	user    string
 	network netip.Prefix
 	limits  admission.LoginLimits
-	asked   func() // called when the limits have been read, without a lock
+	asked   func() // called after the limits were read, without a lock
 }
 
 func (c *client) caller() admission.LoginCaller {
@@ -45,7 +45,7 @@ func (c *client) caller() admission.LoginCaller {
 	}
 }
 
-// karen is at home, and may have so many sessions.
+// karen returns a client at a fixed address that may have that many sessions.
 func karen(most int) *client {
 	return &client{"karen", home, admission.LoginLimits{User: most, OneByOne: most > 0}, nil}
 }
@@ -106,7 +106,8 @@ func TestTheZeroLoginsLimitNothing(t *testing.T) {
 	assertNobody(t, &l)
 }
 
-// Nobody is logged in: a stranger learns nothing from how many are checked at once.
+// Nobody is logged in. A stranger learns nothing from the number of logins that are checked at
+// once.
 func TestStrangersAreCheckedOneAtATime(t *testing.T) {
 	for _, most := range []int{1, 5} {
 		synctest.Test(t, func(t *testing.T) {
@@ -158,7 +159,7 @@ func TestWhatALoginIsRefusedWith(t *testing.T) {
 	at := func(limits admission.LoginLimits) *client { return &client{"karen", home, limits, nil} }
 	for name, test := range map[string]struct {
 		client *client
-		in     int // sessions that are logged in already
+		in     int // sessions that are already logged in
 		then   func(l *logins, first *attempt)
 		gone   <-chan struct{}
 		want   refused
@@ -248,7 +249,7 @@ func TestAClosedLoginsRefusesAll(t *testing.T) {
 	assertNobody(t, l)
 }
 
-// What cannot be in a pair is checked, unless it is known that it will be refused.
+// A login without a pair is checked, unless it is sure to be refused.
 func TestLoginsWithoutAPair(t *testing.T) {
 	l := &logins{Timeout: time.Minute}
 	nameless := &client{"", home, admission.LoginLimits{User: 1, Network: 2, OneByOne: true}, nil}
@@ -295,7 +296,8 @@ func TestAdmitRefusesAndCountsNothing(t *testing.T) {
 	assertNobody(t, l)
 }
 
-// The backend knows better who it is: what is known of a pair is what its sessions say.
+// The backend may log in another user than the one that the client named. A pair knows only the
+// users of its sessions.
 func TestAPairOfSeveralUsers(t *testing.T) {
 	l := &logins{Timeout: time.Minute}
 	a := check(t, l, karen(1))
@@ -312,7 +314,7 @@ func TestAPairOfSeveralUsers(t *testing.T) {
 	a = check(t, l, karen(5))
 	other, _, _ := a.Admit("karen", "2")
 	a.End()
-	// Nobody can say whose the next one is: one at a time.
+	// It is not known whose the next login is: one at a time.
 	a = check(t, l, karen(1))
 	wait(t, l, karen(1)).Wait(closed())
 	a.End()
@@ -356,7 +358,7 @@ func TestForcedLoginsAreNeverRefused(t *testing.T) {
 	assertNobody(t, l)
 }
 
-// A login waits when all are forced from now on, and its user is at the limit.
+// A login waits, its user is at the limit, and then all logins get Force.
 func TestAWaitingLoginThatIsForcedIsNotRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &logins{Timeout: time.Minute}
@@ -394,7 +396,7 @@ func TestReview(t *testing.T) {
 	})
 }
 
-// First come first served, although the next one may have more.
+// First come, first served, even if the next login has a higher limit.
 func TestNobodyIsCheckedBeforeThoseWhoCameBefore(t *testing.T) {
 	l := &logins{Timeout: time.Minute}
 	in := logIn(t, l, karen(2), "1")
@@ -427,7 +429,7 @@ func TestALimitThatChangesWhileALoginComes(t *testing.T) {
 	assertNobody(t, l)
 }
 
-// Of two reviews at once the later one counts.
+// If two reviews overlap, the later one counts.
 func TestTwoReviewsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &logins{Timeout: time.Minute}

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// A Part is a caller's part in the work. It belongs to the goroutine of the caller, but for
-// Withdraw and Abandoned.
+// A Part is a caller's part in the work. It belongs to the caller's goroutine, except Withdraw and
+// Abandoned.
 type Part[K comparable, V any] struct {
 	Refusal Refusal
-	Runs    bool          // the caller is the one to run the work
-	Waited  time.Duration // until the answer was there, or until the caller could run the work
+	Runs    bool          // the caller must run the work
+	Waited  time.Duration // how long, until the answer came or the caller could run the work
 	Start   time.Time     // when the wait began: now, unless the caller has waited before
 
 	flights *Flights[K, V]
 	group   *group[K, V]
 	place   *list.Element // in group.members
 	caller  Caller
-	changed <-chan struct{} // flightsState.replaced, as it was when the caller last read its limits
-	settled bool            // there is nothing to wait for any more
-	left    bool            // it is no member of the group any more
+	changed <-chan struct{} // flightsState.replaced, from when the caller last read its limits
+	settled bool            // the wait is over
+	left    bool            // the part is no longer a member of the group
 }
 
-// Join returns the caller's part in the work of the key. It does not block: if the part is waiting,
-// Wait does. The turn is the caller's key at the gate.
+// Join returns the caller's part in the work of the key. It does not block; if the part is waiting,
+// call Wait. turn is the caller's key at the gate.
 func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
 	p := &Part[K, V]{flights: f, caller: caller, Start: time.Now()}
 	state, shard := f.now(), f.shard(key)
@@ -51,10 +51,12 @@ func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing)
 	return p
 }
 
-// Waiting tells whether the caller has neither an answer nor a refusal, nor is to run the work.
+// Waiting reports whether the caller has neither an answer nor a refusal, and need not run the
+// work.
 func (p *Part[K, V]) Waiting() bool { return !p.settled }
 
-// settleLocked looks at the group, and takes the work over if nobody runs it who could.
+// settleLocked checks the state of the group. If the group has a slot and nobody runs the work,
+// this caller will run it.
 func (p *Part[K, V]) settleLocked() {
 	g := p.group
 	switch {
@@ -68,11 +70,11 @@ func (p *Part[K, V]) settleLocked() {
 	}
 }
 
-// Wait blocks until there is an answer or the caller is the one to run the work, or returns the
-// refusal: of the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller
-// need not wait any more, and is to run its work by itself; Closed; or Gone when gone is closed, be
-// it at the last moment. After a refusal the caller has no part in it. Each caller has its own
-// deadline, until the work begins; began is called when it does, if the caller waits then.
+// Wait blocks until there is an answer or the caller must run the work, or returns the refusal: of
+// the gate; EqualRuns if the time was up while equal work ran; Exempt if the caller need not wait
+// any more and should run its work by itself; Closed; or Gone when gone is closed, even at the last
+// moment. After a refusal the caller has no part in the work. Each caller has its own deadline,
+// which ends when the work begins; began is called then, if the caller still waits.
 func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 	if p.settled {
 		return p.Refusal
@@ -101,14 +103,14 @@ func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 
 // event is what a member waits for.
 type event struct {
-	running     bool            // the work runs, and there is no deadline any more
-	wake, ready <-chan struct{} // there is something to look at
-	changed     <-chan struct{} // limits have changed
+	running     bool            // the work runs, so there is no deadline any more
+	wake, ready <-chan struct{} // closed when there is something to look at
+	changed     <-chan struct{} // closed when limits have changed
 	deadline    time.Time       // zero if there is none
-	timeout     time.Duration   // from which the deadline follows
+	timeout     time.Duration   // the longest wait, from which the deadline follows
 }
 
-// look settles the part, or returns what it waits for.
+// look ends the part's wait, or returns what to wait for.
 func (p *Part[K, V]) look() event {
 	g := p.group
 	g.lock()
@@ -135,7 +137,7 @@ func (p *Part[K, V]) look() event {
 	return e
 }
 
-// woken is why a wait ended.
+// woken says why a wait was over.
 type woken int
 
 const (
@@ -163,7 +165,7 @@ func (e event) wait(gone <-chan struct{}) woken {
 	return wokenToLook
 }
 
-// timeIsUp refuses the caller, unless its wait has just ended or the work has begun.
+// timeIsUp refuses the caller, unless it has just got the slot or the work has begun.
 func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
 	g := p.group
 	g.lock()
@@ -178,7 +180,7 @@ func (p *Part[K, V]) timeIsUp(timeout time.Duration) {
 	}
 }
 
-// review looks at the caller's limits, which may have changed.
+// review reads the caller's limits, which may have changed.
 func (p *Part[K, V]) review() {
 	g, state := p.group, p.flights.now()
 	p.changed = state.replaced
@@ -198,14 +200,14 @@ func (p *Part[K, V]) review() {
 	}
 }
 
-// refuse takes the caller out of the group for the reason.
+// refuse removes the caller from the group, with that refusal.
 func (p *Part[K, V]) refuse(why Refusal) {
 	p.settled, p.Refusal = true, why
 	p.Withdraw()
 }
 
-// Withdraw says that the client of the caller that runs the work does not want the answer any more.
-// It may be called again, and from another goroutine.
+// Withdraw removes the caller from the group: its client no longer wants the answer. It may be
+// called while the caller runs the work, again, and from another goroutine.
 func (p *Part[K, V]) Withdraw() {
 	if p.group == nil {
 		return // it was refused at once
@@ -216,8 +218,9 @@ func (p *Part[K, V]) Withdraw() {
 	release()
 }
 
-// leaveLocked takes the caller out of the group, and the group out of the flight if it was the last
-// one and it does not run. The rest is to be done without the lock.
+// leaveLocked removes the caller from the group. If it was the last member and the group does not
+// run, it also removes the group from the flight. release does the rest, and must be called without
+// the lock.
 func (p *Part[K, V]) leaveLocked() (release func()) {
 	f, g := p.flights, p.group
 	if p.left || g.stage == stageFinished {

@@ -1,14 +1,14 @@
 package admission
 
-// maxRecent is how many entries a recent table has at most.
+// maxRecent is the largest number of entries of a recent table.
 const maxRecent = 64 << 10
 
-// recent is a table of bounded size: when it is full, the entry that was touched least recently
-// makes room. The zero table is empty. It has no lock.
+// recent is a table of bounded size. When it is full, a new entry replaces the one that was touched
+// least recently. The zero table is empty. It has no lock.
 type recent[K comparable, V any] struct {
 	index map[K]int32
-	// entries[0] is where the ring of all entries begins: the one after it was touched least recently,
-	// the one before it most recently. Entries that are not in use are linked by next alone.
+	// entries[0] is the head of the ring of all entries: the one after it was touched least recently,
+	// the one before it most recently. Unused entries are linked only by next.
 	entries []recentEntry[K, V]
 	unused  int32
 }
@@ -21,7 +21,7 @@ type recentEntry[K comparable, V any] struct {
 
 func (r *recent[K, V]) len() int { return len(r.index) }
 
-// get returns the value of the key, nil if there is none. It is good until the table changes.
+// get returns the value of the key, nil if there is none. It is valid until the table changes.
 func (r *recent[K, V]) get(key K) *V {
 	at, ok := r.index[key]
 	if !ok {

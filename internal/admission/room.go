@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Sweeps of a user with many sessions must not cost more CPU than those of one with few. So what a
-// sweep of n sessions has found is good for n times sweepCost, and for minSweep at least, and a
-// user with more than cheapSweep sessions is not swept again meanwhile. One socket is asked in a
+// Sweeps of a user with many sessions must not cost more CPU than those of a user with few. So the
+// result of a sweep of n sessions is valid for n times sweepCost, and for at least minSweep. A user
+// with more than cheapSweep sessions is not swept again during that time. To ask one socket takes a
 // fiftieth of sweepCost.
 const (
 	sweepCost  = 25 * time.Microsecond
@@ -16,13 +16,13 @@ const (
 	cheapSweep = 64
 )
 
-// A Sweep finds those of a user's sessions that make room for new ones: those whose client has hung
-// up, whose commands may still run, and those that are silent, the first to go first.
+// A Sweep finds the user's sessions that can make room for new ones: those whose client has hung
+// up, whose commands may still run, and silent ones. The first of each list is evicted first.
 type Sweep[S any] func(logins []*Login[S]) (hungUp, silent []*Login[S])
 
-// MakeRoom sweeps the sessions of a user at the limit, without a lock, or waits for a sweep that
-// goes on. It tells whether anybody may have been found, so that what was refused with UserFull is
-// worth trying once more.
+// MakeRoom sweeps the sessions of a user at the limit, or waits for a sweep that is running. It
+// holds no lock during the sweep. again is true if the sweep may have found a session, so that a
+// caller that was refused with UserFull should try once more.
 func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 	l.mu.Lock()
 	u := l.users.Get(user)
@@ -52,26 +52,27 @@ func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 	return len(hungUp)+len(silent) > 0
 }
 
-// found replaces what the last sweep has found.
+// found replaces the result of the last sweep.
 func (u *loginUser[S]) found(hungUp, silent []*Login[S]) {
 	u.hungUp.set(hungUp)
 	u.silent.set(silent)
 }
 
-// fresh tells whether what the last sweep has found is still good.
+// fresh reports whether the result of the last sweep is still valid.
 func (u *loginUser[S]) fresh() bool {
 	good := max(time.Duration(len(u.logins))*sweepCost, minSweep)
 	return !u.swept.IsZero() && time.Since(u.swept) < good
 }
 
-// mayGo returns how many sessions of clients that have hung up may have to leave, by the limit of
-// the caller. Their commands may still run, so that no more than the limit may be left at a time.
+// mayGo returns how many sessions of clients that have hung up may be evicted, by the caller's
+// limit. Their commands may still run, so no more evicted sessions than the limit may be open at a
+// time.
 func (u *loginUser[S]) mayGo(c *asker) int {
 	return min(u.hungUp.count, c.limits.User-u.evicted)
 }
 
-// roomToMakeLocked returns how many more sessions of the user may be logged in if all go that make
-// room.
+// roomToMakeLocked returns how many more sessions of the user may be logged in if all candidates
+// are evicted.
 func (l *Logins[S]) roomToMakeLocked(c *asker, user string) int {
 	room := l.roomLocked(c, user)
 	if room == math.MaxInt {
@@ -84,7 +85,7 @@ func (l *Logins[S]) roomToMakeLocked(c *asker, user string) int {
 	return room + u.mayGo(c) + u.silent.count
 }
 
-// evictLocked takes the next session of the user that makes room off the count.
+// evictLocked stops counting the user's next session that makes room, and returns it.
 func (l *Logins[S]) evictLocked(c *asker, user string) *Login[S] {
 	u := l.users.Get(user)
 	from := &u.silent
@@ -98,15 +99,15 @@ func (l *Logins[S]) evictLocked(c *asker, user string) *Login[S] {
 	return in
 }
 
-// candidates are sessions that make room, in the order in which they go. Each can leave at once,
-// wherever it stands.
+// candidates are sessions that can make room, in the order in which they are evicted. Each may log
+// out before that, from any place.
 type candidates[S any] struct {
-	places []*Login[S] // nil where one has left
-	next   int         // before it there is none
+	places []*Login[S] // nil where a session has logged out
+	next   int         // there is none before this place
 	count  int
 }
 
-// set replaces them. Some may have left since they were found.
+// set replaces the candidates. Some may have logged out since they were found.
 func (c *candidates[S]) set(logins []*Login[S]) {
 	for _, in := range c.places {
 		c.remove(in)

@@ -29,7 +29,7 @@ func finds(hungUp, silent []string) admission.Sweep[string] {
 
 func nothing([]*login) (hungUp, silent []*login) { return nil, nil }
 
-// full returns logins in which karen has as many sessions as she may: "0", "1" and so on.
+// full returns logins in which karen has reached her limit, with the sessions "0", "1" and so on.
 func full(t *testing.T, most int) (*logins, []*login) {
 	l := &logins{Timeout: time.Minute}
 	all := make([]*login, most)
@@ -47,7 +47,7 @@ func names(all []*login) (names []string) {
 	return names
 }
 
-// admit logs a session in for which others may have to go.
+// admit logs a session in, for which others may have to make room.
 func admit(t *testing.T, l *logins, c *client, session string) (in *login, evicted []*login) {
 	a := check(t, l, c)
 	defer a.End()
@@ -64,7 +64,7 @@ func TestSessionsMakeRoom(t *testing.T) {
 		assert.Equal(t, []string{"1"}, names(evicted), "whose client has hung up goes first")
 		_, evicted = admit(t, l, karen(3), "newer")
 		assert.Equal(t, []string{"2"}, names(evicted))
-		l.Leave(all[0]) // and makes room in no other way
+		l.Leave(all[0]) // a session that has logged out makes room only once
 		_, evicted = admit(t, l, karen(3), "newest")
 		assert.Empty(t, evicted)
 		assert.Equal(t, admission.UserFull, l.Ask(karen(3).caller()).Refusal.Reason)
@@ -84,8 +84,8 @@ func TestSeveralGoWhenTheLimitHasGoneDown(t *testing.T) {
 	})
 }
 
-// The commands of clients that have hung up may still run: no more than the limit are left at a
-// time.
+// The commands of clients that have hung up may still run. No more evicted sessions than the limit
+// are open at a time.
 func TestNoMoreThanTheLimitLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 2)
@@ -110,14 +110,16 @@ func TestNoMoreThanTheLimitLinger(t *testing.T) {
 	})
 }
 
-// Silent sessions run nothing, and go also when as many linger as may but one.
+// Silent sessions run nothing. They make room even when only one more hung-up session may be
+// evicted.
 func TestSilentSessionsGoAfterThoseThatMayLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := full(t, 3)
 		require.True(t, l.MakeRoom("karen", finds([]string{"0"}, nil)))
 		admit(t, l, karen(3), "3")
 		require.True(t, l.MakeRoom("karen", finds([]string{"1", "2"}, []string{"3"})))
-		// Of a limit of two, one lingers: one of those two may go, and the silent one.
+		// Of a limit of two, one evicted session is open: one hung-up session may be evicted, and the
+		// silent one.
 		_, evicted := admit(t, l, karen(2), "4")
 		assert.Equal(t, []string{"1", "3"}, names(evicted))
 	})
@@ -134,7 +136,7 @@ func TestAForcedLoginEvictsNobody(t *testing.T) {
 	})
 }
 
-// What a sweep has found is good for a while, and not longer.
+// The result of a sweep is valid for a while, and not longer.
 func TestWhatASweepHasFoundGrowsOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := full(t, 2)
@@ -146,7 +148,8 @@ func TestWhatASweepHasFoundGrowsOld(t *testing.T) {
 	})
 }
 
-// A user with many sessions is swept so seldom that it costs the same however many logins ask.
+// A user with many sessions is swept so seldom that the cost does not depend on the number of
+// logins.
 func TestHowOftenAUserIsSwept(t *testing.T) {
 	for sessions, pause := range map[int]time.Duration{
 		64: 0, 65: 10 * time.Millisecond, 1000: 25 * time.Millisecond,
@@ -173,7 +176,7 @@ func TestHowOftenAUserIsSwept(t *testing.T) {
 	}
 }
 
-// Who comes during a sweep waits for it. Others do not, and logins go on meanwhile.
+// A login of the user during a sweep waits for it. Other logins go on meanwhile.
 func TestNoLockIsHeldDuringASweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 2)
@@ -191,7 +194,7 @@ func TestNoLockIsHeldDuringASweep(t *testing.T) {
 		synctest.Wait()
 		l.MakeRoom("bob", nothing)
 		l.Leave(bob)
-		l.Leave(all[0]) // and is not to be evicted after it has left
+		l.Leave(all[0]) // it must not be evicted after it has logged out
 		close(going)
 		sweeps.Wait()
 		admit(t, l, karen(2), "new")
@@ -213,7 +216,7 @@ func TestASweepThatPanicsIsOver(t *testing.T) {
 	})
 }
 
-// All sessions of the user leave while they are swept, and another one comes.
+// All sessions of the user log out during a sweep, and another one logs in.
 func TestAUserWhoLeavesDuringASweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 1)
@@ -229,7 +232,7 @@ func TestAUserWhoLeavesDuringASweep(t *testing.T) {
 	})
 }
 
-// Sessions that make room leave in whatever order.
+// Sessions that make room may log out in any order.
 func TestThoseThatMakeRoomLeaveByThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 6)

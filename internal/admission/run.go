@@ -1,7 +1,7 @@
 package admission
 
 // Abandoned returns a channel that is closed when nobody wants the answer any more. It is for the
-// caller that runs the work, which says by Withdraw that its own client does not.
+// caller that runs the work. That caller calls Withdraw when its own client is gone.
 func (p *Part[K, V]) Abandoned() <-chan struct{} {
 	g := p.group
 	g.lock()
@@ -15,17 +15,17 @@ func (p *Part[K, V]) Abandoned() <-chan struct{} {
 	return g.abandoned
 }
 
-// Run runs the work for all who want its answer. Orphaned says that it failed and that the client
-// for whom it ran was gone, which may be all that was wrong. If the work panics, the answer of the
-// others is Broken.
+// Run runs the work for all who want its answer. orphaned means that it failed and that its own
+// client was gone, which may be the only reason. If the work panics, the others get the error
+// Broken.
 func (p *Part[K, V]) Run(work func() (value V, orphaned bool, err error)) {
 	g := p.group
 	defer p.finish()
-	g.err = p.flights.Broken // until it is known better
+	g.err = p.flights.Broken // stays if the work panics
 	g.value, g.orphaned, g.err = work()
 }
 
-// finish gives the answer out and the slot back, and lets the next group ask for a ticket.
+// finish publishes the answer, releases the slot, and lets the next group ask for a ticket.
 func (p *Part[K, V]) finish() {
 	f, g := p.flights, p.group
 	fl := g.flight
@@ -39,7 +39,7 @@ func (p *Part[K, V]) finish() {
 	f.ask(next, true, nil)
 }
 
-// Answer returns the answer, and whether it is an orphan's: see Run.
+// Answer returns the answer. orphaned is as Run describes it.
 func (p *Part[K, V]) Answer() (value V, orphaned bool, err error) {
 	return p.group.value, p.group.orphaned, p.group.err
 }

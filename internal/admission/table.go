@@ -2,14 +2,14 @@ package admission
 
 import "maps"
 
-// A Table is a map that gives memory back: Go's maps keep their largest size for ever, which after
-// a storm of a million keys is tens of megabytes. The zero Table is empty. It has no lock.
+// A Table is a map that gives memory back. A Go map keeps its largest size forever, which is tens
+// of megabytes after a storm of a million keys. The zero Table is empty. It has no lock.
 type Table[K comparable, V any] struct {
 	entries map[K]V
-	peak    int // the most entries since the map was made
+	peak    int // the largest number of entries since the map was made
 }
 
-// tableFloor is the peak below which a map is not worth making anew.
+// tableFloor is the peak below which a new map is not worth the cost.
 const tableFloor = 256
 
 // Len returns how many entries there are.
@@ -18,7 +18,7 @@ func (t *Table[K, V]) Len() int { return len(t.entries) }
 // Get returns the value of the key, the zero value if there is none.
 func (t *Table[K, V]) Get(key K) V { return t.entries[key] }
 
-// All calls yield for each entry, in no order, until it returns false. It may delete entries.
+// All calls yield for each entry, in no order, until it returns false. yield may delete entries.
 func (t *Table[K, V]) All(yield func(K, V) bool) { maps.All(t.entries)(yield) }
 
 // Set stores the value.
@@ -30,8 +30,8 @@ func (t *Table[K, V]) Set(key K, value V) {
 	t.peak = max(t.peak, len(t.entries))
 }
 
-// Delete removes the key. When three quarters of the peak are gone it moves what is left to a map
-// of that size: for each entry moved three or more were deleted.
+// Delete removes the key. When three quarters of the peak are gone, it moves the rest to a new map
+// of that size. For each entry moved, at least three were deleted before.
 func (t *Table[K, V]) Delete(key K) {
 	delete(t.entries, key)
 	if t.peak < tableFloor || len(t.entries) > t.peak/4 {
@@ -42,7 +42,8 @@ func (t *Table[K, V]) Delete(key K) {
 	t.entries, t.peak = fresh, len(fresh)
 }
 
-// add changes the count of a key by n. The zero key is not counted, and at zero the entry goes.
+// add changes the count of a key by n. The zero key is not counted. A count of zero deletes the
+// entry.
 func add[K comparable](counts *Table[K, int], key K, n int) {
 	var none K
 	if key == none {

@@ -49,7 +49,7 @@ func TestATableKeepsWhatIsLeft(t *testing.T) {
 	assert.Len(t, seen, 1000)
 }
 
-// Who goes through a table may delete each entry as it comes to it.
+// A loop over a table may delete each entry when it reaches it.
 func TestATableIsEmptiedWhileSomebodyGoesThroughIt(t *testing.T) {
 	var names admission.Table[int, int]
 	for i := range 10_000 {

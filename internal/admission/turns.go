@@ -2,7 +2,7 @@ package admission
 
 import "time"
 
-// wakeLocked makes all who wait look at the limits again.
+// wakeLocked makes all waiting callers read the limits again.
 func (g *Gate) wakeLocked() {
 	if g.changed != nil {
 		close(g.changed)
@@ -10,7 +10,7 @@ func (g *Gate) wakeLocked() {
 	g.changed = make(chan struct{})
 }
 
-// room tells whether one more caller with these limits may be inside beside those of its key.
+// room reports whether one more caller with these limits may be inside, beside those of its key.
 func (l KeyLimits) room(k gateKey) bool { return l.Exempt || l.Max <= 0 || k.running < l.Max }
 
 func (g *Gate) roomLocked() bool { return g.limits.Max <= 0 || g.running < g.limits.Max }
@@ -26,12 +26,12 @@ func (g *Gate) queueFullLocked(k gateKey, limits KeyLimits) Refusal {
 	}
 }
 
-// blockedLocked returns what keeps the waiter out, or has kept it out if it has a slot by now: the
-// limit of its key, as the first of its queue has it, or that of all, or that the gate is closed.
-// There is none only for a waiter that has a slot, and whose limits are no more.
+// blockedLocked returns the refusal that keeps the waiter out, or has kept it out if it has a slot
+// by now: the limit of its key, as the first of its queue has it; the limit of all; or Closed.
+// There is none only for a waiter that has a slot and no limits any more.
 func (g *Gate) blockedLocked(w *waiter) Refusal {
 	k, first := g.keys.Get(w.key), w
-	if !w.granted { // a key that is full with the waiter's own slot has kept it out
+	if !w.granted { // a waiter with a slot counts in its key itself
 		first = k.queue.waiters.Front().Value.(*waiter)
 	}
 	own := Refusal{Reason: KeyFull, Limit: first.limits.Max, TimedOut: true}
@@ -70,7 +70,7 @@ func (g *Gate) enqueueLocked(key string, k gateKey, caller Caller, limits KeyLim
 	return w
 }
 
-// noteLocked tells the waiter how long it may wait, and when to ask again.
+// noteLocked gives the waiter its deadline, and the channel that announces new limits.
 func (g *Gate) noteLocked(w *waiter) {
 	if g.changed == nil {
 		g.changed = make(chan struct{})
@@ -81,7 +81,7 @@ func (g *Gate) noteLocked(w *waiter) {
 	}
 }
 
-// appendWaiters appends those of the key to the list.
+// appendWaiters appends the key's waiters to the list.
 func (k gateKey) appendWaiters(list []*waiter) []*waiter {
 	if k.queue == nil {
 		return list
@@ -98,12 +98,12 @@ func (g *Gate) leaveQueueLocked(w *waiter) {
 	w.left, w.waited = true, time.Since(w.start)
 	g.waiting--
 	g.storeLocked(w.key, k)
-	// The next of the key may have a higher limit than this one had.
+	// The key's next waiter may have a higher limit than this one.
 	g.takeTurnLocked(k)
 	g.grantLocked()
 }
 
-// storeLocked stores the entry of the key. It drops an empty queue, and a key with nothing left.
+// storeLocked stores the entry of the key. It drops an empty queue, and a key that holds nothing.
 func (g *Gate) storeLocked(key string, k gateKey) {
 	if k.queue != nil && k.queue.waiters.Len() == 0 {
 		if k.queue.turn != nil {
@@ -118,8 +118,8 @@ func (g *Gate) storeLocked(key string, k gateKey) {
 	}
 }
 
-// takeTurnLocked puts the key at the end of the round, if it is not in it, a caller of it waits and
-// its own limit has room.
+// takeTurnLocked puts the key at the end of the round if it is not in the round, has a waiting
+// caller, and has room in its own limit.
 func (g *Gate) takeTurnLocked(k gateKey) {
 	if k.queue == nil || k.queue.turn != nil || k.queue.waiters.Len() == 0 {
 		return
@@ -129,7 +129,7 @@ func (g *Gate) takeTurnLocked(k gateKey) {
 	}
 }
 
-// grantLocked gives the free slots to the keys whose turn it is.
+// grantLocked gives free slots to the keys whose turn it is.
 func (g *Gate) grantLocked() {
 	for !g.closed && g.roomLocked() && g.turns.Len() > 0 {
 		q := g.turns.Remove(g.turns.Front()).(*queue)
@@ -138,7 +138,7 @@ func (g *Gate) grantLocked() {
 		first := q.waiters.Front()
 		w := first.Value.(*waiter)
 		if !w.limits.room(k) {
-			continue // the limit went down meanwhile; a release puts the key back in the round
+			continue // the limit was lowered; a release puts the key back in the round
 		}
 		q.waiters.Remove(first)
 		g.waiting--

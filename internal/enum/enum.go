@@ -1,4 +1,4 @@
-// Package enum gives the modes and policies of the packages their text forms.
+// Package enum converts the modes and policies of other packages to and from text.
 package enum
 
 import (
@@ -8,7 +8,7 @@ import (
 
 // Names are the names of the values 0, 1, 2, … of T.
 type Names[T ~int] struct {
-	Type string   // such as "idle: Mode", for what has no name
+	Type string   // such as "idle: Mode", for values without a name
 	List []string // by value; "" for a value that has no name
 }
 
@@ -21,8 +21,8 @@ func (n Names[T]) Text(value T) string {
 	return n.List[value]
 }
 
-// Marshal returns the name of the value. The error names the type and the value if it has none:
-// what was written of it could not be read again.
+// Marshal returns the name of the value. A value without a name is an error that names the type and
+// the value, as its text could not be read again.
 func (n Names[T]) Marshal(value T) ([]byte, error) {
 	if !n.Has(value) {
 		return nil, fmt.Errorf("%s %d has no name", n.Type, int(value))
@@ -30,13 +30,13 @@ func (n Names[T]) Marshal(value T) ([]byte, error) {
 	return []byte(n.List[value]), nil
 }
 
-// Has tells whether the value has a name.
+// Has reports whether the value has a name.
 func (n Names[T]) Has(value T) bool {
 	return value >= 0 && int(value) < len(n.List) && n.List[value] != ""
 }
 
-// Parse sets value to the one that has the name. The error names the text and all that would be
-// right; value is unchanged then.
+// Parse sets value to the one with that name. If there is none, value is unchanged, and the error
+// has the text and all valid names.
 func (n Names[T]) Parse(text []byte, value *T) error {
 	var names []string
 	for v, name := range n.List {

@@ -46,7 +46,7 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, colour(1), c)
 }
 
-// An enumeration whose zero is no value has no name for it.
+// If zero is not a value of the enumeration, it has no name.
 func TestTheZeroWithoutAName(t *testing.T) {
 	names := enum.Names[colour]{Type: "paint: Colour", List: []string{"", "red", "green"}}
 	assert.Equal(t, "Colour(0)", names.Text(0))

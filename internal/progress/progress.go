@@ -1,8 +1,8 @@
-// Package progress tells a client now and then that its command is not forgotten, by an INPROGRESS
-// response (RFC 9585).
+// Package progress tells a client at intervals that its command is not forgotten, with an
+// INPROGRESS response (RFC 9585).
 //
-// The responses are written to the connection, around the IMAP server. That is safe while the
-// session works on a command of the client and has written nothing that is unfinished: then nobody
+// The responses are written directly to the connection, past the IMAP server. That is safe while
+// the session works on a command of the client and has not written half a response: then nobody
 // else writes, and whole lines are as good as the server's own.
 package progress
 
@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// writeTimeout is how long a client that does not read is given to take a response. It may not be
-// long: the command's own answer waits for it.
+// writeTimeout is how long a client that does not read may take to accept a response. It must be
+// short: the command's own answer waits for it.
 const writeTimeout = 2 * time.Second
 
-// Tell writes one response. If that fails, it closes the connection, for a piece of the line may be
-// out, and returns false. The text must not come from a client.
+// Tell writes one response. If that fails, Tell closes the connection, as part of the line may be
+// sent, and returns false. The text must not come from a client.
 func Tell(conn net.Conn, text string) bool {
 	conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := io.WriteString(conn, "* OK [INPROGRESS] "+text+"\r\n")
@@ -29,40 +29,40 @@ func Tell(conn net.Conn, text string) bool {
 	return err == nil
 }
 
-// A Notice tells the client of a session at intervals how its command gets on. It serves one
-// command after the other. The zero Notice is ready, and Say, Stop and End do nothing for a nil
-// one. Its methods may be called from several goroutines at once.
+// A Notice tells the client of a session at intervals how its command proceeds. It serves one
+// command after another. The zero Notice is ready. Say, Stop and End do nothing for a nil one. It
+// is safe for concurrent use.
 //
-// The timer is made once for a session, and goes on when a command is over: most are over long
-// before it goes off, and to stop and start it for each would cost them more than to let it find
-// nothing to tell.
+// The timer is made once for a session, and keeps running when a command is over. Most commands are
+// over long before it fires, and stopping and starting it for each would cost more than letting it
+// fire for nothing.
 type Notice struct {
 	mu      sync.Mutex
 	command Command
-	running bool // one is told of
+	running bool // there is a command to tell of
 	text    string
 	until   time.Time
 	timer   *time.Timer   // nil before the first Start
-	writing chan struct{} // closed when the line that is being written is out; nil if none is
+	writing chan struct{} // closed when the current line is written; nil if none is being written
 
-	// Times since the first Start: to read one takes half of what time.Now takes.
+	// Times since the first Start: reading one takes half the time of time.Now.
 	first   time.Time
 	due     time.Duration
-	goesOff time.Duration // zero if the timer does not go
+	goesOff time.Duration // zero if the timer is not set
 }
 
-// A Command is what a client is told about.
+// A Command is what a Notice tells the client about.
 type Command struct {
 	Conn     net.Conn
-	Interval time.Duration // not positive: nothing is told
+	Interval time.Duration // if not positive, nothing is told
 	Text     string
-	Until    time.Time // nothing is told from then on, when the answer comes in any case; zero: no end
-	// Lost is called once if a line could not be written. The connection is closed by then, and
-	// nothing more is told. Nil calls nothing. It must not call the Notice.
+	Until    time.Time // when the answer comes in any case, so nothing is told; zero: no limit
+	// Lost is called once if a line could not be written, unless nil. The connection is then closed,
+	// and nothing more is told. It must not call the Notice.
 	Lost func()
 }
 
-// Start tells the client at each interval, from one interval after now, until Stop is called.
+// Start tells the client the text at each interval, first one interval from now, until Stop.
 func (n *Notice) Start(c Command) {
 	if c.Interval <= 0 {
 		return
@@ -83,7 +83,7 @@ func (n *Notice) Start(c Command) {
 	}
 }
 
-// Say changes what is told from now on, without an end, but not when.
+// Say changes the text, and drops Until. The times stay the same.
 func (n *Notice) Say(text string) {
 	if n == nil {
 		return
@@ -92,12 +92,12 @@ func (n *Notice) Say(text string) {
 	defer n.mu.Unlock()
 	n.text, n.until = text, time.Time{}
 	if n.running && n.goesOff == 0 && n.writing == nil {
-		n.setLocked(time.Since(n.first)) // it had come to its end
+		n.setLocked(time.Since(n.first)) // Until was reached
 	}
 }
 
-// Stop ends what Start began. It waits for a line that is being written: what the server writes
-// then must not get into it. It may be called again, and without a Start.
+// Stop ends what Start began. It waits for a line that is being written, so that the server does
+// not write into that line. It may be called again, or without a Start.
 func (n *Notice) Stop() {
 	if n == nil {
 		return
@@ -111,7 +111,7 @@ func (n *Notice) Stop() {
 	}
 }
 
-// End stops the timer as well. It is for the end of the session.
+// End is Stop at the end of the session: it also stops the timer.
 func (n *Notice) End() {
 	if n == nil {
 		return
@@ -125,7 +125,7 @@ func (n *Notice) End() {
 	}
 }
 
-// goOff tells what is due. The lock is not held meanwhile, only Stop waits for it.
+// goOff writes the line that is due. It holds no lock meanwhile; only Stop waits for it.
 func (n *Notice) goOff() {
 	c, text, due := n.take()
 	if !due {
@@ -138,7 +138,7 @@ func (n *Notice) goOff() {
 	n.wrote(told)
 }
 
-// take returns what is to be told now. If that is something, wrote must be called.
+// take returns the line that is due now. If due is true, wrote must be called.
 func (n *Notice) take() (c Command, text string, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -155,7 +155,7 @@ func (n *Notice) take() (c Command, text string, due bool) {
 	return n.command, n.text, true
 }
 
-// wrote sets the timer for the next line, if there is to be one.
+// wrote sets the timer for the next line, if there is one.
 func (n *Notice) wrote(told bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -171,7 +171,7 @@ func (n *Notice) wrote(told bool) {
 	}
 }
 
-// setLocked lets the timer go off when something is due.
+// setLocked sets the timer to the time of the next line.
 func (n *Notice) setLocked(now time.Duration) {
 	n.goesOff = n.due
 	n.timer.Reset(n.due - now)

@@ -18,7 +18,7 @@ import (
 
 const line = "* OK [INPROGRESS] The command is running\r\n"
 
-// client reads the lines that come, and notes when.
+// client reads the lines that arrive, and notes their times.
 func client(conn net.Conn) (told chan time.Duration) {
 	start := time.Now()
 	told = make(chan time.Duration, 100)
@@ -113,8 +113,7 @@ func TestSayChangesTheTextOnly(t *testing.T) {
 	})
 }
 
-// From the time on that the answer comes in any case, nothing is told, unless that turns out
-// otherwise.
+// After Until, when the answer should come in any case, nothing is told, unless Say drops Until.
 func TestUntilAndSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
@@ -136,13 +135,13 @@ func TestUntilAndSay(t *testing.T) {
 	})
 }
 
-// A client that does not read has two seconds. Then the connection is closed, for a piece of the
-// line may be out, and Stop has waited for that.
+// A client that does not read has two seconds. Then the connection is closed, as part of the line
+// may be sent. Stop waits for that.
 func TestAClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, ours := pipe(t)
 		ours.SetWriteDeadline(time.Now().Add(time.Second))
-		_, err := ours.Write(make([]byte, 1<<20)) // until there is no more room
+		_, err := ours.Write(make([]byte, 1<<20)) // until the buffers are full
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		ours.SetWriteDeadline(time.Time{})
 		lost := 0
@@ -177,14 +176,14 @@ func TestAClientThatIsGone(t *testing.T) {
 		assert.Equal(t, 1, lost)
 		n.Stop()
 
-		// Nobody wants to know.
+		// There is no Lost function.
 		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		time.Sleep(time.Minute)
 		n.Stop()
 	})
 }
 
-// slow writes in two pieces with a pause in between, as a connection may that is nearly full.
+// slow writes in two parts with a pause in between, like a connection whose buffer is nearly full.
 type slow struct{ net.Conn }
 
 func (s slow) Write(p []byte) (int, error) {
@@ -222,7 +221,7 @@ func TestEndStopsTheTimer(t *testing.T) {
 		n.End()
 		time.Sleep(time.Minute)
 		assert.Empty(t, told)
-		// It can be used again.
+		// The Notice can be used again.
 		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, 70*time.Second, <-told)

@@ -2,7 +2,7 @@ package socket
 
 import "runtime"
 
-// Look is a look of the watcher, without the timer, for benchmarks.
+// Look makes the watcher check its sockets now, for benchmarks.
 func (w *Watcher) Look() {
 	w.mu.Lock()
 	for w.looking {
@@ -15,5 +15,5 @@ func (w *Watcher) Look() {
 	w.look()
 }
 
-// LookAgain is what the timer does if it goes off during a look.
+// LookAgain does what the timer does if it fires during a check.
 func (w *Watcher) LookAgain() { w.look() }

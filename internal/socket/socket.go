@@ -1,5 +1,5 @@
-// Package socket asks the operating system what a session cannot see: while a command runs nobody
-// reads from the connection, and nobody knows whether what was written arrives.
+// Package socket asks the operating system what a session cannot know. While a command runs, nobody
+// reads from the connection, and nobody knows whether the written bytes arrive.
 package socket
 
 import (
@@ -9,15 +9,14 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
-// A Socket is the operating system's end of a connection. A nil Socket knows nothing. It may be
-// used from several goroutines at once.
+// A Socket is the operating system's socket of a connection. A nil Socket knows nothing. It is safe
+// for concurrent use.
 type Socket struct {
 	raw syscall.RawConn
 }
 
-// Of returns the socket of the connection, or nil if it has none or hides it. It finds it through
-// NetConn methods, and must be called while the connection is new: after STARTTLS the way may be
-// cut.
+// Of returns the socket of the connection, or nil if it has none or hides it. It follows NetConn
+// methods. Call it while the connection is new: after STARTTLS the socket may be hidden.
 func Of(conn net.Conn) *Socket {
 	c, ok := layers.Find[syscall.Conn](conn)
 	if !ok {
@@ -30,11 +29,11 @@ func Of(conn net.Conn) *Socket {
 	return &Socket{raw}
 }
 
-// CanTell says whether HungUp can ever be true: on Linux, and only of a real socket.
+// CanTell reports whether HungUp can ever be true: only on Linux, and only for a real socket.
 func (s *Socket) CanTell() bool { return s != nil && socketsTell }
 
-// HungUp says whether the client has closed the connection or its sending direction, or the
-// connection was closed on this side.
+// HungUp reports whether the client has closed the connection or its sending side, or this side has
+// closed the connection.
 func (s *Socket) HungUp() bool {
 	if !s.CanTell() {
 		return false
@@ -46,8 +45,8 @@ func (s *Socket) HungUp() bool {
 	return hungUp
 }
 
-// Sent returns how many bytes the client has confirmed, and whether there are more on their way; ok
-// is false if the socket cannot tell.
+// Sent returns how many bytes the client has confirmed, and whether more are on their way. ok is
+// false if that is not known.
 func (s *Socket) Sent() (confirmed uint64, more, ok bool) {
 	if !s.CanTell() {
 		return 0, false, false
@@ -56,8 +55,8 @@ func (s *Socket) Sent() (confirmed uint64, more, ok bool) {
 	return confirmed, more, ok && err == nil
 }
 
-// Written returns how many bytes were written to the socket in all, whether they have arrived or
-// not; ok is false if the socket cannot tell.
+// Written returns how many bytes were written to the socket so far, whether or not they have
+// arrived. ok is false if that is not known.
 func (s *Socket) Written() (written uint64, ok bool) {
 	if !s.CanTell() {
 		return 0, false

@@ -4,8 +4,8 @@ import "golang.org/x/sys/unix"
 
 const socketsTell = true
 
-// pollHangUp asks for POLLRDHUP, which is there as soon as the client's FIN is, also while bytes
-// before it are unread. POLLERR and POLLHUP, of a reset, come unasked.
+// pollHangUp asks for POLLRDHUP, which is set as soon as the client's FIN arrives, even if bytes
+// before it are unread. POLLERR and POLLHUP, after a reset, need not be asked for.
 func pollHangUp(fd uintptr) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
 	n, err := unix.Poll(fds, 0)
@@ -16,19 +16,19 @@ func saysHungUp(fd unix.PollFd) bool {
 	return fd.Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
 }
 
-// pollSize is how many sockets are asked by one system call. Closing one of them waits for that.
+// pollSize is how many sockets one system call asks. Closing one of them waits for that call.
 const pollSize = 64
 
-// poll asks several sockets at once. No descriptor may be closed meanwhile, so each is asked from
-// inside the Control of the one before it. It is for one goroutine.
+// poll asks several sockets at once. No descriptor may be closed during the call, so poll calls
+// Control of each socket inside Control of the one before it. It is for one goroutine.
 type poll struct {
 	watches []*Watch
-	fds     []unix.PollFd // of the watches so far; negative for a socket that is closed
+	fds     []unix.PollFd // of the watches so far; negative for a closed socket
 	gone    []*Watch
-	inside  func(fd uintptr) // p.add, made once
+	inside  func(fd uintptr) // the method value of add, allocated once
 }
 
-// hungUp returns those whose client has hung up. The slice is good until the next call.
+// hungUp returns the watches whose client has hung up. The slice is valid until the next call.
 func (p *poll) hungUp(watches []*Watch) []*Watch {
 	if p.inside == nil {
 		p.inside = p.add
@@ -40,7 +40,7 @@ func (p *poll) hungUp(watches []*Watch) []*Watch {
 	return p.gone
 }
 
-// next goes on with the next socket, or asks if there is none.
+// next continues with the next socket, or asks if there is none.
 func (p *poll) next() {
 	for len(p.fds) < len(p.watches) {
 		at := len(p.fds)
@@ -66,7 +66,7 @@ func (p *poll) ask() {
 	}
 }
 
-// sentBytes asks TCP; other sockets do not tell.
+// sentBytes asks TCP; other sockets do not know.
 func sentBytes(fd uintptr) (confirmed uint64, more, ok bool) {
 	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -75,8 +75,9 @@ func sentBytes(fd uintptr) (confirmed uint64, more, ok bool) {
 	return info.Bytes_acked, info.Unacked > 0 || info.Notsent_bytes > 0, true
 }
 
-// writtenBytes adds what was confirmed to what waits in the socket, asked in that order: what is
-// confirmed in between is not counted for the moment, rather than twice.
+// writtenBytes adds the confirmed bytes and the bytes that wait in the socket. It asks for them in
+// that order, so bytes that are confirmed in between are missed for the moment, and never counted
+// twice.
 func writtenBytes(fd uintptr) (written uint64, ok bool) {
 	confirmed, _, ok := sentBytes(fd)
 	if !ok {

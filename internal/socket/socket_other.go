@@ -2,8 +2,8 @@
 
 package socket
 
-// Other systems tell of a FIN only after everything before it has been read, and count sent bytes
-// in ways of their own.
+// Other systems show a FIN only after everything before it has been read, and count sent bytes in
+// other ways.
 const socketsTell = false
 
 func pollHangUp(uintptr) bool { return false }

@@ -14,7 +14,7 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// needsLinux skips a test of what other systems do not tell.
+// needsLinux skips a test of what other systems do not know.
 func needsLinux(t testing.TB) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")
@@ -112,7 +112,7 @@ func TestSentAndWritten(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, confirmed, written)
 
-	// The client takes nothing: what was written waits.
+	// The client reads nothing, so the written bytes wait.
 	server.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	var total int
 	for err = nil; err == nil; {

@@ -9,17 +9,16 @@ import (
 // watchInterval is how often a Watcher asks each socket.
 const watchInterval = 500 * time.Millisecond
 
-// A Watcher asks sockets twice a second whether their clients have hung up. All are asked by one
-// goroutine, many at a time: a timer and a system call for each would cost ten times as much. The
-// zero Watcher is ready, and has no timer while it watches nothing. It may be used from several
-// goroutines at once.
+// A Watcher asks sockets twice a second whether their clients have hung up. One goroutine asks them
+// all, many at a time; a timer and a system call for each would cost ten times as much. The zero
+// Watcher is ready, and has no timer while it watches nothing. It is safe for concurrent use.
 type Watcher struct {
 	mu      sync.Mutex
 	watched map[*Watch]struct{}
 	timer   *time.Timer
-	looking bool     // a look goes on, and sets the timer when it is over
-	spare   []*Watch // for the next look
-	poll    poll     // of the look that goes on
+	looking bool     // a check is running; it sets the timer when it is over
+	spare   []*Watch // for the next check
+	poll    poll     // of the running check
 }
 
 // A Watch is a socket that is being watched.
@@ -29,8 +28,9 @@ type Watch struct {
 	gone    func()
 }
 
-// Watch calls gone once, from another goroutine, when the client of the socket has hung up, until
-// Stop is called. It returns nil if the socket cannot tell, and then never calls.
+// Watch calls gone once, from another goroutine, when the client of the socket has hung up, unless
+// Stop is called before. If the socket cannot know that, Watch returns nil, and gone is never
+// called.
 func (w *Watcher) Watch(s *Socket, gone func()) *Watch {
 	if !s.CanTell() {
 		return nil
@@ -52,15 +52,15 @@ func (w *Watcher) Watch(s *Socket, gone func()) *Watch {
 	return watch
 }
 
-// Stop ends the watch: gone is not called any more, but a call that has begun may still be on its
-// way. Stop may be called again, and for a nil Watch.
+// Stop ends the watch. gone is not called afterwards, but a call that has begun may still be
+// running. Stop may be called again, and for a nil Watch.
 func (watch *Watch) Stop() {
 	if watch != nil {
 		watch.watcher.forget(watch)
 	}
 }
 
-// forget ends the watch, and tells whether it was there.
+// forget ends the watch, and returns whether it was still active.
 func (w *Watcher) forget(watch *Watch) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,7 +79,7 @@ func (w *Watcher) forget(watch *Watch) bool {
 func (w *Watcher) look() {
 	w.mu.Lock()
 	if w.looking {
-		w.mu.Unlock() // the timer went off when nothing was watched any more, and then something was
+		w.mu.Unlock() // the last watch was stopped when the timer had fired, then another began
 		return
 	}
 	w.looking = true

@@ -14,7 +14,7 @@ import (
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
-// patience is how long a test waits for what must happen at the next look, on a busy machine.
+// patience is how long a test waits for what must happen at the next check, on a busy machine.
 const patience = 20 * time.Second
 
 func receive(t *testing.T, c <-chan struct{}, what string) {
@@ -70,7 +70,7 @@ func TestAWatchThatIsStoppedDoesNotCall(t *testing.T) {
 	client.Close()
 	receive(t, gone, "the other one has hung up")
 
-	// Nothing is watched any more, and then something is.
+	// The last watch is over, and then a new one begins.
 	watched, client = pair(t)
 	gone = make(chan struct{})
 	again := w.Watch(socket.Of(watched), func() { close(gone) })
@@ -79,7 +79,7 @@ func TestAWatchThatIsStoppedDoesNotCall(t *testing.T) {
 	again.Stop()
 }
 
-// Both clients have hung up at the same look. Whoever is told first stops the other watch.
+// Both clients have hung up by the same check. The first callback stops the other watch.
 func TestAWatchThatIsStoppedDuringALookDoesNotCall(t *testing.T) {
 	needsLinux(t)
 	t.Parallel()
@@ -105,7 +105,7 @@ func TestAWatchThatIsStoppedDuringALookDoesNotCall(t *testing.T) {
 	mu.Unlock()
 	receive(t, gone, "one has hung up")
 
-	// A look later at the earliest.
+	// At the next check at the earliest.
 	server, client := pair(t)
 	client.Close()
 	last := make(chan struct{})
@@ -136,7 +136,7 @@ func TestAConnectionThatIsClosedOnThisSideIsNoticed(t *testing.T) {
 	}
 }
 
-// The timer can go off during a look, when nothing was watched for a moment.
+// The timer can fire during a check, if nothing was watched for a moment.
 func TestThereIsOneLookAtATime(t *testing.T) {
 	needsLinux(t)
 	t.Parallel()
@@ -160,7 +160,7 @@ func TestThereIsOneLookAtATime(t *testing.T) {
 	receive(t, gone, "the other one has hung up")
 }
 
-// Watches come and go in several goroutines, also when the last one stops while a look begins.
+// Watches start and stop in several goroutines, also when the last one stops as a check begins.
 func TestAWatcherUnderLoad(t *testing.T) {
 	needsLinux(t)
 	t.Parallel()
@@ -197,7 +197,7 @@ func TestAWatcherUnderLoad(t *testing.T) {
 	receive(t, gone, "it has hung up")
 }
 
-// Calls that take their time keep nobody from being watched.
+// Slow callbacks do not stop other sockets from being watched.
 func TestACallThatTakesLongerThanALook(t *testing.T) {
 	needsLinux(t)
 	t.Parallel()
@@ -218,7 +218,7 @@ func TestACallThatTakesLongerThanALook(t *testing.T) {
 	receive(t, other, "the second one")
 }
 
-// What a look at sockets costs whose clients are there.
+// The cost of a check of sockets whose clients are connected.
 //
 //	go test -run '^$' -bench Look ./internal/socket
 func BenchmarkLook(b *testing.B) {

@@ -15,7 +15,7 @@ func Example() {
 	options := limits.DefaultOptions()
 	collector := promlimits.New(options)
 	options.OnEvent = collector.OnEvent
-	limiter := limits.New(options) // to be wrapped around NewSession
+	limiter := limits.New(options) // wrap it around NewSession
 	collector.Watch(limiter)
 	prometheus.MustRegister(collector)
 

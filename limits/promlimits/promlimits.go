@@ -1,5 +1,5 @@
-// Package promlimits shows Prometheus what a [limits.Limiter] does. It is a module of its own, so
-// that the other packages do not depend on Prometheus' client.
+// Package promlimits exports to Prometheus what a [limits.Limiter] does. It is a separate module,
+// so that the other packages do not depend on Prometheus' client.
 //
 //	collector := promlimits.New(options)
 //	options.OnEvent = collector.OnEvent
@@ -7,9 +7,9 @@
 //	collector.Watch(limiter)
 //	prometheus.MustRegister(collector)
 //
-// The figures follow from what package limits declares and counts, so that a new limit appears by
-// itself. No label has names or addresses of users: the number of series does not grow with them.
-// dashboard.json is a dashboard for Grafana, alerts.yml are rules for Prometheus.
+// The metrics come from what package limits declares and counts, so a new limit appears by itself.
+// No label has users' names or addresses, so the number of series does not grow with them.
+// dashboard.json is a dashboard for Grafana, alerts.yml has rules for Prometheus.
 package promlimits
 
 import (
@@ -59,8 +59,7 @@ func newDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// A Collector is a [prometheus.Collector] of one limiter. It may be used from several goroutines at
-// once.
+// A Collector is a [prometheus.Collector] for one limiter. It is safe for concurrent use.
 type Collector struct {
 	limiter atomic.Pointer[limits.Limiter]
 	events  *prometheus.CounterVec
@@ -69,8 +68,8 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a collector for a limiter that is to be made of the options: its buckets end with
-// their timeouts.
+// New returns a collector for a limiter with these options. The histogram has their timeouts as
+// bucket bounds.
 func New(options *limits.Options) *Collector {
 	return &Collector{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -84,8 +83,8 @@ func New(options *limits.Options) *Collector {
 	}
 }
 
-// buckets returns the bounds of the histogram: a ladder up to the longest timeout, with all of
-// them.
+// buckets returns the bounds of the histogram: fixed steps below the longest timeout, and all
+// timeouts.
 func buckets(options *limits.Options) []float64 {
 	var timeouts []float64
 	for _, l := range limits.Declared() {
@@ -107,21 +106,21 @@ func buckets(options *limits.Options) []float64 {
 	return slices.Compact(all)
 }
 
-// OnEvent counts an event. It is to be the OnEvent of the limiter's options, or called by it.
+// OnEvent counts an event. Set it as OnEvent of the limiter's options, or call it from there.
 func (c *Collector) OnEvent(e limits.Event) {
 	kind := e.Kind.String()
 	c.events.WithLabelValues(kind, e.Command, e.Limit, strconv.FormatBool(e.DryRun)).Inc()
 	switch {
-	case e.Kind == limits.EventStalled: // it waited for the client
+	case e.Kind == limits.EventStalled: // its time is not a wait in a queue
 	case e.Waited > 0:
 		c.waited.WithLabelValues(e.Command, kind).Observe(e.Waited.Seconds())
 	}
 }
 
-// Watch says whose figures are collected. Without a limiter there are those of the events only.
+// Watch sets the limiter whose metrics are collected. Without one, only the metrics of events are.
 func (c *Collector) Watch(limiter *limits.Limiter) { c.limiter.Store(limiter) }
 
-// Describe sends the descriptions of all figures.
+// Describe sends the descriptions of all metrics.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		limitDesc, timeDesc, inUseDesc, waitDesc, nowDesc, refusedDesc, outcomeDesc, dryRunDesc,
@@ -133,7 +132,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	c.waited.Describe(out)
 }
 
-// Collect sends all figures of now.
+// Collect sends the current values of all metrics.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	c.events.Collect(out)
 	c.waited.Collect(out)
@@ -173,7 +172,7 @@ func collectLimits(out chan<- prometheus.Metric, options *limits.Options, stats 
 	}
 }
 
-// collectFields sends each field of a struct that is a number, by its name.
+// collectFields sends each numeric field of a struct, labelled with its name.
 func collectFields(
 	out chan<- prometheus.Metric, desc *prometheus.Desc, kind prometheus.ValueType, of any,
 ) {
@@ -194,7 +193,7 @@ func collectFields(
 
 var capital = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// snake returns the name of a field as a label: logins_per_ip for LoginsPerIP.
+// snake returns a field's name as a label: logins_per_ip for LoginsPerIP.
 func snake(field string) string {
 	return strings.ToLower(capital.ReplaceAllString(field, "${1}_$2"))
 }

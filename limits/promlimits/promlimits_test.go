@@ -25,13 +25,13 @@ import (
 	"github.com/imapgate/imapgate/limits/promlimits"
 )
 
-// cluster is one that does nothing.
+// cluster is a Cluster that does nothing.
 type cluster struct{ limits.ClusterStats }
 
 func (cluster) Acquire(limits.ClusterLogin) (limits.ClusterLease, error) { return nil, nil }
 func (c cluster) Stats() limits.ClusterStats                             { return c.ClusterStats }
 
-// newCollector returns a registry with a collector of a limiter.
+// newCollector returns a collector of a limiter, and its registry.
 func newCollector(options *limits.Options) (*promlimits.Collector, *prometheus.Registry) {
 	c := promlimits.New(options)
 	options.OnEvent = c.OnEvent
@@ -41,7 +41,7 @@ func newCollector(options *limits.Options) (*promlimits.Collector, *prometheus.R
 	return c, registry
 }
 
-// text returns what Prometheus scrapes.
+// text returns the text that Prometheus scrapes.
 func text(t *testing.T, registry *prometheus.Registry) string {
 	w := httptest.NewRecorder()
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
@@ -132,7 +132,7 @@ func TestEventsAreCountedAndTimed(t *testing.T) {
 	assert.NotContains(t, got, `waited_seconds_bucket{command="LOGIN"`)
 }
 
-// The number of series is bounded by what is declared, whatever clients do.
+// The number of series depends only on what is declared, not on clients.
 func TestUsersAndAddressesMakeNoSeries(t *testing.T) {
 	c, registry := newCollector(limits.DefaultOptions())
 	series := func() int {
@@ -150,7 +150,7 @@ func TestUsersAndAddressesMakeNoSeries(t *testing.T) {
 	assert.Equal(t, before, series())
 }
 
-// promtool returns the command, or skips the test.
+// promtool returns the command, or skips the test if it is not installed.
 func promtool(t *testing.T, args ...string) *exec.Cmd {
 	if _, err := exec.LookPath("promtool"); err != nil {
 		t.Skip("promtool is not installed: apt-get install prometheus")
@@ -182,7 +182,7 @@ var (
 	labelValue = regexp.MustCompile(`\b(reason|outcome|limit|kind)="([^"]*)"`)
 )
 
-// What the dashboard and the rules ask for exists.
+// All metrics in the dashboard and the rules exist.
 func TestDashboardAndRulesNameFiguresThatExist(t *testing.T) {
 	c, registry := newCollector(fullOptions())
 	c.OnEvent(limits.Event{Kind: limits.EventAdmitted, Command: "FETCH", Waited: time.Second})

@@ -11,8 +11,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// maxAsking is how many scripts of logins may be under way. It is less than what fits into the
-// queue of a connection, where a login that waits for room could not give up.
+// maxAsking is how many scripts of logins may be under way. It is less than the queue of a
+// connection holds: a login that waited for room in that queue could not give up.
 const maxAsking = 512
 
 var (
@@ -20,8 +20,8 @@ var (
 	errTimeout = errors.New("no answer in time")
 )
 
-// Acquire takes a lease, as [limits.Cluster] has it. It waits for Options.Timeout at most, and not
-// at all while Redis is known not to answer, or when there is no limit.
+// Acquire takes a lease, as [limits.Cluster] describes. It waits at most Options.Timeout, and not
+// at all while Redis is known not to answer, or if there is no limit.
 func (c *Cluster) Acquire(login limits.ClusterLogin) (limits.ClusterLease, error) {
 	in := c.newLease(login)
 	in.page = c.held.choose(c.birth, time.Now().Add(c.interval()))
@@ -37,13 +37,13 @@ func (c *Cluster) Acquire(login limits.ClusterLogin) (limits.ClusterLease, error
 		refusal = limits.ErrClusterUnavailable
 	}
 	if refusal != nil && !login.DryRun {
-		if err != nil { // it may be counted, for all that is known
+		if err != nil { // Redis may have counted it
 			in.Release()
 		}
 		return nil, refusal
 	}
 	c.hold(in)
-	if err != nil { // to be counted when Redis answers again
+	if err != nil { // counted when Redis answers again
 		c.held.join(in)
 	}
 	if refusal != nil {
@@ -66,7 +66,7 @@ func (c *Cluster) newLease(login limits.ClusterLogin) *lease {
 	return in
 }
 
-// setLimits returns the limit of each of the sets that the lease counts in.
+// setLimits returns the limits of the lease's sets, in the order of the sets.
 func (in *lease) setLimits() []int {
 	var all []int
 	if in.login.Network.IsValid() {
@@ -78,7 +78,7 @@ func (in *lease) setLimits() []int {
 	return all
 }
 
-// limited tells whether the login could be refused.
+// limited reports whether the login could be refused.
 func (in *lease) limited() bool {
 	most := 0
 	for _, limit := range in.setLimits() {
@@ -87,7 +87,7 @@ func (in *lease) limited() bool {
 	return most > 0 && !in.login.Exempt
 }
 
-// refusal returns the answer when the set with this number, counted from 1, is full.
+// refusal returns the answer if this set, counted from 1, is full; nil for 0.
 func (in *lease) refusal(set int) error {
 	switch {
 	case set == 0:
@@ -116,7 +116,7 @@ func (c *Cluster) hold(in *lease) { c.held.hold(in, time.Now().Add(c.interval())
 // interval is the time between two renewals.
 func (c *Cluster) interval() time.Duration { return c.options.Lease / 3 }
 
-// ask asks Redis for the lease. It returns the refusal, or an error if Redis did not answer.
+// ask asks Redis for the lease. err means that Redis did not answer.
 func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
 	full, err := c.call(func(ctx context.Context) rueidis.RedisResult {
 		return c.sendAcquire(ctx, in, replaced)
@@ -127,7 +127,7 @@ func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
 	return in.refusal(int(full)), nil
 }
 
-// call has a login send something, and returns the answer, or an error if there is none in time.
+// call sends something for a login, and returns the answer, or an error if there is none in time.
 func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, error) {
 	if c.down.Load() {
 		return 0, errDown
@@ -149,7 +149,7 @@ func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, e
 	case <-timer.C:
 		return 0, c.late(began)
 	}
-	if c.down.Load() { // since it has waited
+	if c.down.Load() { // it went down during the wait
 		<-c.asking
 		return 0, errDown
 	}
@@ -160,7 +160,7 @@ func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, e
 	case a = <-answered:
 	case <-timer.C:
 		select {
-		case a = <-answered: // this goroutine has been late, not Redis
+		case a = <-answered: // this goroutine was late, not Redis
 		default:
 			return 0, c.late(began)
 		}
@@ -172,8 +172,8 @@ func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, e
 	return a.number, nil
 }
 
-// late counts a login that had no answer in time. If no other had one since it began, Redis is
-// down.
+// late counts a login without an answer in time. If no login has had an answer since this one
+// began, Redis is down.
 func (c *Cluster) late(began int64) error {
 	if c.timely.Load() >= began {
 		c.errors.Add(1)
@@ -182,16 +182,16 @@ func (c *Cluster) late(began int64) error {
 	return c.failed(errTimeout)
 }
 
-// now returns the time since the node began, in nanoseconds.
+// now returns the time since the node started, in nanoseconds.
 func (c *Cluster) now() int64 { return int64(time.Since(c.began)) }
 
-// answer is what Redis says to a script.
+// answer is Redis' answer to a script.
 type answer struct {
 	number int64
 	err    error
 }
 
-// send has a goroutine of its own, as a client that has to connect anew may come back late.
+// send runs in its own goroutine, as a client that must reconnect may return late.
 func (c *Cluster) send(send func(context.Context) rueidis.RedisResult, answered chan<- answer) {
 	defer func() { <-c.asking }()
 	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
@@ -216,7 +216,7 @@ func (c *Cluster) sendAcquire(
 	return acquireScript.Exec(ctx, c.client, keys, args)
 }
 
-// leaseLength is the length of a lease as the scripts take it.
+// leaseLength is the length of a lease in the form for the scripts.
 func (c *Cluster) leaseLength() string {
 	return strconv.FormatInt(c.options.Lease.Milliseconds(), 10)
 }

@@ -91,7 +91,7 @@ func TestALimitOfANetworkHoldsOverNodes(t *testing.T) {
 	refuse(t, one, unknown, limits.ErrTooManyIPLogins)
 }
 
-// What a login that is refused by one of its limits must not do is to count for the other.
+// A login that is refused because of one limit must not count for the other.
 func TestARefusedLoginCountsNowhere(t *testing.T) {
 	m, one, _ := twoNodes(t)
 	l := login("karen", 1)
@@ -250,7 +250,7 @@ func TestCloseGivesAllBack(t *testing.T) {
 	lease.Release()
 }
 
-// The first login of a process may come before its connection: it waits for it.
+// The first login of a process may come before the connection is ready: it waits for it.
 func TestTheFirstLoginWaitsForTheConnection(t *testing.T) {
 	m := miniredis.RunT(t)
 	admit(t, newNode(t, memory(m)), login("karen", 1))

@@ -18,7 +18,7 @@ import (
 	"github.com/imapgate/imapgate/limits/redislimits"
 )
 
-// times are how long something took, each time.
+// times are the durations of something that is repeated.
 type times struct {
 	mu  sync.Mutex
 	all []time.Duration
@@ -39,8 +39,8 @@ func (t *times) report(b *testing.B, name string) {
 	}
 }
 
-// BenchmarkLogin is the time of a LOGIN, on a connection in memory with a password check that takes
-// no time: without a cluster, with Redis on loopback, and when that is stopped.
+// BenchmarkLogin measures a LOGIN on a connection in memory, with a password check that takes no
+// time: without a cluster, with Redis on loopback, and with Redis stopped.
 func BenchmarkLogin(b *testing.B) {
 	for _, atOnce := range []int{1, 64} {
 		b.Run(fmt.Sprintf("local/at-once=%d", atOnce), func(b *testing.B) {
@@ -61,7 +61,7 @@ func BenchmarkLogin(b *testing.B) {
 			defer r.signal(syscall.SIGCONT)
 			var first times
 			var all sync.WaitGroup
-			for range atOnce { // these find out
+			for range atOnce { // these notice that Redis is down
 				all.Go(func() {
 					start := time.Now()
 					c.Acquire(login("nobody", 1))
@@ -76,7 +76,7 @@ func BenchmarkLogin(b *testing.B) {
 }
 
 func benchmarkLogins(b *testing.B, c *redislimits.Cluster, atOnce int) {
-	o := limits.Options{MaxLoginsPerUser: 1_000_000} // sessions may close late
+	o := limits.Options{MaxLoginsPerUser: 1_000_000} // sessions may be closed late
 	if c != nil {
 		o.Cluster = c
 	}
@@ -109,13 +109,13 @@ func benchmarkLogins(b *testing.B, c *redislimits.Cluster, atOnce int) {
 	b.ReportMetric(float64(undecided)/float64(b.N)*100, "undecided-%")
 }
 
-// quiet is a benchmark that keeps no cleanup for each connection.
+// quiet is a benchmark that drops the cleanup functions, one of which each connection adds.
 type quiet struct{ *testing.B }
 
 func (quiet) Cleanup(func()) {}
 
-// BenchmarkAcquire is the time of a lease alone, taken and given back, with Redis and when that is
-// known to be stopped.
+// BenchmarkAcquire measures only a lease, taken and released, with Redis and when Redis is known to
+// be stopped.
 func BenchmarkAcquire(b *testing.B) {
 	for _, stopped := range []bool{false, true} {
 		b.Run(fmt.Sprintf("stopped=%v", stopped), func(b *testing.B) {
@@ -146,9 +146,9 @@ func BenchmarkAcquire(b *testing.B) {
 	}
 }
 
-// BenchmarkRenew is what 100,000 sessions of 20,000 users cost that are logged in and do nothing:
-// CPU of Redis and of the node in percent of a core, over one interval of 10 s, and the time of a
-// login meanwhile.
+// BenchmarkRenew measures the cost of 100,000 sessions of 20,000 users that are logged in and do
+// nothing: CPU of Redis and of the node in percent of a core over one interval of 10 s, and the
+// time of a login meanwhile.
 func BenchmarkRenew(b *testing.B) {
 	const sessions = 100_000
 	r := startRedis(b)
@@ -206,6 +206,6 @@ func cpuOf(b *testing.B, pid int) float64 {
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	const ticks = 100 // a second, on every Linux
+	const ticks = 100 // a second, on each Linux
 	return float64(user+system) / ticks
 }

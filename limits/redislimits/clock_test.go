@@ -12,7 +12,7 @@ import (
 	"github.com/imapgate/imapgate/limits/redislimits"
 )
 
-// A node whose clock says 2000 and one whose clock is right count the same: the clock of a bubble
+// Nodes count the same if one clock is right and the other is in the year 2000. A bubble's clock
 // begins in 2000, and stands still while a connection waits for Redis.
 func TestClocksOfTheNodesMayDiffer(t *testing.T) {
 	r := startRedis(t)

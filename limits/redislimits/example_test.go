@@ -10,7 +10,7 @@ import (
 )
 
 func Example() {
-	redis, err := miniredis.Run() // yours is somewhere else
+	redis, err := miniredis.Run() // stands for your Redis
 	if err != nil {
 		panic(err)
 	}
@@ -22,7 +22,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer node.Close() // when the sessions are closed
+	defer node.Close() // after all sessions are closed
 
 	options := limits.DefaultOptions()
 	options.Cluster = node

@@ -56,7 +56,7 @@ func TestRacingNodesNeverExceedTheLimit(t *testing.T) {
 	}
 }
 
-// race calls f from 20 goroutines for each node, so many times each.
+// race calls f from 20 goroutines for each node, that many times in each.
 func race(nodes []*redislimits.Cluster, times int, f func(*redislimits.Cluster)) {
 	var all sync.WaitGroup
 	for _, c := range nodes {
@@ -71,7 +71,7 @@ func race(nodes []*redislimits.Cluster, times int, f func(*redislimits.Cluster))
 	all.Wait()
 }
 
-// down waits until the node knows that Redis does not answer: logins find out.
+// down waits until the node knows that Redis does not answer. The node learns it from logins.
 func down(t *testing.T, c *redislimits.Cluster) {
 	eventually(t, "the node knows", func() bool {
 		lease, err := c.Acquire(login("nobody", 100))
@@ -148,7 +148,7 @@ func took(f func()) time.Duration {
 	return time.Since(start)
 }
 
-// Leases end while nobody can renew them, and are there again afterwards.
+// Leases end while nobody can renew them, and are back afterwards.
 func TestAHungRedisIsRightAfterOneRenewal(t *testing.T) {
 	r := startRedis(t)
 	o := short(r.address())
@@ -168,7 +168,7 @@ func TestAHungRedisIsRightAfterOneRenewal(t *testing.T) {
 	refuse(t, two, login("karen", 1), limits.ErrTooManyUserLogins)
 }
 
-// proxy forwards connections to Redis, until it drops all that is sent on them.
+// proxy forwards connections to Redis, until it drops everything that is sent on them.
 type proxy struct {
 	net.Listener
 	to   string
@@ -216,7 +216,7 @@ func (p *proxy) serve(from net.Conn) {
 					return
 				}
 				if p.dropping() {
-					p.wait() // as after a real partition, the connection is good for nothing
+					p.wait() // as after a real partition, the connection is useless
 					return
 				}
 				if _, err := pair[1].Write(buffer[:n]); err != nil {
@@ -325,7 +325,7 @@ func TestARedisThatIsNotThereYet(t *testing.T) {
 	}
 }
 
-// A Redis that pauses writes answers PING: that must not close the breaker.
+// A Redis that pauses writes still answers PING. That must not close the breaker.
 func TestARedisThatDoesNotWriteIsDown(t *testing.T) {
 	r := startRedis(t)
 	o := options(r.address())

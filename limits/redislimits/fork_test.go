@@ -20,8 +20,8 @@ import (
 	"github.com/imapgate/imapgate/limits/redislimits"
 )
 
-// asChild in the environment makes the test binary a process that serves one connection, its file
-// number 3, and counts logins in the Redis whose socket it names.
+// asChild is an environment variable. If it is set, the test binary serves one connection, file
+// number 3, and counts logins in the Redis at the socket that it names.
 const asChild = "IMAPGATE_TEST_REDIS_SOCKET"
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveOne is what a server that forks for each connection does in a child.
+// serveOne is the child of a server that forks for each connection.
 func serveOne(socket string) error {
 	conn, err := net.FileConn(os.NewFile(3, "connection"))
 	if err != nil {
@@ -65,7 +65,7 @@ func serveOne(socket string) error {
 	return nil
 }
 
-// oneConn is a connection, and a listener for nothing else.
+// oneConn is a listener for just one connection.
 type oneConn struct {
 	net.Conn
 	taken  bool
@@ -150,7 +150,7 @@ func TestAProcessForEachConnection(t *testing.T) {
 	_, _, answer = f.login("karen")
 	assert.Contains(t, answer, "OK")
 
-	// What a process holds that dies is free when its lease ends.
+	// When a process dies, its lease ends and its place is free.
 	_, _, answer = f.login("karen")
 	assert.Equal(t, noUserLogins, answer)
 	require.NoError(t, second.Process.Kill())
@@ -162,7 +162,7 @@ func TestAProcessForEachConnection(t *testing.T) {
 	assert.Equal(t, 2, count(t, client, "karen"))
 }
 
-// Each process begins anew, but knows what was guessed before it.
+// Each process starts without memory, but learns of earlier guesses.
 func TestAProcessForEachGuess(t *testing.T) {
 	f := newForking(t)
 	f.try("karen", "wrong")

@@ -12,51 +12,51 @@ import (
 )
 
 const (
-	// guessLists is how many lists of wrong passwords there are, maxGuesses how many each keeps. A few
-	// of a network make its delay the longest.
+	// guessLists is the number of lists of wrong passwords, and maxGuesses how many each list keeps. A
+	// few from one network are enough for its longest delay.
 	guessLists = 4096
 	maxGuesses = 32
-	// guessesLast is how long they are, which is longer than they delay anybody.
+	// guessesLast is how long the lists are kept, which is longer than they delay anybody.
 	guessesLast = 2 * time.Hour
-	// maxUntold is how many wrong passwords wait to be told, and how many networks to be asked for.
-	// What is too much is left out: it is a storm, in which one more makes no difference.
+	// maxUntold is how many wrong passwords, and how many networks to ask for, may wait to be sent.
+	// The rest is dropped: in such a storm, one more makes no difference.
 	maxUntold = 1024
 )
 
-// guesses are what a node has to tell of wrong passwords, and to ask.
+// guesses are the wrong passwords that a node must still send, and the networks to ask for.
 type guesses struct {
 	mu   sync.Mutex
-	tell func(network netip.Prefix, guess uint64, ago time.Duration) // nil if nobody wants to know
+	tell func(network netip.Prefix, guess uint64, ago time.Duration) // nil before Hear
 	told []guess
 	ask  []*question
 }
 
-// question is a network that somebody has connected from.
+// question is a network from which a client has connected.
 type question struct {
 	network netip.Prefix
 	known   chan struct{} // closed by done
-	done    func()        // once
+	done    func()        // closes known; may be called again
 }
 
-// guess is a wrong password, as nodes tell one another.
+// guess is a wrong password in the form that nodes exchange.
 type guess struct {
 	Network netip.Prefix `json:"n"`
 	Guess   uint64       `json:"g"`
 	At      int64        `json:"t,omitempty"` // in Unix milliseconds, by the clock of Redis
 }
 
-// GuessKey returns the key for hashes of guesses, nil without a secret: whoever reads Redis must
-// not be able to find out passwords by them.
+// GuessKey returns the key with which guesses are hashed. It is nil without a secret, as someone
+// who can read Redis must not be able to find passwords from the hashes.
 func (c *Cluster) GuessKey() []byte { return c.names.guess }
 
-// Hear has tell called for wrong passwords on other nodes, and on this one.
+// Hear sets the function that is called for wrong passwords on all nodes, this one included.
 func (c *Cluster) Hear(tell func(network netip.Prefix, guess uint64, ago time.Duration)) {
 	c.guesses.mu.Lock()
 	defer c.guesses.mu.Unlock()
 	c.guesses.tell = tell
 }
 
-// Guessed tells all nodes of a wrong password.
+// Guessed sends a wrong password to all nodes.
 func (c *Cluster) Guessed(network netip.Prefix, hash uint64) {
 	c.guesses.mu.Lock()
 	if len(c.guesses.told) < maxUntold {
@@ -66,8 +66,8 @@ func (c *Cluster) Guessed(network netip.Prefix, hash uint64) {
 	c.poke()
 }
 
-// Connected asks for what is known of a network, unless the node has been there for so long that it
-// has heard of all that matters. Nobody has to wait for longer than Options.Timeout.
+// Connected asks for what is known of a network, unless the node has run long enough to have heard
+// all that matters. The channel is closed within Options.Timeout.
 func (c *Cluster) Connected(network netip.Prefix) (known <-chan struct{}) {
 	if time.Since(c.began) > guessesLast || c.down.Load() {
 		return nil
@@ -85,7 +85,7 @@ func (c *Cluster) Connected(network netip.Prefix) (known <-chan struct{}) {
 	return q.known
 }
 
-// Turn takes the turn of a network for so long, or returns how long another node has it.
+// Turn takes the turn of a network for that time, or returns how long another node still has it.
 func (c *Cluster) Turn(network netip.Prefix, every time.Duration) (wait time.Duration) {
 	milliseconds := strconv.FormatInt(max(every.Milliseconds(), 1), 10)
 	left, err := c.call(func(ctx context.Context) rueidis.RedisResult {
@@ -98,7 +98,7 @@ func (c *Cluster) Turn(network netip.Prefix, every time.Duration) (wait time.Dur
 	return time.Duration(left) * time.Millisecond
 }
 
-// shareGuesses tells and asks.
+// shareGuesses sends the wrong passwords, and asks for the networks.
 func (w *worker) shareGuesses() bool {
 	w.guesses.mu.Lock()
 	told, ask := w.guesses.told, w.guesses.ask
@@ -148,12 +148,12 @@ func (w *worker) tellGuesses(ctx context.Context, told []guess, now int64) bool 
 func (c *Cluster) sealGuess(name string, g guess) string {
 	text, err := json.Marshal(g)
 	if err != nil {
-		panic(err) // nothing in it can fail
+		panic(err) // cannot happen: every field can be encoded
 	}
 	return c.names.seal(name, text)
 }
 
-// askGuesses asks for the wrong passwords of networks, and tells them, the oldest first.
+// askGuesses asks for the wrong passwords of networks, and passes them on, the oldest first.
 func (w *worker) askGuesses(ctx context.Context, ask []*question, now int64) bool {
 	var commands rueidis.Commands
 	for _, q := range ask {
@@ -176,7 +176,7 @@ func (w *worker) askGuesses(ctx context.Context, ask []*question, now int64) boo
 	return true
 }
 
-// hear is told of a wrong password just now.
+// hear receives a wrong password that was tried just now.
 func (c *Cluster) hear(message string) {
 	if g, ok := c.openGuess(c.names.guesses(), message); ok {
 		c.tellLocal(g, 0)
@@ -189,7 +189,7 @@ func (c *Cluster) openGuess(name, sealed string) (g guess, ok bool) {
 	return g, ok
 }
 
-// tellLocal tells the limiter of this node.
+// tellLocal passes a wrong password on to the limiter of this node.
 func (c *Cluster) tellLocal(g guess, ago time.Duration) {
 	c.guesses.mu.Lock()
 	tell := c.guesses.tell

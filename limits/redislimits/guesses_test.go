@@ -18,7 +18,7 @@ type heard struct {
 	ago     time.Duration
 }
 
-// hear returns what the node hears of wrong passwords.
+// hear returns a channel with the wrong passwords that the node hears of.
 func hear(c *redislimits.Cluster) <-chan heard {
 	all := make(chan heard, 10_000)
 	c.Hear(func(network netip.Prefix, guess uint64, ago time.Duration) {
@@ -27,7 +27,7 @@ func hear(c *redislimits.Cluster) <-chan heard {
 	return all
 }
 
-// next returns what is heard next.
+// next returns the next wrong password that is heard.
 func next(t *testing.T, all <-chan heard) heard {
 	select {
 	case h := <-all:
@@ -38,7 +38,7 @@ func next(t *testing.T, all <-chan heard) heard {
 	}
 }
 
-// listening waits until the node hears what it tells itself.
+// listening waits until the node hears its own messages.
 func listening(t *testing.T, c *redislimits.Cluster, all <-chan heard) {
 	other := netip.MustParsePrefix("203.0.113.1/32")
 	eventually(t, "the node listens", func() bool {
@@ -79,7 +79,7 @@ func TestAllNodesHearOfAGuess(t *testing.T) {
 	}
 }
 
-// A node that has just begun, as a process for one connection has, hears what there was before.
+// A node that has just started, such as a process for one connection, hears of earlier guesses.
 func TestANewNodeHearsOfEarlierGuesses(t *testing.T) {
 	r := startRedis(t)
 	one := newNode(t, options(r.address()))
@@ -122,7 +122,7 @@ func TestOneNodeHasTheTurn(t *testing.T) {
 	assert.Zero(t, one.Turn(network, time.Second), "the node decides alone")
 }
 
-// Strangers with any number of networks make a bounded number of keys.
+// Strangers with any number of networks cause only a bounded number of keys.
 func TestGuessersDoNotFillRedis(t *testing.T) {
 	r := startRedis(t)
 	c := newNode(t, options(r.address()))

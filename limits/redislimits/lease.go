@@ -9,43 +9,42 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// maxPage is how many sessions are renewed by one script, which keeps Redis busy for about a
-// millisecond.
+// maxPage is how many sessions one script renews. It keeps Redis busy for about a millisecond.
 const maxPage = 64
 
 // lease is the place of one session in Redis.
 type lease struct {
 	cluster *Cluster
 	login   limits.ClusterLogin
-	name    string   // tells it from all others of all nodes
+	name    string   // unique among all leases of all nodes
 	session uint64   // its SessionInfo.ID
 	sets    []string // the keys that it counts in
 	page    *page
 
-	at       int // in page.leases; -1 if it is not there; guarded by leases.mu, as what follows
+	at       int // in page.leases, -1 if not there; this and the rest: under leases.mu
 	released bool
 	since    time.Time // when it was released
 }
 
-// page is a part of what a node holds: what is renewed together.
+// page is a group of a node's leases that are renewed together.
 type page struct {
 	name   string
 	leases []*lease
 	due    time.Time     // of the next renewal
 	place  *list.Element // in leases.pages
-	room   *list.Element // in leases.open; nil if it is full
+	room   *list.Element // in leases.open; nil if the page is full or empty
 }
 
-// leases are what a node holds, and what its worker has to tell Redis.
+// leases has the leases that a node holds, and those of which its worker must still inform Redis.
 type leases struct {
 	mu       sync.Mutex
-	last     uint64    // number of a lease
-	lastPage int       // number of a page
+	last     uint64    // number of the last lease
+	lastPage int       // number of the last page
 	total    int       // leases
-	pages    list.List // of *page, the first one to be renewed first
-	open     list.List // of *page, with room
+	pages    list.List // of *page, in the order of renewal
+	open     list.List // of *page, those with room
 	sessions map[uint64]*lease
-	joined   []*lease // to be counted soon, without a login that waits for it
+	joined   []*lease // to be counted soon; no login waits for that
 	released []*lease // to be given back
 }
 
@@ -63,7 +62,7 @@ func (l *leases) nextName(birth string) string {
 	return birth + "." + strconv.FormatUint(l.last, 36)
 }
 
-// choose returns the page on which the next lease will be.
+// choose returns the page for the next lease.
 func (l *leases) choose(birth string, due time.Time) *page {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,9 +76,9 @@ func (l *leases) choose(birth string, due time.Time) *page {
 	return p
 }
 
-// hold adds a lease to its page, from where it is renewed. Others may have filled the page
-// meanwhile, which does no harm. If the page was empty and forgotten, it is due when a new one
-// would be.
+// hold adds a lease to its page, which is renewed from now on. Other leases may have filled the
+// page meanwhile, which does no harm. If the page was empty and dropped, it is due at the time of a
+// new one.
 func (l *leases) hold(in *lease, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,8 +97,7 @@ func (l *leases) hold(in *lease, due time.Time) {
 	l.roomLocked(p)
 }
 
-// roomLocked keeps the page among those with room if it has any, and forgets one with nothing on
-// it.
+// roomLocked updates whether the page is among those with room, and drops an empty page.
 func (l *leases) roomLocked(p *page) {
 	full, empty := len(p.leases) >= maxPage, len(p.leases) == 0
 	switch {
@@ -115,7 +113,7 @@ func (l *leases) roomLocked(p *page) {
 	}
 }
 
-// release takes a lease off what is renewed, and tells whether it was there.
+// release stops renewing a lease, and returns whether it was not released before.
 func (l *leases) release(in *lease) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +140,7 @@ func (l *leases) release(in *lease) bool {
 	return true
 }
 
-// Release gives the lease back: the worker tells Redis.
+// Release gives the lease back: the worker informs Redis.
 func (in *lease) Release() {
 	if in.cluster.held.release(in) {
 		in.cluster.poke()
@@ -156,14 +154,14 @@ func (l *leases) find(session uint64) *lease {
 	return l.sessions[session]
 }
 
-// join has the worker count a lease that is held.
+// join makes the worker count a lease that is held.
 func (l *leases) join(in *lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.joined = append(l.joined, in)
 }
 
-// takeJoined returns leases of one page that are to be counted now, at most so many.
+// takeJoined removes and returns up to that many leases of one page that must be counted now.
 func (l *leases) takeJoined(most int) (p *page, joined []*lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -184,7 +182,7 @@ func (l *leases) takeJoined(most int) (p *page, joined []*lease) {
 	return p, joined
 }
 
-// takeReleased returns leases that are to be given back, at most so many.
+// takeReleased removes and returns up to that many leases that must be given back.
 func (l *leases) takeReleased(most int) []*lease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -197,7 +195,7 @@ func (l *leases) takeReleased(most int) []*lease {
 	return taken
 }
 
-// keepReleased takes leases back that could not be given back, but for those that have ended.
+// keepReleased puts back leases that Redis did not take, except those that have ended.
 func (l *leases) keepReleased(taken []*lease, ended time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -210,9 +208,9 @@ func (l *leases) keepReleased(taken []*lease, ended time.Time) {
 	l.released = append(kept, l.released...)
 }
 
-// next returns the page that is to be renewed at this time or, in a hurry, whenever it is due, with
-// the leases on it, and has it renewed next after an interval. If there is none, it returns the
-// time until there is one.
+// next returns the page to renew now, with its leases, and schedules its next renewal in an
+// interval. In a hurry a page need not be due. If there is no page to renew, next returns how long
+// to wait.
 func (l *leases) next(now time.Time, interval time.Duration, hurry bool) (
 	_ *page, all []*lease, wait time.Duration,
 ) {

@@ -13,11 +13,11 @@ import (
 	"strconv"
 )
 
-// names says what is called what in Redis.
+// names makes the names of keys and channels in Redis.
 type names struct {
 	prefix string
-	key    []byte      // of the hashes; nil without a secret
-	guess  []byte      // of the hashes of guesses; nil without a secret
+	key    []byte      // for hashes; nil without a secret
+	guess  []byte      // for hashes of guesses; nil without a secret
 	aead   cipher.AEAD // nil without a secret
 }
 
@@ -29,7 +29,7 @@ func newNames(prefix string, secret []byte) names {
 	n.key, n.guess = derive(secret, "keys"), derive(secret, "guesses")
 	block, err := aes.NewCipher(derive(secret, "values"))
 	if err != nil {
-		panic(err) // the key has the right length
+		panic(err) // cannot happen: the key has the right length
 	}
 	if n.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		panic(err)
@@ -40,31 +40,31 @@ func newNames(prefix string, secret []byte) names {
 func derive(secret []byte, use string) []byte {
 	key, err := hkdf.Key(sha256.New, secret, nil, "imapgate/redislimits "+use, sha256.Size)
 	if err != nil {
-		panic(err) // it is short enough
+		panic(err) // cannot happen: the key is short enough
 	}
 	return key
 }
 
-// user is the set of the user's leases, network that of a network's. A name can be as long as a
-// client likes, a key should not.
+// user is the set of a user's leases, and network the set of a network's leases. They hash long
+// names: a name can be as long as a client likes, but a key should not.
 func (n *names) user(key string) string { return n.prefix + "user:" + n.hide(key) }
 
 func (n *names) network(p netip.Prefix) string { return n.prefix + "net:" + n.hide(p.String()) }
 
-// pages is the set of all pages that nodes publish, page one of them: a hash with a session in each
-// field.
+// pages is the set of all pages that nodes publish. page is one of them: a hash with a session in
+// each field.
 func (n *names) pages() string { return n.prefix + "pages" }
 
 func (n *names) page(name string) string { return n.prefix + "page:" + name }
 
-// node is the channel on which a node is told to end sessions, answer the list for its answer.
+// node is the channel with the orders to a node to end sessions. answer is the list for its answer.
 func (n *names) node(name string) string { return n.prefix + "node:" + name }
 
 func (n *names) answer(id string) string { return n.prefix + "answer:" + id }
 
-// guesses is the channel for wrong passwords, guessesOf the list in which those of the network are
-// kept with those of others: strangers, who may have any number of networks, must not make as many
-// keys. turn is there while a node has the turn to check a password from the network.
+// guesses is the channel for wrong passwords. guessesOf is the list of a network's wrong passwords,
+// which it shares with other networks: strangers can have any number of networks, and must not
+// cause as many keys. turn exists while a node has the turn to check a password from the network.
 func (n *names) guesses() string { return n.prefix + "guesses" }
 
 func (n *names) guessesOf(p netip.Prefix) string {
@@ -74,11 +74,11 @@ func (n *names) guessesOf(p netip.Prefix) string {
 
 func (n *names) turn(p netip.Prefix) string { return n.prefix + "turn:" + n.hide(p.String()) }
 
-// maxName is the longest name that is in a key as it is.
+// maxName is the length in bytes of the longest name that a key has without a hash.
 const maxName = 100
 
-// hide returns a keyed hash of the text, or without a secret the text itself. Long texts are hashed
-// in any case. The first character keeps the three apart.
+// hide returns a keyed hash of the text or, without a secret, the text itself. Without a secret,
+// long texts get a hash without a key. The first character tells the three forms apart.
 func (n *names) hide(text string) string {
 	switch {
 	case n.key != nil:

@@ -17,8 +17,8 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// counts asserts that two nodes with the options count together, see each other's sessions and end
-// them.
+// counts asserts that two nodes with these options count together, and see and end each other's
+// sessions.
 func counts(t *testing.T, client rueidis.ClientOption) {
 	t.Helper()
 	o := options("")

@@ -24,7 +24,7 @@ import (
 	"github.com/imapgate/imapgate/limits/redislimits"
 )
 
-// redis is a real server, with a directory of its own and nothing on disk.
+// redis is a real server with its own directory and nothing on disk.
 type redis struct {
 	t      testing.TB
 	port   int
@@ -74,7 +74,7 @@ func (r *redis) start() {
 
 func (r *redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
-// kill ends the server at once, and its data with it.
+// kill stops the server at once; its data is lost.
 func (r *redis) kill() {
 	if r.cmd != nil {
 		r.cmd.Process.Kill()
@@ -85,7 +85,7 @@ func (r *redis) kill() {
 
 func (r *redis) signal(s syscall.Signal) { require.NoError(r.t, r.cmd.Process.Signal(s)) }
 
-// client returns a client of the test's own.
+// client returns a client for the test itself.
 func (r *redis) client() rueidis.Client {
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{r.address()}, DisableCache: true, ForceSingleClient: true,
@@ -95,10 +95,10 @@ func (r *redis) client() rueidis.Client {
 	return client
 }
 
-// patience is far more than anything here takes.
+// patience is much longer than anything here takes.
 const patience = 20 * time.Second
 
-// eventually waits until something is so, which must not take long.
+// eventually waits until is returns true, which must not take long.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -110,7 +110,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// options returns those of a test.
+// options returns the options of a test.
 func options(address string) *redislimits.Options {
 	o := redislimits.DefaultOptions()
 	o.Client.InitAddress = []string{address}
@@ -119,7 +119,7 @@ func options(address string) *redislimits.Options {
 	return o
 }
 
-// short returns options with leases that are short.
+// short returns options with short leases.
 func short(address string) *redislimits.Options {
 	o := options(address)
 	o.Lease = time.Second
@@ -136,7 +136,7 @@ func newNode(t testing.TB, o *redislimits.Options) *redislimits.Cluster {
 
 var lastSession atomic.Uint64
 
-// login returns a login of the user, who may have so many.
+// login returns a login of the user, who may have that many sessions.
 func login(user string, most int) limits.ClusterLogin {
 	info := limits.SessionInfo{
 		ID: lastSession.Add(1), User: user, Addr: netip.MustParseAddrPort("192.0.2.1:50000"),
@@ -158,7 +158,7 @@ func admit(t testing.TB, c *redislimits.Cluster, l limits.ClusterLogin) limits.C
 	return lease
 }
 
-// eventuallyAdmit logs in, once Redis is there.
+// eventuallyAdmit logs in as soon as Redis answers.
 func eventuallyAdmit(t testing.TB, c *redislimits.Cluster, l limits.ClusterLogin) {
 	eventually(t, "Redis answers", func() bool {
 		lease, err := c.Acquire(l)
@@ -187,7 +187,7 @@ func count(t testing.TB, client rueidis.Client, user string) int {
 	return int(n)
 }
 
-// logged is a Logger that can be read meanwhile.
+// logged is a Logger whose lines can be read while it is in use.
 type logged struct{ lines chan string }
 
 func (l logged) Printf(format string, args ...any) { l.lines <- fmt.Sprintf(format, args...) }

@@ -1,45 +1,45 @@
-// Package redislimits counts logins over several machines, or over several processes of one, in a
-// Redis or Valkey that all of them reach. It is a module of its own, so that the other packages do
-// not depend on a client for Redis.
+// Package redislimits counts logins over several machines, or over several processes of one
+// machine, in a Redis or Valkey that all of them can reach. It is a separate module, so that the
+// other packages do not depend on a Redis client.
 //
 //	cluster := redislimits.DefaultOptions()
 //	cluster.Client.InitAddress = []string{"127.0.0.1:6379"}
 //	options.Cluster, err = redislimits.New(cluster) // of limits.Options
 //
 // MaxLoginsPerUser and MaxLoginsPerIP then hold for all nodes together. A node is a process with a
-// [limits.Limiter]; a server that forks for each connection is many nodes on one machine, and
-// reaches Redis best through a Unix socket. All other limits protect a machine, and stay what they
-// are: limits of each node.
+// [limits.Limiter]. A server that forks for each connection is many nodes on one machine, and
+// reaches Redis best through a Unix socket. All other limits protect one machine, so they still
+// hold for each node.
 //
 // # What it costs, and what happens without Redis
 //
-// The limits of the node stay in force first. Then a login whose password was right, and no other,
-// asks Redis for a lease: one round trip, and the only thing that a login waits for. Leases are
-// renewed in the background, and given back there.
+// A login first meets the node's own limits. If they allow it and its password was right, it asks
+// Redis for a lease. That is one round trip, and all that a login waits for. Leases are renewed and
+// released in the background.
 //
 // When Redis is down, hung or slower than Options.Timeout, the node's own limits decide, or with
-// FailClosed nobody is logged in. Then logins do not ask Redis again, and wait for nothing, until
-// it answers a probe. Sessions that were admitted meanwhile are counted as soon as it is back, even
-// if there are then more of them than the limit says: nobody is thrown out.
+// FailClosed nobody can log in. After that, logins neither ask Redis nor wait until it answers a
+// probe. Sessions that logged in meanwhile are counted as soon as Redis is back, even if they
+// exceed the limit: nobody is disconnected.
 //
-// A node that dies frees its sessions when their leases end. A Redis that has lost its data is
-// right again after one renewal, a third of a lease. All times are those of Redis, so that the
+// If a node dies, its sessions stop counting when their leases end. A Redis that has lost its data
+// is right again after one renewal, a third of a lease. All times are by the clock of Redis, so the
 // clocks of the nodes may differ.
 //
 // # Guesses
 //
-// Wrong passwords that slow down a network (MaxGuessDelay) do so on all nodes, and of the checks
-// that they delay one goes on at a time on all of them together. With Options.Secret the same name
-// and password again counts once on all nodes, else once on each.
+// Wrong passwords that delay a network (MaxGuessDelay) delay it on all nodes. Of the delayed checks
+// only one runs at a time on all nodes together. With Options.Secret the same name and password
+// again counts once for all nodes, otherwise once on each.
 //
 // # What it does not do
 //
-// Each node counts by its own limits and keys: UserKey, IPKey and LimitsFor should be the same on
-// all. A client that is Exempt counts for others, and does not wait for Redis. UNAUTHENTICATE gives
+// Each node uses its own limits and keys, so UserKey, IPKey and LimitsFor should be the same on
+// all. An Exempt client counts against others, and does not wait for Redis. UNAUTHENTICATE gives
 // the lease back, and a PREAUTH greeting takes one.
 //
 // A login that only Redis refuses has cost a password check on each node that it tries. EvictIdle
-// makes room for it among the sessions of its own node only.
+// makes room for it only among the sessions of its own node.
 package redislimits
 
 import (
@@ -61,43 +61,43 @@ import (
 )
 
 // Options says where Redis is and how it is used. All nodes must have the same Prefix, Lease and
-// Secret. [DefaultOptions] is where to start from.
+// Secret. Start from [DefaultOptions].
 type Options struct {
-	// Client is how Redis is reached: one Redis, Sentinels or a Redis Cluster, TLS, name and password.
-	// [rueidis.ParseURL] makes it from a URL such as "rediss://user:password@host:6379". Of what is
-	// zero in it, buffers, retries and connections are set to what suits this package.
+	// Client says how to reach Redis: one Redis, Sentinels or a Redis Cluster, TLS, name and password.
+	// [rueidis.ParseURL] makes it from a URL such as "rediss://user:password@host:6379". Zero buffers,
+	// retries and connections get values that suit this package.
 	Client rueidis.ClientOption
-	// Prefix begins the name of every key, in braces: they must all be on one node of a Redis
-	// Cluster, as a lease is taken by one script. Several services can share a Redis if it differs.
+	// Prefix begins each key, in braces: a lease is taken by one script, so all keys must be on one
+	// node of a Redis Cluster. Services with different prefixes can share a Redis.
 	Prefix string
-	// Node is the name of this node in [Cluster.Sessions]. It must be unique: with the same name on
-	// two nodes, Disconnect may end a session on either. If empty, it is the name of the host and
-	// the number of the process.
+	// Node is the name of this node in [Cluster.Sessions]; if empty, the host's name and the process
+	// number. It must be unique: otherwise Disconnect may end a session on another node of that name.
 	Node string
-	// Lease is how long a session counts when its node is not heard of any more. It is renewed after
-	// a third of that.
+	// Lease is how long a session still counts after its node was last heard of. A third of it is the
+	// time between two renewals.
 	Lease time.Duration
-	// Timeout is the longest that a login waits for Redis.
+	// Timeout is the longest time that a login waits for Redis.
 	Timeout time.Duration
-	// FailClosed refuses logins that Redis cannot count with [limits.ErrClusterUnavailable], instead
-	// of having the limits of the node decide.
+	// FailClosed refuses a login that Redis cannot count, with [limits.ErrClusterUnavailable]. If
+	// false, the limits of the node decide.
 	FailClosed bool
-	// Secret, if it is not empty, keeps names and addresses of users out of Redis: keys have a keyed
-	// hash of them, and what nodes tell one another is encrypted. Without it, whoever can write to
-	// Redis can also end sessions. It has at least 16 bytes.
+	// Secret, of at least 16 bytes, keeps users' names and addresses out of Redis: keys have keyed
+	// hashes, and messages and values are encrypted. If empty, anyone who can write to Redis can end
+	// sessions.
 	Secret []byte
-	// Logger is told, at most once a minute, that Redis does not answer, and when it does again. Nil
-	// means [log.Default].
+	// Logger logs, at most once a minute, that Redis does not answer, and then that it answers again.
+	// Nil means [log.Default].
 	Logger imapserver.Logger
 }
 
 // DefaultOptions returns new Options with the prefix "imapgate", a lease of 30 s and a timeout of
-// 50 ms. What is left to set is Client.
+// 50 ms. You must set Client.
 func DefaultOptions() *Options {
 	return &Options{Prefix: "imapgate", Lease: 30 * time.Second, Timeout: 50 * time.Millisecond}
 }
 
-// Validate returns an error that names the field and its value if one makes no sense.
+// Validate returns an error with the name and the value of the first field that is not valid, or
+// nil.
 func (o *Options) Validate() error {
 	switch {
 	case len(o.Client.InitAddress) == 0:
@@ -123,27 +123,26 @@ const (
 	minSecret = 16
 )
 
-// A Cluster is one node of the cluster, to be given to one [limits.Limiter] as its Cluster. It may
-// be used from several goroutines at once.
+// A Cluster is one node, and the Cluster of one [limits.Limiter]. It is safe for concurrent use.
 type Cluster struct {
 	options Options
 	names   names
-	birth   string // tells this node from all others, also from an earlier one of the same name
+	birth   string // unique to this node, also after a restart with the same name
 
 	ready     chan struct{}  // closed when client is set
-	absent    chan struct{}  // closed when Redis was not there at first
-	client    rueidis.Client // nil until there is one
-	asking    chan struct{}  // has one element for each script that a login has sent
+	absent    chan struct{}  // closed if the first attempt to connect failed
+	client    rueidis.Client // nil until connected
+	asking    chan struct{}  // has one element for each script of a login under way
 	down      atomic.Bool    // Redis does not answer, and logins do not ask it
 	errors    atomic.Uint64
 	began     time.Time
-	timely    atomic.Int64 // when a login had the last answer that was in time
+	timely    atomic.Int64 // when a login last had an answer in time
 	lastLog   atomic.Int64 // in Unix nanoseconds
-	toldDown  atomic.Bool  // the log says so
+	toldDown  atomic.Bool  // the log says that Redis is down
 	ctx       context.Context
 	close     context.CancelFunc
-	done      chan struct{} // closed when the worker has ended
-	wake      chan struct{} // has an element when there is something in the queue
+	done      chan struct{} // closed when the worker has returned
+	wake      chan struct{} // has an element when there is work to do
 	closeOnce sync.Once
 
 	held    leases
@@ -152,8 +151,8 @@ type Cluster struct {
 
 var _ limits.GuessCluster = (*Cluster)(nil)
 
-// New returns a node with a copy of the options, and connects to Redis in the background, as often
-// as it takes. The error is that of [Options.Validate]. It must be closed.
+// New returns a node with a copy of the options, or the error of [Options.Validate]. It connects to
+// Redis in the background, and retries until it succeeds. Close must be called.
 func New(options *Options) (*Cluster, error) {
 	if options == nil {
 		options = &Options{}
@@ -182,8 +181,8 @@ func New(options *Options) (*Cluster, error) {
 	return c, nil
 }
 
-// setClientDefaults sets what is zero. Everything goes over one connection, so that commands are
-// executed in the order in which they are sent.
+// setClientDefaults sets zero fields. All commands use one connection, so that they are executed in
+// the order in which they are sent.
 func setClientDefaults(o *rueidis.ClientOption) {
 	const buffer = 64 << 10
 	o.DisableCache = true
@@ -212,24 +211,24 @@ func setClientDefaults(o *rueidis.ClientOption) {
 // Node returns the name of this node.
 func (c *Cluster) Node() string { return c.options.Node }
 
-// Stats returns how many sessions this node has counted, and how Redis is.
+// Stats returns how many sessions this node counts, and the state of Redis.
 func (c *Cluster) Stats() limits.ClusterStats {
 	return limits.ClusterStats{
 		Leases: c.held.count(), Errors: c.errors.Load(), Down: c.down.Load(),
 	}
 }
 
-// Close gives all leases back and closes the connection, which takes a second at most. Call it when
-// the sessions are closed: those that are not count no more. It returns nil, and may be called
-// again.
+// Close releases all leases and closes the connection, which takes at most a second. Call it after
+// the sessions are closed: those that are still open no longer count. It returns nil, and may be
+// called again.
 func (c *Cluster) Close() error {
 	c.closeOnce.Do(c.close)
 	<-c.done
 	return nil
 }
 
-// failed counts a call that has failed, and opens the breaker: from now on logins do not wait for
-// Redis, until the worker finds that it answers. It returns the error.
+// failed counts a failed call, and opens the breaker: from now on logins do not wait for Redis,
+// until the worker finds that it answers. It returns the error.
 func (c *Cluster) failed(err error) error {
 	if c.ctx.Err() != nil {
 		return err
@@ -244,7 +243,7 @@ func (c *Cluster) failed(err error) error {
 	return err
 }
 
-// mayLog tells whether the last message is at least a minute old, and then counts as a message.
+// mayLog reports whether the last message is at least a minute old. If so, it notes a new message.
 func (c *Cluster) mayLog() bool {
 	last, now := c.lastLog.Load(), time.Now().UnixNano()
 	return (last == 0 || now-last >= int64(time.Minute)) && c.lastLog.CompareAndSwap(last, now)
@@ -258,7 +257,7 @@ func (c *Cluster) printf(format string, args ...any) {
 	logger.Printf(format, args...)
 }
 
-// poke makes the worker look.
+// poke wakes the worker.
 func (c *Cluster) poke() {
 	select {
 	case c.wake <- struct{}{}:

@@ -2,14 +2,14 @@ package redislimits
 
 import "github.com/redis/rueidis"
 
-// acquireScript takes a lease, in one step. It drops the leases that have ended, and returns 0, or
-// which of the sets is full, counted from 1; then nothing is counted, unless it is forced. A lease
-// that is there already is not counted twice, so that the script may be sent again.
+// acquireScript takes a lease in one step. It drops leases that have ended, and returns 0, or the
+// number of the full set, counted from 1. Then nothing is counted, unless it is forced. A lease
+// that already exists is not counted twice, so the script may be sent again.
 //
-// KEYS are the set of all pages, the page, and the sets that the session counts in. ARGV is the
-// length of a lease in milliseconds, the page's entry in the set of pages, the lease, what is
-// published of the session, 1 if it is forced, a limit for each of the sets, and the leases that
-// this one replaces.
+// KEYS are the set of all pages, the page, and the sets in which the session counts. ARGV is the
+// length of a lease in milliseconds, the page's entry in the set of pages, the lease, the published
+// data of the session, 1 if it is forced, a limit for each of the sets, and the leases that this
+// one replaces.
 var acquireScript = rueidis.NewLuaScriptRetryable(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -40,12 +40,12 @@ redis.call('PEXPIRE', KEYS[1], length)
 return full
 `)
 
-// renewScript renews leases of one page, and adds those that are not there, in one set or two, and
-// returns how many that were.
+// renewScript renews leases of one page, and adds missing ones. It returns how many entries were
+// missing; a lease has one or two.
 //
-// KEYS are the set of all pages, the page, and a set for each time that a session counts in one.
-// ARGV is the length of a lease in milliseconds, the page's entry in the set of pages, a lease for
-// each of the sets, and then a lease and what is published of it for each session.
+// KEYS are the set of all pages, the page, and one set for each entry, so a set can occur several
+// times. ARGV is the length of a lease in milliseconds, the page's entry in the set of pages, a
+// lease for each of the sets, and then a lease and its published data for each session.
 var renewScript = rueidis.NewLuaScriptRetryable(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -63,8 +63,8 @@ redis.call('PEXPIRE', KEYS[1], length)
 return added
 `)
 
-// turnScript takes the turn of a network, or returns for how many milliseconds another node has it.
-// KEYS is the turn, ARGV how long it lasts in milliseconds.
+// turnScript takes the turn of a network, or returns for how many milliseconds another node still
+// has it. KEYS is the turn, ARGV its length in milliseconds.
 var turnScript = rueidis.NewLuaScript(`
 if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then
   return 0
@@ -72,7 +72,7 @@ end
 return math.max(redis.call('PTTL', KEYS[1]), 1)
 `)
 
-// probeScript asks whether Redis runs scripts that write. KEYS is the set of all pages.
+// probeScript checks whether Redis runs scripts that write. KEYS is the set of all pages.
 var probeScript = rueidis.NewLuaScriptRetryable(`
 return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] * 1000)
 `)

@@ -17,13 +17,13 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A Session is one that is logged in on a node.
+// A Session is a session that is logged in on a node.
 type Session struct {
 	Node string // see Options.Node
 	limits.SessionInfo
 }
 
-// record is what is published of a session.
+// record is the published data of a session.
 type record struct {
 	ID        uint64         `json:"i"`
 	User      string         `json:"u"`
@@ -35,7 +35,7 @@ type record struct {
 	Since     int64          `json:"s"`
 }
 
-// published returns what is stored of a session on its page.
+// published returns the data of a session that its page stores.
 func (c *Cluster) published(in *lease) string {
 	info := in.login.Info()
 	text, err := json.Marshal(record{
@@ -52,9 +52,8 @@ func (c *Cluster) published(in *lease) string {
 // entry returns the page's entry in the set of all pages.
 func (c *Cluster) entry(p *page) string { return p.name + " " + c.options.Node }
 
-// Sessions returns the sessions that are logged in on all nodes, those of a node together. What
-// they do is what they did when their leases were renewed last. After an error the list is not
-// complete.
+// Sessions returns the logged-in sessions of all nodes, grouped by node. What they are doing is
+// from the last renewal of their lease. After an error the list is not complete.
 func (c *Cluster) Sessions(ctx context.Context) ([]Session, error) {
 	client, err := c.connected(ctx)
 	if err != nil {
@@ -78,7 +77,7 @@ func (c *Cluster) Sessions(ctx context.Context) ([]Session, error) {
 	return all, err
 }
 
-// read appends the sessions of some pages. Pages that have ended are empty.
+// read appends the sessions of some pages. A page that has ended is empty.
 func (c *Cluster) read(
 	ctx context.Context, client rueidis.Client, pages []string, all []Session,
 ) ([]Session, error) {
@@ -121,7 +120,7 @@ func (c *Cluster) parse(name, value string) (Session, error) {
 	}}, nil
 }
 
-// connected returns the client when there is one.
+// connected waits for the client.
 func (c *Cluster) connected(ctx context.Context) (rueidis.Client, error) {
 	select {
 	case <-c.ready:
@@ -135,16 +134,16 @@ func (c *Cluster) connected(ctx context.Context) (rueidis.Client, error) {
 
 var errClosed = errors.New("redislimits: the cluster is closed")
 
-// order is what a node is told on its channel.
+// order is a message to a node on its channel.
 type order struct {
 	Session uint64 `json:"session"`
 	Text    string `json:"text"`
-	Answer  string `json:"answer"` // where the answer is expected
+	Answer  string `json:"answer"` // the list for the answer
 }
 
-// Disconnect ends a session of [Cluster.Sessions] on whatever node it is, as
-// [limits.Limiter.Disconnect] does, and tells whether it is there. It waits for the node until ctx
-// is done; then the session may be ended or not.
+// Disconnect ends a session of [Cluster.Sessions] on any node, as [limits.Limiter.Disconnect] does,
+// and returns whether it was there. It waits for the node until ctx is done; after that error it is
+// not known whether the session was ended.
 func (c *Cluster) Disconnect(
 	ctx context.Context, node string, id uint64, text string,
 ) (bool, error) {
@@ -162,7 +161,7 @@ func (c *Cluster) Disconnect(
 	if err := client.Do(ctx, publish).Error(); err != nil {
 		return false, fmt.Errorf("redislimits: %w", err)
 	}
-	// A blocking command may wait for longer than ctx only in Redis.
+	// Only Redis may hold a blocking command for longer than ctx lasts.
 	wait := client.B().Blpop().Key(o.Answer).Timeout(answerTimeout.Seconds()).Build()
 	got, err := client.Do(ctx, wait).AsStrSlice()
 	if rueidis.IsRedisNil(err) || errors.Is(err, context.DeadlineExceeded) {
@@ -180,7 +179,7 @@ const (
 	answerNone    = "none"
 )
 
-// listen carries out what this node is told, until the cluster is closed. What is sent while the
+// listen executes orders to this node, until the cluster is closed. An order that is sent while the
 // connection is lost gets no answer.
 func (c *Cluster) listen() {
 	node, guesses := c.names.node(c.options.Node), c.names.guesses()

@@ -43,7 +43,7 @@ func serveLimiter(t testing.TB, l *limits.Limiter) *imaptest.Server {
 	})
 }
 
-// stub is a session of a backend that knows one password.
+// stub is a backend session that accepts one password.
 type stub struct{ imaptest.Stub }
 
 func (stub) Login(_, password string) error {
@@ -53,7 +53,7 @@ func (stub) Login(_, password string) error {
 	return nil
 }
 
-// login connects and logs in, and returns the connection with the answer.
+// login connects, logs in, and returns the connection and the answer.
 func (s *server) login(user string) (*imaptest.Conn, string) {
 	c := imaptest.NewConn(s.t, s.DialFrom("192.0.2.1"))
 	c.Line()
@@ -80,7 +80,7 @@ func TestClientsReadTheLimitOfAllNodes(t *testing.T) {
 	assert.Contains(t, answer, "OK")
 }
 
-// Without a right password there is not a key of the name, and nobody learns how Redis is.
+// Without the right password, no key has the name, and nobody learns the state of Redis.
 func TestAStrangerLeavesNothingInRedis(t *testing.T) {
 	r := startRedis(t)
 	s := serve(t, options(r.address()), limits.Options{MaxLoginsPerUser: 2})
@@ -148,7 +148,7 @@ func TestSessionsOfAllNodes(t *testing.T) {
 	assert.EqualError(t, err, `redislimits: node "mx3" does not answer`)
 }
 
-// Whoever can write to Redis, but does not know the secret, cannot end sessions.
+// Someone who can write to Redis but does not know the secret cannot end sessions.
 func TestOrdersNeedTheSecret(t *testing.T) {
 	r := startRedis(t)
 	o := options(r.address())
@@ -200,7 +200,7 @@ func TestAGuesserGainsNothingByAnotherNode(t *testing.T) {
 			c.Line()
 			c.Cmd("a LOGIN karen " + password)
 			c.Close()
-			time.Sleep(100 * time.Millisecond) // until all have heard of it
+			time.Sleep(100 * time.Millisecond) // until all nodes have heard of it
 		})
 	}
 	guess(one, "a")

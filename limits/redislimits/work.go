@@ -10,15 +10,16 @@ import (
 const (
 	// workTimeout is how long the worker waits for an answer.
 	workTimeout = time.Second
-	// firstProbe is how soon after a failure Redis is tried again, lastProbe how often later on.
+	// firstProbe is the time from a failure to the first probe of Redis, and lastProbe the longest
+	// time between two probes.
 	firstProbe = 50 * time.Millisecond
 	lastProbe  = 250 * time.Millisecond
 	// maxBatch is how many leases are given back at once.
 	maxBatch = 256
 )
 
-// work does all that no login and no logout waits for: it connects, renews leases and gives them
-// back, one thing after the other, so that a lease is never renewed after it was given back.
+// work does everything that no login or logout waits for: it connects, renews leases and gives them
+// back. It does one thing at a time, so a lease is never renewed after it was given back.
 func (c *Cluster) work() {
 	defer close(c.done)
 	if !c.connect() {
@@ -46,8 +47,8 @@ func (c *Cluster) work() {
 	}
 }
 
-// connect makes the client, and tells whether there is one: there is none when the cluster was
-// closed first.
+// connect makes the client, and reports whether there is one. There is none if the cluster is
+// closed before.
 func (c *Cluster) connect() bool {
 	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
 		client, err := rueidis.NewClient(c.options.Client)
@@ -68,16 +69,16 @@ func (c *Cluster) connect() bool {
 	}
 }
 
-// worker is what only the worker knows.
+// worker has the state that only the worker uses.
 type worker struct {
 	*Cluster
 	probe     time.Duration // the time between two probes; 0 while Redis answers
 	nextProbe time.Time
-	hurry     int       // pages that are renewed without a pause, as Redis seems to have lost them
-	paused    time.Time // until when no page is renewed, so that logins come in between
+	hurry     int       // pages to renew without a pause, as Redis seems to have lost them
+	paused    time.Time // no page is renewed before, so that logins get their turn
 }
 
-// turn does what is to be done now, and returns how long there is nothing else to do.
+// turn does what must be done now, and returns the time until there is more to do.
 func (w *worker) turn() time.Duration {
 	if w.down.Load() && !w.recover() {
 		return time.Until(w.nextProbe)
@@ -88,7 +89,8 @@ func (w *worker) turn() time.Duration {
 	return w.renewNext()
 }
 
-// recover closes the breaker if Redis answers as fast as a login wants it to. It asks now and then.
+// recover closes the breaker if Redis answers within Options.Timeout, as a login needs. It asks
+// only when a probe is due.
 func (w *worker) recover() bool {
 	if time.Now().Before(w.nextProbe) {
 		return false
@@ -108,7 +110,7 @@ func (w *worker) recover() bool {
 	return true
 }
 
-// joinNew counts the sessions whose logins did not wait for it.
+// joinNew counts the sessions whose logins did not wait for that.
 func (w *worker) joinNew() bool {
 	for {
 		p, joined := w.held.takeJoined(maxPage)
@@ -116,13 +118,13 @@ func (w *worker) joinNew() bool {
 			return true
 		}
 		if _, err := w.renew(p, joined); err != nil {
-			return false // they are on a page, which is renewed
+			return false // their page will be renewed, which counts them
 		}
 	}
 }
 
-// giveBack gives leases back, and keeps those that Redis did not take. They do not matter any more
-// when they have ended.
+// giveBack gives leases back. It keeps those that Redis did not take, until they have ended and do
+// not matter any more.
 func (w *worker) giveBack() bool {
 	for {
 		released := w.held.takeReleased(maxBatch)
@@ -155,7 +157,7 @@ func (w *worker) remove(released []*lease) error {
 	return nil
 }
 
-// renewNext renews the page that is due next, if it is, and returns the time until the next one is.
+// renewNext renews the next page if it is due, and returns the time until the next renewal.
 func (w *worker) renewNext() time.Duration {
 	now := time.Now()
 	if wait := w.paused.Sub(now); wait > 0 && w.hurry == 0 {
@@ -175,8 +177,8 @@ func (w *worker) renewNext() time.Duration {
 	case added > 0:
 		w.hurry = w.held.countPages()
 	}
-	// Spread over half the time there is: what is renewed together comes from logins that came
-	// together.
+	// Renewals are spread over half an interval. Otherwise, as logins often come together, so would
+	// their renewals.
 	w.paused = now.Add(w.interval() / time.Duration(2*max(w.held.countPages(), 1)))
 	if w.hurry > 0 {
 		return 0
@@ -184,7 +186,7 @@ func (w *worker) renewNext() time.Duration {
 	return time.Until(w.paused)
 }
 
-// renew renews leases of a page, and returns how many were not there any more.
+// renew renews leases of a page, and returns how many entries were missing.
 func (w *worker) renew(p *page, all []*lease) (added int64, err error) {
 	if len(all) == 0 {
 		return 0, nil
@@ -208,7 +210,7 @@ func (w *worker) renew(p *page, all []*lease) (added int64, err error) {
 	return added, nil
 }
 
-// leave gives everything back that is held.
+// leave gives back all leases that are held.
 func (w *worker) leave() {
 	w.held.releaseAll()
 	deadline := time.Now().Add(workTimeout)
