@@ -27,7 +27,7 @@ func ExampleServer() {
 		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
 		Limits:  limits.DefaultOptions(),
 		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
-		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+		Copy:    &copymeta.Options{Flags: copymeta.Preserve}, // a copy has the flags of its source
 	})
 	if err != nil {
 		log.Fatal(err)
