@@ -5,7 +5,7 @@
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
 //		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
-//		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+//		Copy:    &copymeta.Options{Flags: copymeta.Preserve},
 //	})
 //
 // Each package also works alone, around any go-imap server, and none needs another:
@@ -21,7 +21,7 @@
 // If you stack the packages yourself, put copymeta directly around the backend, then vfolders, then
 // idle. Put limits outermost, so that it refuses before any other work is done:
 //
-//	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
+//	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Preserve})
 //	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 //	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
 //	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)

@@ -31,7 +31,7 @@ func ExampleServer_Shutdown() {
 		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
 		Limits:  limits.DefaultOptions(),
 		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
-		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+		Copy:    &copymeta.Options{Flags: copymeta.Preserve},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -19,7 +19,7 @@ func Example_stack() {
 		},
 	}
 
-	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Reset})
+	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Preserve})
 	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
 	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)

@@ -36,7 +36,7 @@ func Example() {
 	server, err := imapgate.NewServer(&imapgate.Options{
 		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig, InsecureAuth: true},
 		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
-		Copy:    &copymeta.Options{Flags: copymeta.Reset},
+		Copy:    &copymeta.Options{Flags: copymeta.Preserve},
 	})
 	if err != nil {
 		log.Fatal(err)
