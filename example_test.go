@@ -34,7 +34,9 @@ func Example() {
 	var tlsConfig *tls.Config
 
 	server, err := imapgate.NewServer(&imapgate.Options{
-		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig, InsecureAuth: true},
+		Server: imapserver.Options{
+			NewSession: backend.NewSession, TLSConfig: tlsConfig, InsecureAuth: true,
+		},
 		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
 		Copy:    &copymeta.Options{Flags: copymeta.Preserve},
 	})
