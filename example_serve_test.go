@@ -26,8 +26,8 @@ func ExampleServer() {
 	server, err := imapgate.NewServer(&imapgate.Options{
 		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
 		Limits:  limits.DefaultOptions(),
-		Folders: &vfolders.Options{Prefixes: []string{"#users"}},
-		Copy:    &copymeta.Options{Flags: copymeta.Preserve}, // a copy has the flags of its source
+		Folders: &vfolders.Options{Prefixes: []string{"#users"}}, // where you have shared mailboxes
+		Copy:    &copymeta.Options{Flags: copymeta.Preserve},     // a copy has its source's flags
 	})
 	if err != nil {
 		log.Fatal(err)
