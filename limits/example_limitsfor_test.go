@@ -2,13 +2,15 @@ package limits_test
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/imapgate/imapgate/limits"
 )
 
-// A table of the limits that differ by user. All other limits and users have the limits of the
-// options.
+// A webmail host, which connects for all users, and a table by user of what is different. All else
+// has the limits of everybody.
 func ExampleOptions_limitsFor() {
+	webmail := netip.MustParsePrefix("192.0.2.0/24")
 	table := map[string]func(own *limits.ClientLimits){
 		"archive": func(own *limits.ClientLimits) { own.MaxLoginsPerUser = 0 }, // no limit
 		"scanner": func(own *limits.ClientLimits) { own.MaxLoginsPerUser, own.MaxFetchesPerUser = 2, 1 },
@@ -16,6 +18,9 @@ func ExampleOptions_limitsFor() {
 	options := limits.DefaultOptions()
 	options.LimitsFor = func(client limits.Client) limits.ClientLimits {
 		own := client.Limits
+		if webmail.Contains(client.Addr) {
+			own.MaxConnectionsPerIP, own.MaxLoginsPerIP, own.MaxLoginChecksPerIP = 0, 0, 0
+		}
 		if change, ok := table[client.User]; ok {
 			change(&own)
 		}
@@ -24,13 +29,20 @@ func ExampleOptions_limitsFor() {
 	limiter := limits.New(options)
 	defer limiter.Close()
 
-	everybody := limits.ClientLimits{MaxLoginsPerUser: options.MaxLoginsPerUser}
-	for _, user := range []string{"archive", "scanner", "karen"} {
-		own := options.LimitsFor(limits.Client{User: user, Limits: everybody})
-		fmt.Println(user, own.MaxLoginsPerUser)
+	everybody := limits.ClientLimits{
+		MaxLoginsPerUser: options.MaxLoginsPerUser, MaxLoginsPerIP: options.MaxLoginsPerIP,
+	}
+	for _, client := range []limits.Client{
+		{User: "archive"}, {User: "scanner"}, {User: "karen"},
+		{User: "karen", Addr: netip.MustParseAddr("192.0.2.1")},
+	} {
+		client.Limits = everybody
+		own := options.LimitsFor(client)
+		fmt.Println(client.User, own.MaxLoginsPerUser, own.MaxLoginsPerIP)
 	}
 	// Output:
-	// archive 0
-	// scanner 2
-	// karen 20
+	// archive 0 100
+	// scanner 2 100
+	// karen 20 100
+	// karen 20 0
 }
