@@ -17,7 +17,7 @@ func TestTheTranscriptOfTheReadme(t *testing.T) {
 	start := regexp.MustCompile(`(?m)^\$ go run \./examples/server (.+)$`).FindSubmatch(readme)
 	require.NotNil(t, start)
 	s := startServer(t, strings.Fields(string(start[1]))...)
-	clients := regexp.MustCompile(`(?m)^\$ \(printf '(.*)\\r\\n'; sleep.*telnet:.*\n`+
+	clients := regexp.MustCompile(`(?m)^\$ \(printf '(.*?)\\r\\n'; sleep.*telnet:.*\n`+
 		`((?:[^$\x60].*\n)+)`).
 		FindAllSubmatch(readme, -1)
 	require.Len(t, clients, 2)
@@ -25,6 +25,9 @@ func TestTheTranscriptOfTheReadme(t *testing.T) {
 		c, greeting := s.dial()
 		c.Send(string(client[1]))
 		for i, want := range strings.Split(strings.TrimSpace(string(client[2])), "\n") {
+			if want == "…" {
+				break // and so on, later
+			}
 			said := greeting
 			if i > 0 {
 				said = c.Line()
