@@ -221,6 +221,27 @@ func TestADryRunOfACluster(t *testing.T) {
 	}
 }
 
+// A login that is refused although it has got a lease gives it back with the answer, and not when
+// its connection is closed.
+func TestADryRunThatEndsWhileAClusterIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &store{}
+		one, two := serveTwo(t, cluster, limits.Options{MaxLoginsPerUser: 1, DryRun: true})
+		_, answer := one.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+		cluster.before = func() {
+			options := two.limiter.Options()
+			options.DryRun = false
+			assert.NoError(t, two.limiter.SetOptions(options))
+		}
+		_, answer = two.login("192.0.2.1", "karen")
+		assert.Equal(t, noUserLogins, answer)
+		assert.Len(t, cluster.all(), 1)
+		one.Server.Close()
+		two.Server.Close()
+	})
+}
+
 func TestAClusterKnowsTheLimitsOfTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := &store{}

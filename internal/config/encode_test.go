@@ -41,6 +41,10 @@ func TestEncodeWhatHasNoText(t *testing.T) {
 	assert.EqualError(t, err, "Mode: seven has no name")
 	_, err = config.MarshalJSON(options{Mode: 7})
 	assert.EqualError(t, err, "Mode: seven has no name")
+	_, err = config.Encode(struct{ Modes []mode }{[]mode{7, 0}})
+	assert.EqualError(t, err, "Modes: seven has no name")
+	_, err = config.Encode(struct{ Table struct{ Mode mode } }{struct{ Mode mode }{7}})
+	assert.EqualError(t, err, "Table: Mode: seven has no name")
 }
 
 func encode(t *testing.T, src any) values {
