@@ -50,8 +50,10 @@ func serveUploads(t *testing.T, pause time.Duration, options limits.Options) (*s
 	}, &options), told
 }
 
-// send sends the message in pieces, with a pause before each, until a write fails.
+// send sends the message in pieces, with a pause before each, until a write fails. It does not send
+// at the moment of a check, at which it is chance whether the backend is waiting for the client.
 func send(w io.Writer, size, piece int, pause time.Duration) {
+	time.Sleep(100 * time.Millisecond)
 	for size > 0 {
 		time.Sleep(pause)
 		piece = min(piece, size)
