@@ -17,16 +17,31 @@ func (c *client) watch(lost func()) (stop func()) {
 	if c.socket.HungUp() {
 		c.lost()
 	}
-	stopOuter := func() bool { return true }
-	if c.presence.outer != nil {
-		stopOuter = context.AfterFunc(c.presence.outer, c.lost)
-	}
+	stopOuter := c.watchOuter()
 	return func() {
 		watch.Stop()
 		stopOuter()
 		c.presence.mu.Lock()
 		c.presence.lost = nil
 		c.presence.mu.Unlock()
+	}
+}
+
+// watchOuter calls lost when the Limiter around this one stops the command, until stop is called. No
+// call is under way after stop, as the next command would take it for its own.
+func (c *client) watchOuter() (stop func()) {
+	if c.presence.outer == nil {
+		return func() {}
+	}
+	called := make(chan struct{})
+	stopCall := context.AfterFunc(c.presence.outer, func() {
+		defer close(called)
+		c.lost()
+	})
+	return func() {
+		if !stopCall() {
+			<-called
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ func TestALimiterInsideAnotherOneLimitsToo(t *testing.T) {
 						c.Send("y STATUS INBOX (UIDNEXT)")
 					}
 					for _, c := range both {
-						assert.True(t, imaptest.IsOK(c.Answer("y")))
+						answer := c.Answer("y")
+						assert.True(t, imaptest.IsOK(answer), "%q", answer)
 						c.Cmd("z LOGOUT")
 					}
 					synctest.Wait()
