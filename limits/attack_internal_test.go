@@ -30,11 +30,9 @@ func (n nobody) Authenticate(string) (sasl.Server, error) {
 // held returns how many entries the limiter has for users and addresses, and how many bytes of
 // names.
 func (l *Limiter) held() (entries, names int) {
-	entries = l.logins.Entries() + l.checks.gate.Entries() + l.guessing.gate.Entries() +
-		l.fetches.gate.Entries() + l.searches.gate.Entries() + l.commands.gate.Entries() +
-		l.flights.Entries()
+	entries = l.logins.Entries() + l.keys.Len() + l.flights.Entries()
 	for _, s := range l.sessions.all() {
-		names += len(s.identity.Load().user) + len(s.user) + len(s.turn) + len(s.account.name)
+		names += len(s.identity.Load().user) + len(s.user) + len(s.account.name)
 		if s.exchange != nil {
 			names += len(s.exchange.(*exchange).user)
 		}

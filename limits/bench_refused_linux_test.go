@@ -122,7 +122,7 @@ func fakeSession(limiter *Limiter, user string, addr netip.Addr, asks *socket.So
 	s := &session{}
 	s.id = limiter.lastID.Add(1)
 	s.limiter, s.addr, s.ip, s.socket = limiter, addr, network(addr), asks
-	s.user, s.turn = user, "user "+user
+	s.user, s.turn = user, limiter.keys.Hold("user "+user)
 	s.identity.Store(&identity{user: user})
 	s.limits.Store(limiter.settings.Load().everybody)
 	s.activity.finish()

@@ -35,11 +35,11 @@ var costs = []struct {
 		sessions := fakeSessions(b, limiter, n)
 		entries := make(map[string]*session)
 		for _, s := range sessions {
-			entries[s.turn] = s
+			entries[s.user] = s
 		}
 		return work{each: func(i int) {
-			delete(entries, sessions[i].turn)
-			entries[sessions[i].turn] = sessions[i]
+			delete(entries, sessions[i].user)
+			entries[sessions[i].user] = sessions[i]
 		}}
 	}},
 	{"goroutines that wait for a channel, for comparison", func(b *testing.B, n int) work {
@@ -218,11 +218,16 @@ func joinedSearches(b *testing.B, n int, over func(first *part, hangUp func())) 
 	limiter := New(&Options{ShareSearches: true, JoinRunning: true})
 	sessions := fakeSessions(b, limiter, n)
 	var key flightKey
-	first := limiter.flights.Join(key, "user karen", &sessions[0].client, admission.JoinRunning)
+	join := func(s *session) *part {
+		p := new(part)
+		p.Join(&limiter.flights, key, s.turn, &s.client, admission.JoinRunning, time.Time{})
+		return p
+	}
+	first := join(sessions[0])
 	gone := make(chan struct{})
 	var waiting sync.WaitGroup
 	for _, s := range sessions {
-		part := limiter.flights.Join(key, s.turn, &s.client, admission.JoinRunning)
+		part := join(s)
 		began := make(chan struct{})
 		waiting.Go(func() { part.Wait(gone, func() { close(began) }) })
 		<-began

@@ -88,8 +88,8 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	s.limiter.delayed.Add(1)
 	defer s.limiter.delayed.Add(-1)
 	start := time.Now()
-	a.guess = turn{command: command, user: user}
-	if err := s.take(&a.guess, &s.limiter.guessing, by.String()); err != nil {
+	a.guess = turn{command: command, user: user, key: s.limiter.keys.Hold(by.String())}
+	if err := s.take(&a.guess, &s.limiter.guessing, a.guess.key); err != nil {
 		return err
 	}
 	if ended := s.sleepForAll(user, by, start); ended.limit != nil {

@@ -35,6 +35,7 @@ type Limiter struct {
 	fetches     queue
 	searches    queue
 	commands    queue // all others
+	keys        admission.Keys
 	flights     admission.Flights[flightKey, *imap.SearchData]
 	stalls      stalls
 	watcher     socket.Watcher
@@ -56,7 +57,6 @@ type client struct {
 	remote  netip.AddrPort
 	addr    netip.Addr
 	ip      netip.Prefix // what addr is counted as
-	turn    string       // the key under which it takes turns in the queues
 	// socket is found when the connection is new. After STARTTLS it may be hidden.
 	socket *socket.Socket
 
@@ -84,11 +84,13 @@ type session struct {
 	id uint64
 
 	user      string                     // key of who is logged in, "" if none or not known
+	turn      *admission.Key             // as whom it takes turns in the queues; nil before login
 	login     *admission.Login[*session] // nil if nobody is logged in
 	lease     lease                      // of the cluster
 	failed    int                        // number of logins with wrong credentials
 	account   account                    // whose mail this is; the name is empty if not known
 	mailbox   mailbox                    // the selected one
+	search    *part                      // of the current SEARCH; nil until the first
 	delimiter string                     // of mailbox names, "" before the backend was asked
 	exchange  interface{ drop() }        // of SASL, still running or abandoned; nil if none
 	notice    *progress.Notice           // the client's progress notices; nil until the first

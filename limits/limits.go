@@ -116,6 +116,9 @@ func New(options *Options) *Limiter {
 		},
 		commands: queue{all: maxCommands, own: maxCommandsPerUser},
 	}
+	for i, gate := range l.gates() {
+		gate.Number = i
+	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
 	if err := l.SetOptions(options); err != nil {
@@ -174,13 +177,17 @@ func (l *Limiter) Close() error {
 	l.closed.Store(true)
 	l.shut(&stopReason{refusal{limit: limiterClosed}})
 	l.logins.Close()
-	l.checks.gate.Close()
-	l.guessing.gate.Close()
-	l.fetches.gate.Close()
-	l.searches.gate.Close()
-	l.commands.gate.Close()
+	for _, gate := range l.gates() {
+		gate.Close()
+	}
 	l.flights.Close()
 	return nil
+}
+
+func (l *Limiter) gates() [5]*admission.Gate {
+	return [...]*admission.Gate{
+		&l.checks.gate, &l.guessing.gate, &l.fetches.gate, &l.searches.gate, &l.commands.gate,
+	}
 }
 
 // Options returns a copy of the options that are in force.

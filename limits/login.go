@@ -88,8 +88,8 @@ func (s *session) awaitCheck(a *attempt, command, user string) error {
 		if err := s.awaitGuesses(a, command, user); err != nil {
 			return err
 		}
-		a.check = turn{command: command, user: user}
-		if err := s.take(&a.check, &s.limiter.checks, s.turnKey()); err != nil {
+		a.check = turn{command: command, user: user, key: s.holdTurn()}
+		if err := s.take(&a.check, &s.limiter.checks, a.check.key); err != nil {
 			return err
 		}
 		by, _ := s.guessDelay(user)
@@ -210,7 +210,8 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	if conn, ok := layers.Find[*tls.Conn](s.conn.NetConn()); ok {
 		s.account.serverName = conn.ConnectionState().ServerName
 	}
-	s.turn = s.turnKey()
+	s.turn.Release()
+	s.turn = s.holdTurn()
 	s.timers.Lock()
 	s.loggedIn = true
 	if s.noLogin != nil {

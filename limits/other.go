@@ -59,7 +59,7 @@ func (s *session) Select(name string, options *imap.SelectOptions) (*imap.Select
 	}
 	data, err := s.Session.Select(name, options)
 	if err == nil && data != nil {
-		s.mailbox = mailbox{name, data.UIDValidity}
+		s.mailbox = mailbox{name: name, uidValidity: data.UIDValidity}
 	}
 	return data, err
 }

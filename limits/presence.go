@@ -8,7 +8,8 @@ import (
 )
 
 // watch calls lost when the client has hung up or was disconnected, at most once and perhaps from
-// another goroutine, until stop is called. Only one command may watch at a time.
+// another goroutine, until stop is called. stop waits for a call that has begun, so lost must be
+// quick. Only one command may watch at a time.
 func (c *client) watch(lost func()) (stop func()) {
 	c.presence.mu.Lock()
 	c.presence.lost = lost
@@ -27,8 +28,8 @@ func (c *client) watch(lost func()) (stop func()) {
 	}
 }
 
-// watchOuter calls lost when the Limiter around this one stops the command, until stop is called. No
-// call is under way after stop, as the next command would take it for its own.
+// watchOuter calls lost when the Limiter around this one stops the command, until stop is called.
+// No call is under way after stop, as the next command would take it for its own.
 func (c *client) watchOuter() (stop func()) {
 	if c.presence.outer == nil {
 		return func() {}
@@ -48,10 +49,9 @@ func (c *client) watchOuter() (stop func()) {
 // lost calls the function that the current command gave to watch: its client is gone.
 func (c *client) lost() {
 	c.presence.mu.Lock()
-	lost := c.presence.lost
-	c.presence.lost = nil
-	c.presence.mu.Unlock()
-	if lost != nil {
+	defer c.presence.mu.Unlock()
+	if lost := c.presence.lost; lost != nil {
+		c.presence.lost = nil
 		lost()
 	}
 }

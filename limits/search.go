@@ -109,10 +109,10 @@ func (s *session) watchSearch(run *run, part *part) (stop func()) {
 	if part == nil {
 		return s.watch(run.clientGone)
 	}
-	over := make(chan struct{})
+	abandoned, over := part.Abandoned(), make(chan struct{})
 	go func() {
 		select {
-		case <-part.Abandoned():
+		case <-abandoned:
 			run.clientGone()
 		case <-over:
 		}
@@ -131,14 +131,16 @@ type part = admission.Part[flightKey, *imap.SearchData]
 func (s *session) searchOnce(
 	key flightKey, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	start := time.Now()
-	for {
+	if s.search == nil {
+		s.search = new(part)
+	}
+	part := s.search
+	for waitingSince := (time.Time{}); ; waitingSince = part.Start {
 		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
-		part := s.limiter.flights.Join(key, s.turn, &s.client, s.sharing())
-		part.Start = start
+		part.Join(&s.limiter.flights, key, s.turn, &s.client, s.sharing(), waitingSince)
 		if part.Waiting() {
 			s.awaitSearch(part)
-			event.Waited = time.Since(start)
+			event.Waited = time.Since(part.Start)
 		}
 		switch {
 		case event.Waited > 0 && part.Runs && s.socket.HungUp():
@@ -167,6 +169,9 @@ func (s *session) searchOnce(
 			continue // it may have failed only because the client that ran it hung up
 		case err != nil:
 			return nil, err
+		}
+		if part.Runs && !part.Shared {
+			return data, nil
 		}
 		copied := *data
 		return &copied, nil
@@ -228,6 +233,6 @@ func (s *session) flightKey(
 	if kind != imapserver.NumKindUID || s.account.name == "" || s.mailbox.name == "" {
 		return flightKey{}, false
 	}
-	search, ok := searchKey(criteria, options)
-	return flightKey{s.account, s.mailbox, *options, search}, ok
+	terms, ok := searchTerm(criteria, options)
+	return flightKey{s.place(), *options, terms}, ok
 }

@@ -1,10 +1,13 @@
 package limits
 
 import (
-	"iter"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +19,7 @@ import (
 // recent is a flag (RFC 3501) whose value differs from session to session.
 const recent = imap.Flag("\\Recent")
 
-// maxSharedDepth bounds the cost of comparing SEARCHes: each level copies all levels below it.
+// maxSharedDepth bounds the depth of SEARCHes that are compared.
 const maxSharedDepth = 30
 
 // mailbox is a mailbox and its UIDVALIDITY. Within them a UID means the same message (RFC 9051
@@ -24,16 +27,11 @@ const maxSharedDepth = 30
 type mailbox struct {
 	name        string
 	uidValidity uint32
+	place       place // of the session's account; zero before it was asked for
 }
 
-// flightKey is what SEARCHes must have in common to get the same answer. It has the account, not
-// the key that the user is counted by, which can stand for several accounts.
-type flightKey struct {
-	account account
-	mailbox mailbox
-	options imap.SearchOptions
-	search  string
-}
+// A place is a digest of an account and a mailbox. Nobody can find two that have the same one.
+type place [sha256.Size]byte
 
 // account says whose mail a session reads: an exact name at one of the wrapped backends. A backend
 // may choose the mail store by the address or the TLS name of the server. The name comes from LOGIN
@@ -45,173 +43,195 @@ type account struct {
 	serverName string // of TLS
 }
 
-// searchKey returns a string that is the same for all UID SEARCHes that look for the same. Order,
-// case and repetitions do not matter where they have no meaning. The values to search for stay as
-// they are, as a backend may be case-sensitive. ok is false if the answer depends on the session:
-// sequence numbers, $, SAVE, RECENT, and MODSEQ.
-func searchKey(criteria *imap.SearchCriteria, options *imap.SearchOptions) (key string, ok bool) {
-	if _, depth := countTerms(criteria); options.ReturnSave || depth > maxSharedDepth {
-		return "", false
+// place returns where the session searches. Each text has its length before it.
+func (s *session) place() place {
+	m, a := &s.mailbox, &s.account
+	if m.place != (place{}) {
+		return m.place
 	}
-	return criteriaKey(criteria)
+	text := binary.BigEndian.AppendUint64(nil, a.backend)
+	text = binary.BigEndian.AppendUint32(text, m.uidValidity)
+	for _, part := range []string{a.name, a.localAddr.String(), a.serverName, m.name} {
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
+		text = append(text, part...)
+	}
+	m.place = sha256.Sum256(text)
+	return m.place
 }
 
-// criteriaKey returns the terms in sorted order. Each value has its length before it, so that no
-// term can be mistaken for another.
-func criteriaKey(c *imap.SearchCriteria) (string, bool) {
-	if len(c.SeqNum) > 0 || c.ModSeq != nil {
-		return "", false
-	}
-	terms := make([]string, 0, 8) // on the stack, if there are no more
-	add := func(name string, values ...string) {
-		for _, value := range values {
-			name += " " + strconv.Itoa(len(value)) + ":" + value
+// flightKey is what SEARCHes must have in common to get the same answer. The place has the account,
+// not the key that the user is counted by, which can stand for several accounts.
+type flightKey struct {
+	place   place
+	options imap.SearchOptions
+	terms   term // what to search for
+}
+
+// Hash returns the same for equal keys, and hardly ever the same for different ones.
+func (k flightKey) Hash() uint64 {
+	var options uint64
+	for i, option := range [...]bool{
+		k.options.ReturnMin, k.options.ReturnMax, k.options.ReturnAll, k.options.ReturnCount,
+	} {
+		if option {
+			options |= 1 << i
 		}
-		terms = append(terms, name)
 	}
+	return uint64(k.terms.number(binary.NativeEndian.Uint64(k.place[:])).number(options))
+}
+
+// A term is the hash of a term of a SEARCH, which is a name and values. The hash has a secret key
+// and 64 bits, so that two different terms never have the same one by accident. Somebody who could
+// bring that about would confuse the SEARCHes of one account in one mailbox only.
+type term uint64
+
+var termSeed, termKeys = maphash.MakeSeed(), [2]uint64{rand.Uint64(), rand.Uint64()}
+
+func termOf(name string) term { return term(maphash.String(termSeed, name)) }
+
+// The terms without their values.
+var (
+	termAnd, termOr, termNot      = termOf("AND"), termOf("OR"), termOf("NOT")
+	termUID, termHeader           = termOf("UID"), termOf("HEADER")
+	termBody, termText            = termOf("BODY"), termOf("TEXT")
+	termFlag, termNotFlag         = termOf("FLAG"), termOf("NOTFLAG")
+	termSince, termBefore         = termOf("SINCE"), termOf("BEFORE")
+	termSentSince, termSentBefore = termOf("SENTSINCE"), termOf("SENTBEFORE")
+	termLarger, termSmaller       = termOf("LARGER"), termOf("SMALLER")
+)
+
+// number adds a number to the term.
+func (t term) number(n uint64) term {
+	high, low := bits.Mul64(uint64(t)^termKeys[0], n^termKeys[1])
+	return term(high ^ low)
+}
+
+func (t term) text(s string) term { return t.number(maphash.String(termSeed, s)) }
+
+// folded is text for a string in which the case of ASCII letters has no meaning.
+func (t term) folded(s string) term {
+	bytes := append(make([]byte, 0, 64), s...) // on the stack, if it is short
+	for i, c := range bytes {
+		bytes[i] = fold.Byte(c)
+	}
+	return t.number(maphash.Bytes(termSeed, bytes))
+}
+
+// date adds the day, as a SEARCH knows neither a time nor a zone.
+func (t term) date(date time.Time) term {
+	year, month, day := date.Date()
+	return t.number(uint64(year)<<16 | uint64(month)<<8 | uint64(day))
+}
+
+// numbers adds the set with its ranges sorted and merged.
+func (t term) numbers(set imap.UIDSet) term {
+	if len(set) > 1 {
+		var sorted imap.UIDSet
+		for _, r := range set {
+			sorted.AddRange(r.Start, r.Stop)
+		}
+		set = sorted
+	}
+	for _, r := range set {
+		t = t.number(uint64(r.Start)<<32 | uint64(r.Stop))
+	}
+	return t
+}
+
+// all adds terms whose order and repetition have no meaning.
+func (t term) all(terms []term) term {
+	slices.Sort(terms)
+	for _, other := range slices.Compact(terms) {
+		t = t.number(uint64(other))
+	}
+	return t
+}
+
+// searchTerm returns the same for all UID SEARCHes that look for the same. Order, case and
+// repetitions do not matter where they have no meaning. The values to search for stay as they are,
+// as a backend may be case-sensitive. ok is false if the answer depends on the session: sequence
+// numbers, $, SAVE, RECENT, and MODSEQ.
+func searchTerm(criteria *imap.SearchCriteria, options *imap.SearchOptions) (t term, ok bool) {
+	if options.ReturnSave {
+		return 0, false
+	}
+	return criteriaTerm(criteria, maxSharedDepth)
+}
+
+// criteriaTerm is searchTerm for criteria that are nested at most so deep.
+func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
+	if depth == 0 || len(c.SeqNum) > 0 || c.ModSeq != nil {
+		return 0, false
+	}
+	terms := make([]term, 0, 16) // on the stack, if there are no more
 	for _, set := range c.UID {
 		if imap.IsSearchRes(set) {
-			return "", false
+			return 0, false
 		}
-		add("UID", ordered(set))
+		terms = append(terms, termOf("UID").numbers(set))
 	}
-	for _, date := range []struct {
-		name string
-		time time.Time
+	for _, date := range [...]struct {
+		term term
+		date *time.Time
 	}{
-		{"SINCE", c.Since}, {"BEFORE", c.Before},
-		{"SENTSINCE", c.SentSince}, {"SENTBEFORE", c.SentBefore},
+		{termSince, &c.Since}, {termBefore, &c.Before},
+		{termSentSince, &c.SentSince}, {termSentBefore, &c.SentBefore},
 	} {
-		if !date.time.IsZero() {
-			add(date.name, date.time.Format(time.DateOnly))
+		if !date.date.IsZero() {
+			terms = append(terms, date.term.date(*date.date))
 		}
 	}
-	for _, header := range c.Header {
-		add("HEADER", fold.ASCII(header.Key), header.Value)
+	for i := range c.Header {
+		terms = append(terms, termOf("HEADER").folded(c.Header[i].Key).text(c.Header[i].Value))
 	}
 	for _, body := range c.Body {
-		add("BODY", body)
+		terms = append(terms, termOf("BODY").text(body))
 	}
 	for _, text := range c.Text {
-		add("TEXT", text)
+		terms = append(terms, termOf("TEXT").text(text))
 	}
-	for _, flags := range []struct {
-		name string
+	for _, flags := range [...]struct {
+		term term
 		list []imap.Flag
-	}{{"FLAG", c.Flag}, {"NOTFLAG", c.NotFlag}} {
+	}{{termFlag, c.Flag}, {termNotFlag, c.NotFlag}} {
 		for _, flag := range flags.list {
 			if strings.EqualFold(string(flag), string(recent)) {
-				return "", false
+				return 0, false
 			}
-			add(flags.name, fold.ASCII(string(flag)))
+			terms = append(terms, flags.term.folded(string(flag)))
 		}
 	}
 	if c.Larger != 0 {
-		add("LARGER", strconv.FormatInt(c.Larger, 10))
+		terms = append(terms, termOf("LARGER").number(uint64(c.Larger)))
 	}
 	if c.Smaller != 0 {
-		add("SMALLER", strconv.FormatInt(c.Smaller, 10))
+		terms = append(terms, termOf("SMALLER").number(uint64(c.Smaller)))
 	}
 	for i := range c.Not {
-		not, ok := criteriaKey(&c.Not[i])
+		not, ok := criteriaTerm(&c.Not[i], depth-1)
 		if !ok {
-			return "", false
+			return 0, false
 		}
-		add("NOT", not)
+		terms = append(terms, termOf("NOT").number(uint64(not)))
 	}
 	for i := range c.Or {
-		var keys []string
-		for alternative := range alternatives(&c.Or[i]) {
-			key, ok := criteriaKey(alternative)
-			if !ok {
-				return "", false
-			}
-			keys = append(keys, key)
+		or, ok := orTerm(&c.Or[i], depth-1)
+		if !ok {
+			return 0, false
 		}
-		slices.Sort(keys)
-		add("OR", strings.Join(lengths(slices.Compact(keys)), ""))
+		terms = append(terms, or)
 	}
-	slices.Sort(terms)
-	return strings.Join(slices.Compact(terms), ","), true
+	return termAnd.all(terms), true
 }
 
-// lengths puts its length before each key.
-func lengths(keys []string) []string {
-	for i, key := range keys {
-		keys[i] = strconv.Itoa(len(key)) + ":" + key
-	}
-	return keys
-}
-
-// alternatives yields the alternatives of an OR: OR a OR b c has three. An OR that is the last
-// argument of an OR continues the list, and is not nested.
-func alternatives(or *[2]imap.SearchCriteria) iter.Seq[*imap.SearchCriteria] {
-	return func(yield func(*imap.SearchCriteria) bool) {
-		for {
-			if !yield(&or[0]) {
-				return
-			}
-			if !isOr(&or[1]) {
-				yield(&or[1])
-				return
-			}
-			or = &or[1].Or[0]
+func orTerm(or *[2]imap.SearchCriteria, depth int) (t term, ok bool) {
+	terms := make([]term, 0, 16)
+	for alternative := range alternatives(or) {
+		t, ok := criteriaTerm(alternative, depth)
+		if !ok {
+			return 0, false
 		}
+		terms = append(terms, t)
 	}
-}
-
-// isOr reports whether the criteria are one OR and nothing else.
-func isOr(c *imap.SearchCriteria) bool {
-	if len(c.Or) != 1 {
-		return false
-	}
-	terms := len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
-		len(c.NotFlag) + len(c.Not)
-	return terms == 0 && c.Since.IsZero() && c.Before.IsZero() && c.SentSince.IsZero() &&
-		c.SentBefore.IsZero() && c.Larger == 0 && c.Smaller == 0 && c.ModSeq == nil
-}
-
-// ordered returns the set with its ranges sorted and merged.
-func ordered(set imap.UIDSet) string {
-	var sorted imap.UIDSet
-	for _, r := range set {
-		sorted.AddRange(r.Start, r.Stop)
-	}
-	return sorted.String()
-}
-
-// countTerms returns how many terms the criteria have, and how deep they are nested. Criteria
-// without NOT and OR have the depth 1. A list of alternatives, such as OR a OR b OR c d, has the
-// depth 2.
-func countTerms(c *imap.SearchCriteria) (terms, depth int) {
-	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
-		len(c.NotFlag)
-	for _, date := range []time.Time{c.Since, c.Before, c.SentSince, c.SentBefore} {
-		if !date.IsZero() {
-			terms++
-		}
-	}
-	for _, size := range []int64{c.Larger, c.Smaller} {
-		if size != 0 {
-			terms++
-		}
-	}
-	if c.ModSeq != nil {
-		terms++
-	}
-	nested := func(inner *imap.SearchCriteria) {
-		t, d := countTerms(inner)
-		terms += t
-		depth = max(depth, d)
-	}
-	for i := range c.Not {
-		terms++
-		nested(&c.Not[i])
-	}
-	for i := range c.Or {
-		for alternative := range alternatives(&c.Or[i]) {
-			nested(alternative)
-		}
-	}
-	return terms, depth + 1
+	return termOr.all(terms), true
 }

@@ -51,7 +51,8 @@ func (s *session) logout() {
 	s.limiter.logins.Leave(s.login)
 	s.login = nil
 	s.lease.release()
-	s.user, s.turn, s.account.name, s.mailbox = "", "", "", mailbox{}
+	s.turn.Release()
+	s.user, s.turn, s.account.name, s.mailbox = "", nil, "", mailbox{}
 }
 
 // armLoginTimeout starts LoginTimeout, or restarts it after the options have changed.

@@ -15,6 +15,7 @@ type turn struct {
 	// shadow means that the command should wait but runs, because of DryRun. The ticket waits in its
 	// place, to see whether there would have been a slot in time.
 	shadow bool
+	key    *admission.Key // released by exit; nil if the session holds the key of its turns itself
 }
 
 // enter waits for a slot of the queue for a command. After an error, which is the answer to the
@@ -35,7 +36,7 @@ func (s *session) enter(t *turn, q *queue) error {
 }
 
 // take is enter for any key, and reports no event for a wait that got a slot.
-func (s *session) take(t *turn, q *queue, key string) error {
+func (s *session) take(t *turn, q *queue, key *admission.Key) error {
 	t.queue, t.Ticket = q, q.gate.Enter(key, &s.client)
 	switch {
 	case t.Waiting() && s.dryRun():
@@ -82,17 +83,21 @@ func (s *session) exit(t *turn) {
 		}
 	}
 	t.Release()
+	t.key.Release()
+	t.key = nil
 }
 
-// turnKey returns the key under which a session takes turns in the queues: its user's, its
-// address's if the user is not known, or one of its own.
-func (s *session) turnKey() string {
+// holdTurn returns the key under which a session takes turns in the queues: its user's, its
+// address's if the user is not known, or one of its own. The caller must release it.
+func (s *session) holdTurn() *admission.Key {
+	var name string
 	switch {
 	case s.user != "":
-		return "user " + s.user
+		name = "user " + s.user
 	case s.ip.IsValid():
-		return "network " + s.ip.String()
+		name = "network " + s.ip.String()
 	default:
-		return "connection " + strconv.FormatUint(s.limiter.anonymous.Add(1), 10)
+		name = "connection " + strconv.FormatUint(s.limiter.anonymous.Add(1), 10)
 	}
+	return s.limiter.keys.Hold(name)
 }

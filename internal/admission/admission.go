@@ -3,6 +3,7 @@
 // settings.
 //
 //   - A [Gate] lets callers in, up to a limit for each key and one for all; the others take turns.
+//   - [Keys] are the keys of gates, each for as long as somebody holds it.
 //   - A [Counter] counts what each key has, and refuses what is over a limit.
 //   - [Logins] decides which logins are worth a password check, and counts logged-in sessions.
 //   - [Guesses] delays the networks from which somebody guesses passwords.

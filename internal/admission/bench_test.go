@@ -27,13 +27,14 @@ func BenchmarkGate(b *testing.B) {
 		g := newGate(admission.GateLimits{Max: 100_000, Timeout: time.Minute})
 		c := newCaller(admission.KeyLimits{Max: 1000})
 		for i := range keys - 1 {
-			ticket := g.Enter(fmt.Sprintf("user%07d", i), c)
+			ticket := g.Enter(key(g, fmt.Sprintf("user%07d", i)), c)
 			b.Cleanup(ticket.Release)
 		}
+		karen := key(g, "karen")
 		b.Run(fmt.Sprintf("keys=%d", keys), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				ticket := g.Enter("karen", c)
+				ticket := g.Enter(karen, c)
 				ticket.Release()
 			}
 		})
@@ -41,7 +42,7 @@ func BenchmarkGate(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					ticket := g.Enter("karen", c)
+					ticket := g.Enter(karen, c)
 					ticket.Release()
 				}
 			})
@@ -55,15 +56,15 @@ func BenchmarkGateTurns(b *testing.B) {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
 			g := newGate(admission.GateLimits{Max: 1})
 			tickets := make([]admission.Ticket, waiting+1)
-			names := make([]string, waiting+1)
+			users := make([]*admission.Key, waiting+1)
 			for i := range tickets {
-				names[i] = fmt.Sprintf("user%07d", i)
-				tickets[i] = g.Enter(names[i], anyone)
+				users[i] = key(g, fmt.Sprintf("user%07d", i))
+				tickets[i] = g.Enter(users[i], anyone)
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i = (i + 1) % len(tickets) {
 				tickets[i].Release()
-				tickets[i] = g.Enter(names[i], anyone)
+				tickets[i] = g.Enter(users[i], anyone)
 			}
 		})
 	}
@@ -76,11 +77,12 @@ func BenchmarkGateCancel(b *testing.B) {
 			g := newGate(admission.GateLimits{Max: 1})
 			tickets := make([]admission.Ticket, waiting+1)
 			for i := range tickets {
-				tickets[i] = g.Enter(fmt.Sprintf("user%07d", i), anyone)
+				tickets[i] = g.Enter(key(g, fmt.Sprintf("user%07d", i)), anyone)
 			}
+			karen := key(g, "karen")
 			b.ReportAllocs()
 			for b.Loop() {
-				ticket := g.Enter("karen", anyone)
+				ticket := g.Enter(karen, anyone)
 				ticket.Release()
 			}
 		})
@@ -145,16 +147,20 @@ func BenchmarkFlights(b *testing.B) {
 	for _, joined := range []int{0, 10} {
 		b.Run(fmt.Sprintf("joined=%d", joined), func(b *testing.B) {
 			f := newFlights(admission.GateLimits{})
-			parts := make([]*part, joined)
+			karen := key(f.Gate, "karen")
+			var first part
+			parts := make([]part, joined)
 			b.ReportAllocs()
 			for b.Loop() {
-				first := f.Join("a", "karen", anyone, admission.JoinRunning)
+				first.Join(f, "a", karen, anyone, admission.JoinRunning, time.Time{})
 				for i := range parts {
-					parts[i] = f.Join("a", "karen", anyone, admission.JoinRunning)
+					parts[i].Join(f, "a", karen, anyone, admission.JoinRunning, time.Time{})
 				}
 				first.Run(finds42)
-				for _, p := range parts {
-					p.Wait(nil, nil)
+				first.Answer()
+				for i := range parts {
+					parts[i].Wait(nil, nil)
+					parts[i].Answer()
 				}
 			}
 		})

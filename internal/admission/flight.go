@@ -2,25 +2,28 @@ package admission
 
 import "container/list"
 
-// flight is the work of one key: a group that runs, and groups that wait, first come first served.
-type flight[K comparable, V any] struct {
+// flight is the work of one key: a group that is in front, and groups that wait behind it, first
+// come first served.
+type flight[K FlightKey, V any] struct {
 	shard   *flightShard[K, V] // its lock guards the flight and its groups
 	key     K
-	running *group[K, V]
-	waiting list.List // of *group
+	hash    uint64
+	front   *group[K, V] // nil only when the flight is over
+	behind  list.List    // of *group
+	touched bool         // others than the first caller may have a pointer to it
 }
 
 // group is a piece of work and the callers that want its answer. No member leads it while it waits:
 // the first one that is awake when the slot is granted runs it. So any member can withdraw without
 // harm to the others.
-type group[K comparable, V any] struct {
+type group[K FlightKey, V any] struct {
 	flight    *flight[K, V]
-	place     *list.Element // in flight.waiting
-	turn      string        // the group's key at the gate
+	place     *list.Element // in flight.behind; nil if it was in front from the beginning
+	turn      *Key          // the group's key at the gate; the group holds it
 	caller    Caller        // has the limits there: the first member or, if none is left, the last
 	alone     bool          // nobody may join
-	members   list.List     // of *Part, in the order of arrival
-	ownerless bool          // the caller that runs it no longer wants the answer, but others may
+	members   members[K, V]
+	ownerless bool // the caller that runs it no longer wants the answer, but others may
 
 	ticket Ticket
 	stage  stage
@@ -36,7 +39,7 @@ type group[K comparable, V any] struct {
 type stage int
 
 const (
-	stageBehind   stage = iota // equal work runs, or waits before it
+	stageBehind   stage = iota // another group is in front of it
 	stageAsking                // a caller is asking the gate for a ticket, without the lock
 	stageQueued                // it has a ticket
 	stageRunning               // it runs
@@ -51,19 +54,27 @@ func (g *group[K, V]) KeyLimits(gate *Gate) KeyLimits {
 	return caller.KeyLimits(gate)
 }
 
-// open returns the group that a caller may join, or nil. That is the running group, unless all its
-// members have withdrawn, as it is then being stopped; or the last group that waits.
-func (fl *flight[K, V]) open(sharing Sharing) *group[K, V] {
-	running := fl.running
-	if sharing == JoinRunning && running != nil && !running.alone && running.members.Len() > 0 {
-		return running
+// open makes the group that of its first member.
+func (g *group[K, V]) open(first *Part[K, V], turn *Key, sharing Sharing) {
+	turn.hold()
+	g.turn, g.caller, g.alone = turn, first.caller, sharing == Alone
+}
+
+// joinable returns the group that a caller may join, or nil. That is the running group, unless all
+// its members have withdrawn, as it is then being stopped; or the last group that waits.
+func (fl *flight[K, V]) joinable(sharing Sharing) *group[K, V] {
+	front := fl.front
+	if front.stage == stageRunning && sharing == JoinRunning && !front.alone && front.members.n > 0 {
+		return front
 	}
-	if last := fl.waiting.Back(); last != nil && sharing != Alone {
-		if g := last.Value.(*group[K, V]); !g.alone {
-			return g
-		}
+	last := front
+	if place := fl.behind.Back(); place != nil {
+		last = place.Value.(*group[K, V])
 	}
-	return nil
+	if sharing == Alone || last.alone || last.stage == stageRunning {
+		return nil
+	}
+	return last
 }
 
 func (g *group[K, V]) lock()   { g.flight.shard.mu.Lock() }
@@ -79,16 +90,17 @@ func (f *Flights[K, V]) countBehind(g *group[K, V], n int) {
 // addLocked makes the part a member of the group.
 func (f *Flights[K, V]) addLocked(g *group[K, V], p *Part[K, V]) {
 	before := g.joined()
-	p.group, p.place = g, g.members.PushBack(p)
+	p.group = g
+	g.members.add(p)
 	f.countJoined(g.joined() - before)
 }
 
 // removeLocked removes the part from the group. The group then has the limits of its first member.
 func (f *Flights[K, V]) removeLocked(g *group[K, V], p *Part[K, V]) {
 	before := g.joined()
-	g.members.Remove(p.place)
-	if first := g.members.Front(); first != nil {
-		g.caller = first.Value.(*Part[K, V]).caller
+	g.members.remove(p)
+	if first := g.members.first; first != nil {
+		g.caller = first.caller
 	}
 	g.ownerless = g.ownerless || p.Runs
 	f.countJoined(g.joined() - before)
@@ -103,26 +115,22 @@ func (f *Flights[K, V]) countJoined(n int) {
 // joined returns how many members want the answer of work that another caller runs.
 func (g *group[K, V]) joined() int {
 	if g.ownerless {
-		return g.members.Len()
+		return g.members.n
 	}
-	return max(g.members.Len()-1, 0)
+	return max(g.members.n-1, 0)
 }
 
-// nextLocked returns the group that must ask for a ticket now, or nil. It drops an empty flight.
+// nextLocked puts the next group in front, and returns it: it must ask for a ticket now. If there
+// is none, it drops the flight. The group that was in front must be over.
 func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
-	if fl.running != nil {
-		return nil
-	}
-	first := fl.waiting.Front()
+	first := fl.behind.Front()
 	if first == nil {
-		fl.shard.keys.Delete(fl.key)
+		fl.front = nil
+		fl.shard.flights.Delete(fl.hash)
 		return nil
 	}
-	g := first.Value.(*group[K, V])
-	if g.stage != stageBehind {
-		return nil
-	}
-	g.stage = stageAsking
+	g := fl.behind.Remove(first).(*group[K, V])
+	fl.front, g.stage = g, stageAsking
 	f.countBehind(g, -1)
 	return g
 }
@@ -135,12 +143,12 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 		ticket := f.Gate.enter(g.turn, g, hasWaited)
 		fl := g.flight
 		fl.shard.mu.Lock()
-		next := (*group[K, V])(nil)
+		var next, over *group[K, V]
 		switch {
-		case g.members.Len() == 0: // all have withdrawn, and removed it from the flight
+		case g.members.n == 0: // all have withdrawn, and removed it from the flight
+			over = g
 		case ticket.Refusal.Is():
-			fl.waiting.Remove(g.place)
-			g.refusal = ticket.Refusal
+			over, g.refusal = g, ticket.Refusal
 			f.overLocked(g)
 			next = f.nextLocked(fl)
 		default:
@@ -152,6 +160,9 @@ func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 		}
 		fl.shard.mu.Unlock()
 		ticket.Release()
+		if over != nil {
+			over.turn.Release()
+		}
 		g, hasWaited = next, true
 	}
 }
@@ -169,4 +180,37 @@ func (g *group[K, V]) setLocked(s stage) {
 func (f *Flights[K, V]) overLocked(g *group[K, V]) {
 	f.countJoined(-g.joined())
 	g.setLocked(stageFinished)
+}
+
+// members are the parts of a group in the order of their arrival. A part is itself the element of
+// the list, so that work which nobody shares takes no memory.
+type members[K FlightKey, V any] struct {
+	first, last *Part[K, V]
+	n           int
+}
+
+func (m *members[K, V]) add(p *Part[K, V]) {
+	p.before, p.after = m.last, nil
+	if m.last != nil {
+		m.last.after = p
+	} else {
+		m.first = p
+	}
+	m.last = p
+	m.n++
+}
+
+func (m *members[K, V]) remove(p *Part[K, V]) {
+	if p.before != nil {
+		p.before.after = p.after
+	} else {
+		m.first = p.after
+	}
+	if p.after != nil {
+		p.after.before = p.before
+	} else {
+		m.last = p.before
+	}
+	p.before, p.after = nil, nil
+	m.n--
 }

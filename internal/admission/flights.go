@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +10,9 @@ import (
 // caller runs it. Each of the others chooses by its Sharing: it gets the answer of equal work, or
 // it waits until that is over and runs its own. V is the answer.
 //
-// A caller calls Join, then Wait if the part is waiting, Run if the part says so, and Answer.
-type Flights[K comparable, V any] struct {
+// A caller calls Join of its [Part], then Wait if the part is waiting, Run if the part says so, and
+// Answer.
+type Flights[K FlightKey, V any] struct {
 	Gate   *Gate // must not change
 	Broken error // the error if the work panics; must not change
 
@@ -21,6 +21,13 @@ type Flights[K comparable, V any] struct {
 	shards   [flightShards]flightShard[K, V]
 	joined   atomic.Int64 // callers that want the answer of another's work
 	behind   atomic.Int64 // callers that wait until equal work is over, to run their own
+}
+
+// A FlightKey says which work is equal. Hash should differ for different keys: if it does not,
+// their work runs as if it were not equal to any.
+type FlightKey interface {
+	comparable
+	Hash() uint64
 }
 
 // flightsState is what all flights share. It is replaced as a whole, never changed.
@@ -34,16 +41,14 @@ type flightsState struct {
 // lock.
 const flightShards = 64
 
-type flightShard[K comparable, V any] struct {
-	mu   sync.Mutex
-	keys Table[K, *flight[K, V]]
-	_    [32]byte // puts the next shard on another line of the processor's cache
+type flightShard[K FlightKey, V any] struct {
+	mu      sync.Mutex
+	flights Table[uint64, *flight[K, V]] // by the hash of the key
+	_       [32]byte                     // puts the next shard on another line of the cache
 }
 
-var flightSeed = maphash.MakeSeed()
-
-func (f *Flights[K, V]) shard(key K) *flightShard[K, V] {
-	return &f.shards[maphash.Comparable(flightSeed, key)%flightShards]
+func (f *Flights[K, V]) shard(hash uint64) *flightShard[K, V] {
+	return &f.shards[hash%flightShards]
 }
 
 // now returns the current state.
@@ -96,7 +101,7 @@ func (f *Flights[K, V]) Entries() (n int) {
 	for i := range f.shards {
 		shard := &f.shards[i]
 		shard.mu.Lock()
-		n += shard.keys.Len()
+		n += shard.flights.Len()
 		shard.mu.Unlock()
 	}
 	return n

@@ -17,9 +17,14 @@ import (
 )
 
 type (
-	flights = admission.Flights[string, int]
-	part    = admission.Part[string, int]
+	flights = admission.Flights[work, int]
+	part    = admission.Part[work, int]
 )
+
+// work is the key of work. The hash is its first letter.
+type work string
+
+func (w work) Hash() uint64 { return uint64(w[0]) }
 
 var (
 	errBroken = errors.New("broken")
@@ -32,17 +37,37 @@ func newFlights(limits admission.GateLimits) *flights {
 	return f
 }
 
+// join returns the part of a caller.
+func join(f *flights, key work, turn string, c *caller, sharing admission.Sharing) *part {
+	p := &part{}
+	joinAs(p, f, key, turn, c, sharing)
+	return p
+}
+
+// joinAs makes the part that of the caller. Only the flights hold its key at the gate.
+func joinAs(
+	p *part, f *flights, key work, turn string, c *caller, sharing admission.Sharing,
+) {
+	keys, _ := turnsOf.LoadOrStore(f, &admission.Keys{})
+	held := keys.(*admission.Keys).Hold(turn)
+	defer held.Release()
+	p.Join(f, key, held, c, sharing, time.Time{})
+}
+
+// turnsOf has the keys that the flights hold at their gate.
+var turnsOf sync.Map
+
 // runs returns the part of a caller that must run the work at once.
-func runs(t *testing.T, f *flights, key string, sharing admission.Sharing) *part {
-	p := f.Join(key, "karen", anyone, sharing)
+func runs(t *testing.T, f *flights, key work, sharing admission.Sharing) *part {
+	p := join(f, key, "karen", anyone, sharing)
 	require.False(t, p.Waiting())
 	require.True(t, p.Runs)
 	return p
 }
 
 // joins returns the part of a caller that has to wait.
-func joins(t *testing.T, f *flights, key string, sharing admission.Sharing) *part {
-	p := f.Join(key, "karen", anyone, sharing)
+func joins(t *testing.T, f *flights, key work, sharing admission.Sharing) *part {
+	p := join(f, key, "karen", anyone, sharing)
 	require.True(t, p.Waiting())
 	require.False(t, p.Runs)
 	return p
@@ -65,6 +90,9 @@ func assertNoFlights(t *testing.T, f *flights) {
 	assert.Zero(t, joined, "joined")
 	assert.Zero(t, behind, "behind")
 	assert.Zero(t, f.Entries(), "keys")
+	if turns, ok := turnsOf.Load(f); ok {
+		assert.Zero(t, turns.(*admission.Keys).Len(), "keys at the gate")
+	}
 	assertEmpty(t, f.Gate)
 }
 
@@ -92,6 +120,44 @@ func TestWhoRunsAloneRunsAlone(t *testing.T) {
 		p.Run(finds42)
 	}
 	other.Run(finds42)
+	assertNoFlights(t, f)
+}
+
+// Work that is not equal never gets the other's answer, even if the hashes are equal.
+func TestDifferentWorkWithTheSameHash(t *testing.T) {
+	f := newFlights(admission.GateLimits{})
+	first := runs(t, f, "apple", admission.JoinRunning)
+	other := join(f, "acorn", "karen", anyone, admission.JoinRunning)
+	assert.False(t, other.Waiting())
+	assert.Equal(t, refused{Reason: admission.Exempt}, other.Refusal, "the caller runs it by itself")
+	first.Run(finds42)
+	runs(t, f, "acorn", admission.JoinRunning).Run(finds42)
+	assertNoFlights(t, f)
+}
+
+// A part can be used again. Others who still have the work of the first time are not disturbed.
+func TestAPartIsUsedAgain(t *testing.T) {
+	f := newFlights(admission.GateLimits{})
+	first := runs(t, f, "a", admission.JoinRunning)
+	second := joins(t, f, "a", admission.JoinRunning)
+	first.Run(finds42)
+	assert.True(t, first.Shared)
+	first.Answer()
+	turn := key(f.Gate, "karen")
+	for range 3 {
+		first.Join(f, "b", turn, anyone, admission.JoinRunning, time.Time{})
+		require.True(t, first.Runs)
+		first.Run(func() (int, bool, error) { return 43, false, nil })
+		assert.False(t, first.Shared)
+		value, _, _ := first.Answer()
+		assert.Equal(t, 43, value)
+	}
+	first.Join(f, "b", turn, anyone, admission.JoinRunning, time.Time{})
+	assert.Panics(t, func() { first.Run(func() (int, bool, error) { panic("work") }) })
+	first.Join(f, "b", turn, anyone, admission.JoinRunning, time.Time{})
+	assert.True(t, first.Runs, "after a panic, too")
+	first.Run(finds42)
+	assert.Equal(t, 42, answer(t, second))
 	assertNoFlights(t, f)
 }
 
@@ -143,7 +209,7 @@ func TestOneOfThoseWhoWaitRunsTheWork(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				p := f.Join("a", "karen", anyone, admission.JoinWaiting)
+				p := join(f, "a", "karen", anyone, admission.JoinWaiting)
 				if assert.Zero(t, p.Wait(nil, func() { told.Add(1) })); p.Runs {
 					ran.Add(1)
 					p.Run(func() (int, bool, error) {
@@ -236,7 +302,7 @@ func TestWhatFlightsRefuseWith(t *testing.T) {
 						time.AfterFunc(time.Second, func() { test.then(f) })
 					}
 					start := time.Now()
-					p := f.Join("a", "karen", anyone, sharing)
+					p := join(f, "a", "karen", anyone, sharing)
 					assert.Equal(t, test.want, p.Wait(test.gone, func() { assert.Fail(t, "it begins") }))
 					assert.Equal(t, test.after, time.Since(start))
 					assert.Equal(t, test.after, p.Waited)
@@ -278,8 +344,8 @@ func TestWhoComesAfterCloseIsRefused(t *testing.T) {
 		running := runs(t, f, "a", sharing)
 		f.Gate.Close()
 		f.Close()
-		for _, key := range []string{"a", "b"} {
-			p := f.Join(key, "karen", anyone, sharing)
+		for _, key := range []work{"a", "b"} {
+			p := join(f, key, "karen", anyone, sharing)
 			assert.False(t, p.Waiting())
 			assert.Equal(t, refused{Reason: admission.Closed}, p.Refusal)
 			assert.Equal(t, refused{Reason: admission.Closed}, p.Wait(nil, nil))
@@ -297,7 +363,7 @@ func TestACallerThatBecomesExempt(t *testing.T) {
 			f := newFlights(admission.GateLimits{})
 			running := runs(t, f, "a", admission.JoinWaiting)
 			c := newCaller(admission.KeyLimits{})
-			p := f.Join("a", "karen", c, admission.JoinWaiting)
+			p := join(f, "a", "karen", c, admission.JoinWaiting)
 			change := func() {
 				c.limits.Store(&admission.KeyLimits{Exempt: true})
 				f.Gate.SetLimits(admission.GateLimits{})
@@ -322,7 +388,7 @@ func TestACallerThatBecomesExemptWhenItsWorkRuns(t *testing.T) {
 		f := newFlights(admission.GateLimits{})
 		running := runs(t, f, "a", admission.JoinRunning)
 		c := newCaller(admission.KeyLimits{})
-		p := f.Join("a", "karen", c, admission.JoinRunning)
+		p := join(f, "a", "karen", c, admission.JoinRunning)
 		c.limits.Store(&admission.KeyLimits{Exempt: true})
 		f.SetTimeout(0)
 		time.AfterFunc(time.Second, func() { running.Run(finds42) })
@@ -336,7 +402,7 @@ func TestAGroupThatAllLeaveWhileItGetsItsSlot(t *testing.T) {
 	f := newFlights(admission.GateLimits{})
 	running := runs(t, f, "a", admission.Alone)
 	c := newCaller(admission.KeyLimits{})
-	behind := f.Join("a", "karen", c, admission.Alone)
+	behind := join(f, "a", "karen", c, admission.Alone)
 	c.asked = func() { assert.Equal(t, admission.Gone, behind.Wait(closed(), nil).Reason) }
 	running.Run(finds42)
 	assertNoFlights(t, f)
@@ -348,7 +414,7 @@ func TestWhoHasWaitedForEqualWorkIsNotRefusedByAFullQueue(t *testing.T) {
 		f := newFlights(admission.GateLimits{Max: 1, MaxWaiting: 1})
 		running := runs(t, f, "a", admission.Alone)
 		behind := joins(t, f, "a", admission.Alone)
-		exempt, other := f.Gate.EnterAnyway("bob"), queue(t, f.Gate, "karen", anyone)
+		exempt, other := f.Gate.EnterAnyway(key(f.Gate, "bob")), queue(t, f.Gate, "karen", anyone)
 		running.Run(finds42)
 		require.True(t, other.Waiting(), "the queue is full")
 		time.AfterFunc(time.Second, func() {
@@ -564,7 +630,7 @@ func flyAtRandom(t *testing.T, seed uint64) {
 	var all sync.WaitGroup
 	for i := range callers {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
-		c := newCaller(admission.KeyLimits{})
+		c, p := newCaller(admission.KeyLimits{}), &part{}
 		all.Go(func() {
 			for range rounds {
 				time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond)
@@ -574,7 +640,7 @@ func flyAtRandom(t *testing.T, seed uint64) {
 					time.AfterFunc(time.Duration(random.IntN(20))*time.Millisecond, func() { close(gone) })
 				}
 				asked := now.Add(1)
-				p := fl.Join(string(rune('a'+key)), string(rune('a'+i%4)), c, sharing)
+				joinAs(p, fl, work(rune('a'+key)), string(rune('a'+i%4)), c, sharing)
 				if p.Wait(gone, nil).Is() {
 					continue
 				}

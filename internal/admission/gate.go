@@ -15,6 +15,9 @@ import (
 // one behind the other, would make a light key wait for heavy ones that hold the first and wait for
 // the second. Here one lock grants both slots: one wait, one deadline, and nothing to undo.
 type Gate struct {
+	// Number tells the gates apart that share the same Keys: 0 to 4. It must not change.
+	Number int
+
 	// changes counts the calls of SetLimits, so that no caller waits with limits that it read before
 	// such a call.
 	changes atomic.Uint64
@@ -25,8 +28,8 @@ type Gate struct {
 	changed chan struct{} // closed when limits or closed change
 	running int
 	waiting int
-	keys    Table[string, gateKey] // keys with a caller inside or waiting
-	turns   list.List              // of *queue: keys with a waiting caller and room in their own limit
+	queues  list.List // of *queue: keys with a waiting caller
+	turns   list.List // of *queue: those of them with room in their own limit
 }
 
 // GateLimits are the limits of all keys together. Zero means no limit.
@@ -51,21 +54,23 @@ type Caller interface {
 	KeyLimits(*Gate) KeyLimits
 }
 
-type gateKey struct {
+// atGate is what a key has at one gate, whose lock guards it.
+type atGate struct {
 	running int
 	queue   *queue // nil if no caller waits
 }
 
 // queue has the waiting callers of one key.
 type queue struct {
-	key     string
+	key     *Key
 	waiters list.List     // of *waiter
+	place   *list.Element // in Gate.queues
 	turn    *list.Element // in Gate.turns, nil if not there
 }
 
 // waiter is a caller that waits, or has waited.
 type waiter struct {
-	key    string
+	key    *Key
 	caller Caller
 	limits KeyLimits
 	start  time.Time
@@ -87,25 +92,25 @@ type Ticket struct {
 	Refusal Refusal
 
 	gate   *Gate // nil if the ticket holds nothing
-	key    string
+	key    *Key
 	waiter *waiter // nil if the slot was granted at once
 }
 
 // Enter returns a ticket for a caller of the key. It does not block; if the ticket is waiting, call
 // Wait. Release must be called in any case.
-func (g *Gate) Enter(key string, caller Caller) Ticket {
+func (g *Gate) Enter(key *Key, caller Caller) Ticket {
 	return g.enter(key, caller, false)
 }
 
 // EnterAnyway returns a ticket with a slot, whatever the limits, unless the gate is closed.
-func (g *Gate) EnterAnyway(key string) Ticket {
+func (g *Gate) EnterAnyway(key *Key) Ticket {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, false)
 }
 
 // enter is Enter; a caller that has waited elsewhere is not refused because the queue is full.
-func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
+func (g *Gate) enter(key *Key, caller Caller, hasWaited bool) Ticket {
 	for {
 		changes := g.changes.Load()
 		limits := caller.KeyLimits(g)
@@ -119,15 +124,15 @@ func (g *Gate) enter(key string, caller Caller, hasWaited bool) Ticket {
 	}
 }
 
-func (g *Gate) ticketLocked(key string, caller Caller, limits KeyLimits, hasWaited bool) Ticket {
-	k := g.keys.Get(key)
+func (g *Gate) ticketLocked(key *Key, caller Caller, limits KeyLimits, hasWaited bool) Ticket {
+	k := g.of(key)
 	switch {
 	case g.closed:
 		return Ticket{Refusal: Refusal{Reason: Closed}}
 	case limits.Exempt || k.queue == nil && g.roomLocked() && limits.room(k):
 		// If a waiting caller could have the slot, it would have it already. So only exempt callers jump
 		// the queue.
-		g.enterLocked(key, k)
+		g.enterLocked(k)
 		return Ticket{gate: g, key: key}
 	}
 	if full := g.queueFullLocked(k, limits); full.Is() && !hasWaited {
@@ -239,10 +244,9 @@ func (t *Ticket) Release() {
 		g.leaveQueueLocked(t.waiter)
 		return
 	}
-	k := g.keys.Get(t.key)
+	k := g.of(t.key)
 	k.running--
 	g.running--
-	g.storeLocked(t.key, k)
 	g.takeTurnLocked(k)
 	g.grantLocked()
 }
@@ -283,8 +287,8 @@ func (g *Gate) SetLimits(limits GateLimits) {
 	change := g.changes.Add(1)
 	g.mu.Lock()
 	var waiters []*waiter
-	for _, k := range g.keys.All {
-		waiters = k.appendWaiters(waiters)
+	for place := g.queues.Front(); place != nil; place = place.Next() {
+		waiters = place.Value.(*queue).appendWaiters(waiters)
 	}
 	g.mu.Unlock()
 
@@ -308,10 +312,10 @@ func (g *Gate) SetLimits(limits GateLimits) {
 		case w.granted || w.left || g.closed:
 		case w.limits.Exempt:
 			g.leaveQueueLocked(w)
-			g.enterLocked(w.key, g.keys.Get(w.key))
+			g.enterLocked(g.of(w.key))
 			w.grant()
 		default:
-			g.takeTurnLocked(g.keys.Get(w.key))
+			g.takeTurnLocked(g.of(w.key))
 		}
 	}
 	g.grantLocked()
@@ -331,11 +335,4 @@ func (g *Gate) Counts() (running, waiting int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.running, g.waiting
-}
-
-// Entries returns how many keys have a caller inside or waiting.
-func (g *Gate) Entries() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.keys.Len()
 }

@@ -23,6 +23,7 @@ type gateModel struct {
 }
 
 type modelKey struct {
+	key     *admission.Key
 	caller  *caller
 	running int
 	inside  []*admission.Ticket
@@ -35,6 +36,7 @@ type modelKey struct {
 func newGateModel(t *testing.T) *gateModel {
 	m := &gateModel{t: t, gate: &admission.Gate{}}
 	for i := range m.keys {
+		m.keys[i].key = key(m.gate, string(rune('a'+i)))
 		m.keys[i].caller = newCaller(admission.KeyLimits{})
 	}
 	return m
@@ -59,7 +61,7 @@ func (m *gateModel) waits() (n int) {
 func (m *gateModel) enter(k int) {
 	key, limits := &m.keys[k], m.limits(k)
 	mustWait := len(key.waiting) > 0 || m.full() || limits.Max > 0 && key.running >= limits.Max
-	ticket := m.gate.Enter(string(rune('a'+k)), key.caller)
+	ticket := m.gate.Enter(key.key, key.caller)
 	switch {
 	case !mustWait:
 		require.Zero(m.t, ticket.Refusal)

@@ -1,54 +1,26 @@
 package admission
 
-import (
-	"container/list"
-	"time"
-)
+import "time"
 
-// A Part is a caller's part in the work. It belongs to the caller's goroutine, except Withdraw and
-// Abandoned.
-type Part[K comparable, V any] struct {
+// A Part is a caller's part in the work. The zero Part is ready, and can be used again when its
+// work is over; then work that nobody shares takes no memory. It belongs to the caller's goroutine,
+// except Withdraw and Abandoned.
+type Part[K FlightKey, V any] struct {
 	Refusal Refusal
 	Runs    bool          // the caller must run the work
+	Shared  bool          // after Run: others may have got the answer, too
 	Waited  time.Duration // how long, until the answer came or the caller could run the work
-	Start   time.Time     // when the wait began: now, unless the caller has waited before
+	Start   time.Time     // when the wait began; zero if there was none
 
 	flights *Flights[K, V]
 	group   *group[K, V]
-	place   *list.Element // in group.members
 	caller  Caller
 	changed <-chan struct{} // flightsState.replaced, from when the caller last read its limits
 	settled bool            // the wait is over
 	left    bool            // the part is no longer a member of the group
-}
 
-// Join returns the caller's part in the work of the key. It does not block; if the part is waiting,
-// call Wait. turn is the caller's key at the gate.
-func (f *Flights[K, V]) Join(key K, turn string, caller Caller, sharing Sharing) *Part[K, V] {
-	p := &Part[K, V]{flights: f, caller: caller, Start: time.Now()}
-	state, shard := f.now(), f.shard(key)
-	if state.closed {
-		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
-		return p
-	}
-	p.changed = state.replaced
-	shard.mu.Lock()
-	fl := shard.keys.Get(key)
-	if fl == nil {
-		fl = &flight[K, V]{shard: shard, key: key}
-		shard.keys.Set(key, fl)
-	}
-	g := fl.open(sharing)
-	if g == nil {
-		g = &group[K, V]{flight: fl, turn: turn, caller: caller, alone: sharing == Alone}
-		g.place = fl.waiting.PushBack(g)
-		f.countBehind(g, 1)
-	}
-	f.addLocked(g, p)
-	next := f.nextLocked(fl)
-	shard.mu.Unlock()
-	f.ask(next, false, p)
-	return p
+	before, after *Part[K, V] // in group.members
+	own           *ownWork[K, V]
 }
 
 // Waiting reports whether the caller has neither an answer nor a refusal, and need not run the
@@ -63,8 +35,6 @@ func (p *Part[K, V]) settleLocked() {
 	case g.stage == stageFinished:
 		p.settled, p.Refusal = true, g.refusal
 	case g.stage == stageQueued && !g.ticket.Waiting():
-		g.flight.waiting.Remove(g.place)
-		g.flight.running = g
 		g.setLocked(stageRunning)
 		p.settled, p.Runs = true, true
 	}
@@ -79,6 +49,14 @@ func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 	if p.settled {
 		return p.Refusal
 	}
+	p.wait(gone, began)
+	if p.Refusal.Is() {
+		p.forget()
+	}
+	return p.Refusal
+}
+
+func (p *Part[K, V]) wait(gone <-chan struct{}, began func()) {
 	for {
 		if isClosed(gone) {
 			p.refuse(Refusal{Reason: Gone})
@@ -86,7 +64,7 @@ func (p *Part[K, V]) Wait(gone <-chan struct{}, began func()) Refusal {
 		e := p.look()
 		if p.settled {
 			p.Waited = time.Since(p.Start)
-			return p.Refusal
+			return
 		}
 		if e.running && began != nil {
 			began()
@@ -207,7 +185,7 @@ func (p *Part[K, V]) refuse(why Refusal) {
 }
 
 // Withdraw removes the caller from the group: its client no longer wants the answer. It may be
-// called while the caller runs the work, again, and from another goroutine.
+// called while the caller runs the work, again, and from another goroutine, but not after Answer.
 func (p *Part[K, V]) Withdraw() {
 	if p.group == nil {
 		return // it was refused at once
@@ -229,7 +207,7 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 	p.left = true
 	f.removeLocked(g, p)
 	switch {
-	case g.members.Len() > 0:
+	case g.members.n > 0:
 		return func() {}
 	case g.stage == stageRunning:
 		if g.abandoned != nil {
@@ -237,13 +215,17 @@ func (p *Part[K, V]) leaveLocked() (release func()) {
 		}
 		return func() {}
 	case g.stage == stageBehind:
+		g.flight.behind.Remove(g.place)
 		f.countBehind(g, -1)
+		return g.turn.Release
 	}
-	fl, ticket := g.flight, g.ticket
-	fl.waiting.Remove(g.place)
-	next := f.nextLocked(fl)
+	next, ticket := f.nextLocked(g.flight), g.ticket
+	if g.stage == stageAsking {
+		return func() { f.ask(next, true, nil) } // who asks for the ticket gives all back
+	}
 	return func() {
 		ticket.Release()
+		g.turn.Release()
 		f.ask(next, true, nil)
 	}
 }

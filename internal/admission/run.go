@@ -8,7 +8,7 @@ func (p *Part[K, V]) Abandoned() <-chan struct{} {
 	defer g.unlock()
 	if g.abandoned == nil {
 		g.abandoned = make(chan struct{})
-		if g.members.Len() == 0 {
+		if g.members.n == 0 {
 			close(g.abandoned)
 		}
 	}
@@ -28,18 +28,21 @@ func (p *Part[K, V]) Run(work func() (value V, orphaned bool, err error)) {
 // finish publishes the answer, releases the slot, and lets the next group ask for a ticket.
 func (p *Part[K, V]) finish() {
 	f, g := p.flights, p.group
-	fl := g.flight
 	g.lock()
-	fl.running = nil
 	f.overLocked(g)
+	p.Shared = g.flight.touched
 	ticket := g.ticket
-	next := f.nextLocked(fl)
+	next := f.nextLocked(g.flight)
 	g.unlock()
 	ticket.Release()
+	g.turn.Release()
 	f.ask(next, true, nil)
 }
 
-// Answer returns the answer. orphaned is as Run describes it.
+// Answer returns the answer, once. orphaned is as Run describes it.
 func (p *Part[K, V]) Answer() (value V, orphaned bool, err error) {
-	return p.group.value, p.group.orphaned, p.group.err
+	g := p.group
+	value, orphaned, err = g.value, g.orphaned, g.err
+	p.forget()
+	return value, orphaned, err
 }

@@ -11,11 +11,11 @@ func (g *Gate) wakeLocked() {
 }
 
 // room reports whether one more caller with these limits may be inside, beside those of its key.
-func (l KeyLimits) room(k gateKey) bool { return l.Exempt || l.Max <= 0 || k.running < l.Max }
+func (l KeyLimits) room(k *atGate) bool { return l.Exempt || l.Max <= 0 || k.running < l.Max }
 
 func (g *Gate) roomLocked() bool { return g.limits.Max <= 0 || g.running < g.limits.Max }
 
-func (g *Gate) queueFullLocked(k gateKey, limits KeyLimits) Refusal {
+func (g *Gate) queueFullLocked(k *atGate, limits KeyLimits) Refusal {
 	switch {
 	case g.limits.MaxWaiting > 0 && g.waiting >= g.limits.MaxWaiting:
 		return Refusal{Reason: AllQueue, Limit: g.limits.MaxWaiting}
@@ -30,7 +30,7 @@ func (g *Gate) queueFullLocked(k gateKey, limits KeyLimits) Refusal {
 // by now: the limit of its key, as the first of its queue has it; the limit of all; or Closed.
 // There is none only for a waiter that has a slot and no limits any more.
 func (g *Gate) blockedLocked(w *waiter) Refusal {
-	k, first := g.keys.Get(w.key), w
+	k, first := g.of(w.key), w
 	if !w.granted { // a waiter with a slot counts in its key itself
 		first = k.queue.waiters.Front().Value.(*waiter)
 	}
@@ -49,15 +49,17 @@ func (g *Gate) blockedLocked(w *waiter) Refusal {
 	}
 }
 
-func (g *Gate) enterLocked(key string, k gateKey) {
+func (g *Gate) of(key *Key) *atGate { return &key.at[g.Number] }
+
+func (g *Gate) enterLocked(k *atGate) {
 	k.running++
 	g.running++
-	g.keys.Set(key, k)
 }
 
-func (g *Gate) enqueueLocked(key string, k gateKey, caller Caller, limits KeyLimits) *waiter {
+func (g *Gate) enqueueLocked(key *Key, k *atGate, caller Caller, limits KeyLimits) *waiter {
 	if k.queue == nil {
 		k.queue = &queue{key: key}
+		k.queue.place = g.queues.PushBack(k.queue)
 	}
 	w := &waiter{
 		key: key, caller: caller, limits: limits, start: time.Now(), ready: make(chan struct{}),
@@ -65,7 +67,6 @@ func (g *Gate) enqueueLocked(key string, k gateKey, caller Caller, limits KeyLim
 	w.place = k.queue.waiters.PushBack(w)
 	g.noteLocked(w)
 	g.waiting++
-	g.keys.Set(key, k)
 	g.takeTurnLocked(k)
 	return w
 }
@@ -81,47 +82,41 @@ func (g *Gate) noteLocked(w *waiter) {
 	}
 }
 
-// appendWaiters appends the key's waiters to the list.
-func (k gateKey) appendWaiters(list []*waiter) []*waiter {
-	if k.queue == nil {
-		return list
-	}
-	for place := k.queue.waiters.Front(); place != nil; place = place.Next() {
+// appendWaiters appends the queue's waiters to the list.
+func (q *queue) appendWaiters(list []*waiter) []*waiter {
+	for place := q.waiters.Front(); place != nil; place = place.Next() {
 		list = append(list, place.Value.(*waiter))
 	}
 	return list
 }
 
 func (g *Gate) leaveQueueLocked(w *waiter) {
-	k := g.keys.Get(w.key)
+	k := g.of(w.key)
 	k.queue.waiters.Remove(w.place)
 	w.left, w.waited = true, time.Since(w.start)
 	g.waiting--
-	g.storeLocked(w.key, k)
+	g.dropEmptyLocked(k)
 	// The key's next waiter may have a higher limit than this one.
 	g.takeTurnLocked(k)
 	g.grantLocked()
 }
 
-// storeLocked stores the entry of the key. It drops an empty queue, and a key that holds nothing.
-func (g *Gate) storeLocked(key string, k gateKey) {
-	if k.queue != nil && k.queue.waiters.Len() == 0 {
-		if k.queue.turn != nil {
-			g.turns.Remove(k.queue.turn)
-		}
-		k.queue = nil
+// dropEmptyLocked drops the key's queue if nobody is left in it.
+func (g *Gate) dropEmptyLocked(k *atGate) {
+	if k.queue == nil || k.queue.waiters.Len() > 0 {
+		return
 	}
-	if k == (gateKey{}) {
-		g.keys.Delete(key)
-	} else {
-		g.keys.Set(key, k)
+	if k.queue.turn != nil {
+		g.turns.Remove(k.queue.turn)
 	}
+	g.queues.Remove(k.queue.place)
+	k.queue = nil
 }
 
 // takeTurnLocked puts the key at the end of the round if it is not in the round, has a waiting
 // caller, and has room in its own limit.
-func (g *Gate) takeTurnLocked(k gateKey) {
-	if k.queue == nil || k.queue.turn != nil || k.queue.waiters.Len() == 0 {
+func (g *Gate) takeTurnLocked(k *atGate) {
+	if k.queue == nil || k.queue.turn != nil {
 		return
 	}
 	if first := k.queue.waiters.Front().Value.(*waiter); first.limits.room(k) {
@@ -134,7 +129,7 @@ func (g *Gate) grantLocked() {
 	for !g.closed && g.roomLocked() && g.turns.Len() > 0 {
 		q := g.turns.Remove(g.turns.Front()).(*queue)
 		q.turn = nil
-		k := g.keys.Get(q.key)
+		k := g.of(q.key)
 		first := q.waiters.Front()
 		w := first.Value.(*waiter)
 		if !w.limits.room(k) {
@@ -144,7 +139,7 @@ func (g *Gate) grantLocked() {
 		g.waiting--
 		k.running++
 		g.running++
-		g.storeLocked(q.key, k)
+		g.dropEmptyLocked(k)
 		g.takeTurnLocked(k)
 		w.grant()
 	}

@@ -23,11 +23,17 @@ func Username(name string) string {
 func ASCII(s string) string {
 	folded := []byte(s)
 	for i, c := range folded {
-		if 'A' <= c && c <= 'Z' {
-			folded[i] = c + 'a' - 'A'
-		}
+		folded[i] = Byte(c)
 	}
 	return string(folded)
+}
+
+// Byte returns the small letter for a capital letter of ASCII, and any other byte as it is.
+func Byte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 // foldRune returns the same rune for all runes that are equal under Unicode simple case folding:
