@@ -1,14 +1,19 @@
 package limits
 
-import "github.com/imapgate/imapgate/internal/admission"
+import (
+	"time"
+
+	"github.com/imapgate/imapgate/internal/admission"
+)
 
 // attempt is a login whose password may be checked. End must be called, and may be called again.
 type attempt struct {
 	*admission.Attempt[*session]
 	session *session
-	guess   turn // in the queue of its network, after wrong passwords from there
-	check   turn // in the queue of all checks
-	delayed bool // it has waited because of wrong passwords
+	guess   turn      // in the queue of its network, after wrong passwords from there
+	check   turn      // in the queue of all checks
+	delayed bool      // it has waited because of wrong passwords
+	latest  time.Time // when it stops waiting for others
 }
 
 // endCheck gives back the slots that the password check holds.

@@ -139,6 +139,28 @@ func TestALoginThatWaitsTooLongForItsCheck(t *testing.T) {
 	})
 }
 
+// A login waits 20 s for another one of its user, and 10 s for a check that somebody else makes.
+func TestALoginWaitsForAllOthersTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, w := checked(20 * time.Second)
+		s := serve(t, b, &limits.Options{MaxLoginChecks: 1, MaxLoginsPerUser: 5})
+		s.dial("192.0.2.1").Send("a LOGIN karen pass")
+		synctest.Wait()
+		w.mu.Lock()
+		w.took = 30 * time.Second
+		w.mu.Unlock()
+		s.dial("192.0.2.2").Send("a LOGIN bob pass")
+		synctest.Wait()
+		c := s.dial("192.0.2.1")
+		took := elapsed(func() {
+			assert.Equal(t, []string{"a " + noChecks}, c.Cmd("a LOGIN karen pass"))
+		})
+		assert.Equal(t, 30*time.Second, took)
+		time.Sleep(20 * time.Second)
+		assert.True(t, imaptest.IsOK(c.Cmd("b LOGIN karen pass")), "the client may try again")
+	})
+}
+
 // The server gives LOGIN and AUTHENTICATE 30 s from their arrival, and the wait has used that up.
 func TestALoginHasItsTimeWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -88,11 +88,12 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	s.limiter.delayed.Add(1)
 	defer s.limiter.delayed.Add(-1)
 	start := time.Now()
-	a.guess = turn{command: command, user: user, key: s.limiter.keys.Hold(by.String())}
-	if err := s.take(&a.guess, &s.limiter.guessing, a.guess.key); err != nil {
+	key := s.limiter.keys.Hold(by.String())
+	a.guess = turn{command: command, user: user, key: key, latest: a.latest}
+	if err := s.take(&a.guess, &s.limiter.guessing, key); err != nil {
 		return err
 	}
-	if ended := s.sleepForAll(user, by, start); ended.limit != nil {
+	if ended := s.sleepForAll(a, user, by); ended.limit != nil {
 		event := Event{Command: command, User: user, Waited: time.Since(start)}
 		s.refuse(event, ended)
 		return ended.answer()
@@ -133,7 +134,7 @@ func (s *session) sleep(user string) (ended *limit) {
 
 // sleepForAll is sleep for a whole cluster: only one machine at a time makes a check for the
 // network.
-func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (ended refusal) {
+func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended refusal) {
 	for {
 		if ended := s.sleep(user); ended != nil {
 			return refusal{limit: ended}
@@ -147,11 +148,10 @@ func (s *session) sleepForAll(user string, by netip.Prefix, start time.Time) (en
 		if wait <= 0 {
 			return refusal{}
 		}
-		left := loginWait - time.Since(start)
-		if ended := s.pause(min(wait, left), settings.replaced); ended != nil {
+		if ended := s.pause(min(wait, time.Until(a.latest)), settings.replaced); ended != nil {
 			return refusal{limit: ended}
 		}
-		if wait >= left {
+		if !time.Now().Before(a.latest) {
 			ended = s.reached(maxGuessDelay)
 			ended.timedOut = true
 			return ended

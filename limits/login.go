@@ -88,7 +88,7 @@ func (s *session) awaitCheck(a *attempt, command, user string) error {
 		if err := s.awaitGuesses(a, command, user); err != nil {
 			return err
 		}
-		a.check = turn{command: command, user: user, key: s.holdTurn()}
+		a.check = turn{command: command, user: user, key: s.holdTurn(), latest: a.latest}
 		if err := s.take(&a.check, &s.limiter.checks, a.check.key); err != nil {
 			return err
 		}
@@ -125,7 +125,8 @@ func (s *session) ask(user string) *attempt {
 }
 
 func (s *session) askOnce(user string) *attempt {
-	a := &attempt{Attempt: s.limiter.logins.Ask(s.loginCaller(user)), session: s}
+	a := &attempt{session: s, latest: time.Now().Add(loginWait)}
+	a.Attempt = s.limiter.logins.Ask(s.loginCaller(user))
 	if !a.Waiting() {
 		return a
 	}

@@ -14,8 +14,9 @@ type queue struct {
 	silent   bool   // no progress notices while the client waits
 }
 
-// loginWait is how long a login waits for other logins of the same user and address, and how long
-// for a check.
+// loginWait is how long a login, or a step of a SASL exchange, waits for others, all together: for
+// logins of the same user and address, for the turn of its network after wrong passwords, and for a
+// check. Only MaxGuessDelay can make it wait longer.
 const loginWait = 30 * time.Second
 
 // refusal translates the gate's refusal.

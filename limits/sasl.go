@@ -121,6 +121,7 @@ func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 			kept.End()
 			return "", nil, end.answer
 		}
+		kept.latest = time.Now().Add(loginWait)
 		user := s.limiter.settings.Load().userKey(e.user)
 		return user, kept, s.goOn(kept, commandAuthenticate, user, isCheck)
 	}

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/imapgate/imapgate/internal/admission"
 )
@@ -16,6 +17,7 @@ type turn struct {
 	// place, to see whether there would have been a slot in time.
 	shadow bool
 	key    *admission.Key // released by exit; nil if the session holds the key of its turns itself
+	latest time.Time      // when the wait is over whatever the queue's timeout; zero if it says
 }
 
 // enter waits for a slot of the queue for a command. After an error, which is the answer to the
@@ -37,7 +39,7 @@ func (s *session) enter(t *turn, q *queue) error {
 
 // take is enter for any key, and reports no event for a wait that got a slot.
 func (s *session) take(t *turn, q *queue, key *admission.Key) error {
-	t.queue, t.Ticket = q, q.gate.Enter(key, &s.client)
+	t.queue, t.Ticket = q, q.gate.EnterUntil(key, &s.client, t.latest)
 	switch {
 	case t.Waiting() && s.dryRun():
 		t.shadow = true

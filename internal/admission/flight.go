@@ -1,6 +1,9 @@
 package admission
 
-import "container/list"
+import (
+	"container/list"
+	"time"
+)
 
 // flight is the work of one key: a group that is in front, and groups that wait behind it, first
 // come first served.
@@ -140,7 +143,7 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 // outcome.
 func (f *Flights[K, V]) ask(g *group[K, V], hasWaited bool, p *Part[K, V]) {
 	for g != nil {
-		ticket := f.Gate.enter(g.turn, g, hasWaited)
+		ticket := f.Gate.enter(g.turn, g, time.Time{}, hasWaited)
 		fl := g.flight
 		fl.shard.mu.Lock()
 		var next, over *group[K, V]

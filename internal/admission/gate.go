@@ -74,6 +74,7 @@ type waiter struct {
 	caller Caller
 	limits KeyLimits
 	start  time.Time
+	latest time.Time     // when the wait is over whatever the limits; zero if there is no such time
 	place  *list.Element // in queue.waiters
 
 	ready   chan struct{} // closed when the slot is granted
@@ -99,24 +100,30 @@ type Ticket struct {
 // Enter returns a ticket for a caller of the key. It does not block; if the ticket is waiting, call
 // Wait. Release must be called in any case.
 func (g *Gate) Enter(key *Key, caller Caller) Ticket {
-	return g.enter(key, caller, false)
+	return g.enter(key, caller, time.Time{}, false)
+}
+
+// EnterUntil is Enter for a caller that has already waited for something else: its wait ends at
+// that time at the latest.
+func (g *Gate) EnterUntil(key *Key, caller Caller, latest time.Time) Ticket {
+	return g.enter(key, caller, latest, false)
 }
 
 // EnterAnyway returns a ticket with a slot, whatever the limits, unless the gate is closed.
 func (g *Gate) EnterAnyway(key *Key) Ticket {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, false)
+	return g.ticketLocked(key, nil, KeyLimits{Exempt: true}, time.Time{}, false)
 }
 
 // enter is Enter; a caller that has waited elsewhere is not refused because the queue is full.
-func (g *Gate) enter(key *Key, caller Caller, hasWaited bool) Ticket {
+func (g *Gate) enter(key *Key, caller Caller, latest time.Time, hasWaited bool) Ticket {
 	for {
 		changes := g.changes.Load()
 		limits := caller.KeyLimits(g)
 		g.mu.Lock()
 		if changes == g.changes.Load() {
-			ticket := g.ticketLocked(key, caller, limits, hasWaited)
+			ticket := g.ticketLocked(key, caller, limits, latest, hasWaited)
 			g.mu.Unlock() // a defer in a loop would take memory
 			return ticket
 		}
@@ -124,7 +131,9 @@ func (g *Gate) enter(key *Key, caller Caller, hasWaited bool) Ticket {
 	}
 }
 
-func (g *Gate) ticketLocked(key *Key, caller Caller, limits KeyLimits, hasWaited bool) Ticket {
+func (g *Gate) ticketLocked(
+	key *Key, caller Caller, limits KeyLimits, latest time.Time, hasWaited bool,
+) Ticket {
 	k := g.of(key)
 	switch {
 	case g.closed:
@@ -138,7 +147,12 @@ func (g *Gate) ticketLocked(key *Key, caller Caller, limits KeyLimits, hasWaited
 	if full := g.queueFullLocked(k, limits); full.Is() && !hasWaited {
 		return Ticket{Refusal: full}
 	}
-	return Ticket{gate: g, key: key, waiter: g.enqueueLocked(key, k, caller, limits)}
+	w := &waiter{
+		key: key, caller: caller, limits: limits, latest: latest,
+		start: time.Now(), ready: make(chan struct{}),
+	}
+	g.enqueueLocked(w, k)
+	return Ticket{gate: g, key: key, waiter: w}
 }
 
 // Waiting reports whether the ticket has a place in the queue, and no slot yet.
@@ -261,7 +275,8 @@ func (t *Ticket) Overdue() Refusal {
 	g := t.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if timeout := g.limits.Timeout; timeout <= 0 || t.Waited() < timeout {
+	deadline := g.deadlineLocked(t.waiter)
+	if deadline.IsZero() || t.waiter.start.Add(t.Waited()).Before(deadline) {
 		return Refusal{}
 	}
 	return g.blockedLocked(t.waiter)

@@ -625,3 +625,45 @@ func TestAGateUnderLoad(t *testing.T) {
 		assertEmpty(t, g)
 	})
 }
+
+// A caller that has waited elsewhere waits no longer than until its own time.
+func TestEnterUntil(t *testing.T) {
+	for name, test := range map[string]struct {
+		timeout, latest, want time.Duration // zero: none
+	}{
+		"the caller's time is up first":   {time.Minute, time.Second, time.Second},
+		"the gate's time is up first":     {time.Second, time.Minute, time.Second},
+		"only the caller has a time":      {0, time.Second, time.Second},
+		"the caller's time is over":       {time.Minute, -time.Second, 0},
+		"the gate gets a timeout":         {0, time.Hour, 2 * time.Second},
+		"the gate's timeout gets shorter": {time.Minute, time.Hour, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := admission.GateLimits{Max: 1, Timeout: test.timeout}
+				g := newGate(limits)
+				latest := time.Now().Add(test.latest)
+				karen := key(g, "karen")
+				held := g.EnterUntil(karen, anyone, latest)
+				require.False(t, held.Waiting(), "there is room")
+				ticket := g.EnterUntil(karen, anyone, latest)
+				shadow := g.EnterUntil(karen, anyone, latest)
+				if test.latest == time.Hour {
+					limits.Timeout = 2 * time.Second
+					g.SetLimits(limits)
+				}
+				start := time.Now()
+				full := refused{Reason: admission.AllFull, Limit: 1, TimedOut: true}
+				if test.want > 0 {
+					assert.Zero(t, shadow.Overdue())
+				}
+				assert.Equal(t, full, ticket.Wait(nil))
+				assert.Equal(t, test.want, time.Since(start))
+				assert.Equal(t, full, shadow.Overdue())
+				shadow.Release()
+				held.Release()
+				assertEmpty(t, g)
+			})
+		})
+	}
+}

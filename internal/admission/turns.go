@@ -56,19 +56,15 @@ func (g *Gate) enterLocked(k *atGate) {
 	g.running++
 }
 
-func (g *Gate) enqueueLocked(key *Key, k *atGate, caller Caller, limits KeyLimits) *waiter {
+func (g *Gate) enqueueLocked(w *waiter, k *atGate) {
 	if k.queue == nil {
-		k.queue = &queue{key: key}
+		k.queue = &queue{key: w.key}
 		k.queue.place = g.queues.PushBack(k.queue)
-	}
-	w := &waiter{
-		key: key, caller: caller, limits: limits, start: time.Now(), ready: make(chan struct{}),
 	}
 	w.place = k.queue.waiters.PushBack(w)
 	g.noteLocked(w)
 	g.waiting++
 	g.takeTurnLocked(k)
-	return w
 }
 
 // noteLocked gives the waiter its deadline, and the channel that announces new limits.
@@ -76,10 +72,18 @@ func (g *Gate) noteLocked(w *waiter) {
 	if g.changed == nil {
 		g.changed = make(chan struct{})
 	}
-	w.changed, w.deadline = g.changed, time.Time{}
-	if g.limits.Timeout > 0 {
-		w.deadline = w.start.Add(g.limits.Timeout)
+	w.changed, w.deadline = g.changed, g.deadlineLocked(w)
+}
+
+// deadlineLocked returns when the waiter's time is up; zero if never.
+func (g *Gate) deadlineLocked(w *waiter) time.Time {
+	deadline := w.latest
+	if timeout := g.limits.Timeout; timeout > 0 {
+		if end := w.start.Add(timeout); deadline.IsZero() || end.Before(deadline) {
+			deadline = end
+		}
 	}
+	return deadline
 }
 
 // appendWaiters appends the queue's waiters to the list.
