@@ -138,9 +138,7 @@ func (g *Gate) ticketLocked(
 	switch {
 	case g.closed:
 		return Ticket{Refusal: Refusal{Reason: Closed}}
-	case limits.Exempt || k.queue == nil && g.roomLocked() && limits.room(k):
-		// If a waiting caller could have the slot, it would have it already. So only exempt callers jump
-		// the queue.
+	case g.letsInLocked(k, limits):
 		g.enterLocked(k)
 		return Ticket{gate: g, key: key}
 	}
@@ -153,6 +151,19 @@ func (g *Gate) ticketLocked(
 	}
 	g.enqueueLocked(w, k)
 	return Ticket{gate: g, key: key, waiter: w}
+}
+
+// enterAtOnce returns a ticket with a slot, if there is room for the caller now. The limits are
+// those that it had after so many changes.
+func (g *Gate) enterAtOnce(key *Key, limits KeyLimits, changes uint64) (ticket Ticket, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k := g.of(key)
+	if g.closed || changes != g.changes.Load() || !g.letsInLocked(k, limits) {
+		return Ticket{}, false
+	}
+	g.enterLocked(k)
+	return Ticket{gate: g, key: key}, true
 }
 
 // Waiting reports whether the ticket has a place in the queue, and no slot yet.

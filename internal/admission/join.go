@@ -24,9 +24,18 @@ func (p *Part[K, V]) Join(
 		return
 	}
 	p.changed = state.replaced
+	changes := f.Gate.changes.Load()
+	limits := caller.KeyLimits(f.Gate)
 	shard := f.shard(hash)
 	shard.mu.Lock()
 	next, ok := f.joinLocked(p, shard, key, hash, turn, sharing)
+	if next != nil {
+		if ticket, ok := f.Gate.enterAtOnce(turn, limits, changes); ok {
+			next.ticket, next.stage = ticket, stageRunning
+			p.settled, p.Runs = true, true
+			next = nil
+		}
+	}
 	shard.mu.Unlock()
 	if !ok {
 		p.Refusal, p.settled, p.left = Refusal{Reason: Exempt}, true, true

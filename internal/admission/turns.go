@@ -15,6 +15,13 @@ func (l KeyLimits) room(k *atGate) bool { return l.Exempt || l.Max <= 0 || k.run
 
 func (g *Gate) roomLocked() bool { return g.limits.Max <= 0 || g.running < g.limits.Max }
 
+// letsInLocked reports whether a caller that arrives with these limits gets a slot at once. If a
+// waiting caller could have the slot, it would have it already. So only exempt callers jump the
+// queue.
+func (g *Gate) letsInLocked(k *atGate, limits KeyLimits) bool {
+	return limits.Exempt || k.queue == nil && g.roomLocked() && limits.room(k)
+}
+
 func (g *Gate) queueFullLocked(k *atGate, limits KeyLimits) Refusal {
 	switch {
 	case g.limits.MaxWaiting > 0 && g.waiting >= g.limits.MaxWaiting:
