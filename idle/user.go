@@ -1,12 +1,11 @@
 package idle
 
 import (
-	"strings"
-
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
 
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/saslname"
 )
 
 func (s *session) userName() string {
@@ -56,35 +55,5 @@ func (s *session) Authenticate(mech string) (sasl.Server, error) {
 	if err != nil {
 		return server, err
 	}
-	return &exchange{Server: server, session: s, mech: mech}, nil
-}
-
-// exchange is a SASL exchange of the backend.
-type exchange struct {
-	sasl.Server
-	session *session
-	mech    string
-}
-
-func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
-	challenge, done, err = e.Server.Next(response)
-	if !done || err != nil {
-		return challenge, done, err
-	}
-	user := ""
-	if e.mech == sasl.Plain {
-		user = plainUser(response)
-	}
-	e.session.loginAs(user)
-	return challenge, done, err
-}
-
-// plainUser returns the name in a PLAIN response (RFC 4616), or "" if it is not clear whose session
-// it will be.
-func plainUser(response []byte) string {
-	fields := strings.Split(string(response), "\x00")
-	if len(fields) != 3 || fields[0] != "" && fields[0] != fields[1] {
-		return "" // to act as somebody else, which some backends ignore: only Username knows
-	}
-	return fields[1]
+	return saslname.Watch(server, mech, s.loginAs), nil
 }

@@ -78,7 +78,11 @@ func (s *session) unlessExists(mailbox string, err error) error {
 
 // Delete asks the backend.
 func (s *session) Delete(mailbox string) error {
-	return s.unless(mailbox, s.Session.Delete(mailbox), ErrCannot)
+	err := s.Session.Delete(mailbox)
+	if err == nil {
+		s.saw(mailbox)
+	}
+	return s.unless(mailbox, err, ErrCannot)
 }
 
 // Rename asks the backend, which may rename what is below a virtual folder.

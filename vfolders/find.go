@@ -77,10 +77,22 @@ func (s *session) backendList(
 // exist with an error that is no answer, such as that of a missing file. Then LIST shows whether
 // there is such a mailbox.
 func (s *session) toOpen(mailbox string, err error) (*folder, error) {
-	if err != nil && !errors.As(err, new(*imap.Error)) {
+	if err == nil {
+		s.saw(mailbox)
+		return nil, nil
+	}
+	if !s.isSelectable(mailbox) {
+		return nil, err
+	}
+	if !errors.As(err, new(*imap.Error)) {
 		return s.orError(mailbox, err)
 	}
 	return s.instead(mailbox, err)
+}
+
+// isSelectable tells whether the name, when it is that of a virtual folder, can be selected.
+func (s *session) isSelectable(name string) bool {
+	return s.options.Mode == Selectable && !s.hasSeen(name)
 }
 
 // instead looks for a virtual folder when the backend's answer about a mailbox is err. If there is

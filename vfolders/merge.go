@@ -109,10 +109,11 @@ var ofOurs = []imap.MailboxAttr{
 func (l *listing) attrs(name string, isSubscribed bool) []imap.MailboxAttr {
 	isParentInLSUB := l.isLSUB && !isSubscribed // RFC 3501 section 6.3.9
 	_, isRoot := l.roots[name]
+	isSelectable := l.session.isSelectable(name)
 	switch {
-	case l.session.options.Mode == NoSelect && l.isExtended():
+	case !isSelectable && l.isExtended():
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
-	case l.session.options.Mode == NoSelect, isParentInLSUB, isRoot:
+	case !isSelectable, isParentInLSUB, isRoot:
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}

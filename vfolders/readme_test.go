@@ -17,4 +17,5 @@ func TestReadmeHasEverySetting(t *testing.T) {
 	assert.Equal(t, "`Selectable`", rows["Mode"][1])
 	assert.Equal(t, "everywhere", rows["Prefixes"][1])
 	assert.Equal(t, "no limit", rows["MaxTotalMemory"][1])
+	assert.Equal(t, "what the client said", rows["Username"][1])
 }

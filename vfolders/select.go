@@ -23,9 +23,6 @@ const (
 // Select opens a mailbox of the backend, or else a virtual folder.
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	data, err := s.Session.Select(mailbox, options)
-	if s.options.Mode == NoSelect {
-		return data, err
-	}
 	found, err := s.toOpen(mailbox, err)
 	if found == nil {
 		return data, err
@@ -69,9 +66,6 @@ type readOnlyConn interface{ ReadOnlyNext() }
 // Status asks the backend, or else tells that a virtual folder is empty.
 func (s *session) Status(mailbox string, options *imap.StatusOptions) (*imap.StatusData, error) {
 	data, err := s.Session.Status(mailbox, options)
-	if s.options.Mode == NoSelect {
-		return data, err
-	}
 	found, err := s.toOpen(mailbox, err)
 	if found == nil {
 		return data, err
@@ -109,6 +103,7 @@ func (s *session) Unauthenticate() error {
 		return err
 	}
 	s.virtual.Store(false)
+	s.who = who{}
 	return nil
 }
 

@@ -8,10 +8,10 @@
 //
 // A virtual folder is every name above one that the backend's LIST shows to the user, at the
 // delimiter that the backend reports, when LIST shows no selectable mailbox of that name. So it
-// comes with its first child and goes with its last, and it reveals nothing that LIST does not.
-// Nothing is cached: each command asks the backend anew. INBOX is never a virtual folder, nor is a
-// name with a NUL, a line break or malformed UTF-8 in it. Of a name of more than 20 levels only the
-// first 20 can be.
+// comes with its first child and goes with its last, and it reveals nothing that LIST does not. The
+// backend is asked anew for each command. INBOX is never a virtual folder, nor is a name with a
+// NUL, a line break or malformed UTF-8 in it. Of a name of more than 20 levels only the first 20
+// can be.
 //
 // # What a client sees
 //
@@ -28,12 +28,10 @@
 // listed itself.
 //
 // SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 2147483646 and UIDNEXT 1. Hardly a real
-// mailbox has that UIDVALIDITY. So a client whose mailbox has become a virtual folder, or the other
-// way round, can see that it is another one, and has no reason to delete what it has: mbsync keeps
-// it. (offlineimap3 sees it, and deletes nevertheless, as it does with every server on which a
-// mailbox was made anew; NoSelect spares its users that.) The value cannot be greater than that of
-// every mailbox before it and less than that of every one after it, as RFC 9051 section 2.3.1.1 has
-// it.
+// mailbox has that UIDVALIDITY, so that a client can see that a virtual folder and a mailbox of the
+// same name are not the same, and has no reason to delete what it has. The value cannot be greater
+// than that of every mailbox before it and less than that of every one after it, as RFC 9051
+// section 2.3.1.1 has it.
 //
 // While a virtual folder is selected the backend has no mailbox selected, and is told nothing of
 // what the client does with it. A client that still has one selected when it becomes real sees the
@@ -46,6 +44,32 @@
 // CREATE and for RENAME to a virtual folder, and [ErrCannot] for RENAME and DELETE of one, APPEND,
 // COPY and MOVE into it, SUBSCRIBE and UNSUBSCRIBE. A COPY or MOVE from a virtual folder has
 // nothing to copy and succeeds, whatever its destination.
+//
+// # A mailbox that goes away
+//
+// A mailbox that goes away while there are others below it becomes a virtual folder. A client that
+// has a copy of its mail should keep that, and not take the empty folder for the mailbox. So a name
+// that is known to have been a mailbox of the user is, while it is that of a virtual folder, what
+// it would be in the mode [NoSelect]: mbsync and offlineimap3 do not touch their copies then, and
+// SELECT, EXAMINE and STATUS get the backend's answer. When there is such a mailbox again,
+// everything is as the backend has it.
+//
+// Known are the names with which SELECT, EXAMINE, STATUS or DELETE of any session of the user has
+// succeeded, and those of mailboxes with others below them that a LIST has shown, LSUB and
+// selection options aside. Users differ by their name, the address of the server without its port,
+// and its TLS name. No names are known of users whose own name is not: after PREAUTH, and after
+// SASL mechanisms of the backend other than PLAIN, unless [Options.Username] tells it.
+//
+// The names are known to one [Wrap] as long as the process runs. It keeps keyed hashes of at most
+// 256 K of all users, which take 8 MB, and the least recently used go first. A user who opens
+// thousands of mailboxes makes it forget those of one in 64 others.
+//
+// So a restart, or a new Wrap, makes the package forget. If then a mailbox goes away before a
+// client has looked at it again, it becomes an empty folder with another UIDVALIDITY: mbsync
+// notices, and keeps its copy; offlineimap3 notices, and empties it nevertheless, as it does with
+// every server on which a mailbox is made anew. The mode NoSelect spares its users that.
+//
+// # The roots of namespaces
 //
 // A name that the session's Namespace announces, such as "#users" for the prefix "#users/", is
 // listed with \Noselect, because some clients open it by a wrong name. SELECT, EXAMINE and STATUS
@@ -105,6 +129,10 @@ type Options struct {
 	// root, with or without a delimiter at the end. Outside of them every command is the backend's.
 	// Empty means everywhere.
 	Prefixes []string
+	// Username, if not nil, returns the user of a backend session (without this module's wrappers), or
+	// "" to take the name of LOGIN or AUTHENTICATE PLAIN. It is called once after a login, from many
+	// goroutines at once. See "A mailbox that goes away" above.
+	Username func(session imapserver.Session) string `toml:"-"`
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
 	// of one [Wrap] together: see "What it costs" above. Beyond it: [ErrTooManyLists], or
 	// [ErrListTooLarge] for one that is larger by itself. Zero means no limit.
@@ -145,6 +173,10 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 		panic(err)
 	}
 	budget := newBudget(o.MaxTotalMemory)
+	var seen *seen // in the mode NoSelect nothing depends on it
+	if o.Mode == Selectable {
+		seen = newSeen()
+	}
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
 		if err != nil {
@@ -153,7 +185,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		outer := &session{Session: inner, conn: conn, options: &o, budget: budget}
+		outer := &session{Session: inner, conn: conn, options: &o, budget: budget, seen: seen}
 		return keep.Optional(outer, inner), greeting, nil
 	}
 }
@@ -164,6 +196,8 @@ type session struct {
 	conn    *imapserver.Conn
 	options *Options
 	budget  *budget
+	seen    *seen
+	who     who
 	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
 	// atomic because a command can begin while an Idle that was not ended properly still runs.
 	virtual atomic.Bool

@@ -51,6 +51,7 @@ func (l *listing) findVirtual(all iter.Seq[mailbox]) {
 	if len(l.virtual) == 0 {
 		return
 	}
+	l.noteParents()
 	for m := range all {
 		if m.isSelectable {
 			delete(l.virtual, m.name)
@@ -62,6 +63,19 @@ func (l *listing) findVirtual(all iter.Seq[mailbox]) {
 		}
 	}
 	l.match(all)
+}
+
+// noteParents notes which mailboxes with others below them the client sees. A subscription may be
+// to what is no mailbox.
+func (l *listing) noteParents() {
+	if l.isRestricted() {
+		return
+	}
+	for _, data := range l.shown {
+		if l.virtual[data.Mailbox] != nil && !isNotSelectable(data) {
+			l.session.saw(data.Mailbox)
+		}
+	}
 }
 
 // match finds out which virtual folders match.

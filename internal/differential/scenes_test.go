@@ -64,6 +64,14 @@ d LOGIN karen pass`,
 0 COPY 1 Sent|x MOVE 1 Sent|y CLOSE|z SUBSCRIBE Work
 1 SELECT INBOX|x COPY 1 Work|y MOVE 1 #users
 1 DELETE #users/bob/Inbox|x LIST "" *|y SELECT "#users"`,
+	// mailboxes that go away while there are others below them, of which some have been seen
+	`0 CREATE s/x|x CREATE s|y EXAMINE s|z CLOSE|w CREATE d/x|v CREATE d
+0 CREATE t/x|x CREATE t|y STATUS t (MESSAGES)|z CREATE l/x|w CREATE l|v LIST "" l*
+0 CREATE u/x|x CREATE u|y LIST "" u/*|z LIST u ""|w LSUB "" *
+0 RENAME s s2|x RENAME t t2|y RENAME l l2|z DELETE d|w RENAME u u2
+1 LIST "" %|x LIST "" (% u) RETURN (STATUS (MESSAGES))|y SUBSCRIBE s/x|z LSUB "" %
+1 SELECT s|x STATUS t (MESSAGES)|y EXAMINE l|z SELECT d|w SELECT u|v FETCH 1 FLAGS
+0 CREATE s|x LIST "" s|y SELECT s|z DELETE t|w CREATE t|v STATUS t (UIDVALIDITY)`,
 	// mailboxes with unusual names
 	`0 CREATE ""|x CREATE "/"|y CREATE "/a"|z CREATE "b//c/"
 0 CREATE Entw&APw-rfe|x CREATE "&"|y CREATE &AAE-/x|z CREATE &AAoADQ-/x|w CREATE {7}|quo"t/e

@@ -7,14 +7,16 @@ import (
 	"sync"
 )
 
-// tree holds the mailboxes of a user, and whether the user is subscribed to them.
+// tree holds the mailboxes of a user, whether the user is subscribed to them, and which names the
+// user has seen to be a mailbox's.
 type tree struct {
 	mu        sync.Mutex
 	mailboxes map[string]bool
+	seen      map[string]bool
 }
 
 func newTree(names []string) *tree {
-	t := &tree{mailboxes: make(map[string]bool)}
+	t := &tree{mailboxes: make(map[string]bool), seen: make(map[string]bool)}
 	for _, name := range names {
 		t.mailboxes[name] = false
 	}
@@ -41,6 +43,28 @@ func (t *tree) subscribed(name string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.mailboxes[name]
+}
+
+// see notes a mailbox that a command without an error was about.
+func (t *tree) see(name string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.seen[name] = true
+	}
+}
+
+func (t *tree) hasSeen(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen[name]
+}
+
+// hasChildren reports whether there is a mailbox below the name.
+func (t *tree) hasChildren(name string) bool {
+	return slices.ContainsFunc(t.names(), func(mailbox string) bool {
+		return slices.Contains(parents(mailbox), name)
+	})
 }
 
 // hides reports whether a mailbox below the name is subscribed and not shown.

@@ -21,7 +21,7 @@ const (
 )
 
 // virtual adds the virtual folders of its user's tree. It keeps the tree itself, and never asks the
-// backend for it.
+// backend for it. A folder that the user has seen as a mailbox is never selectable.
 type virtual struct {
 	imapserver.SessionIMAP4rev2
 	conn       *imapserver.Conn
@@ -77,12 +77,12 @@ func (v *virtual) List(
 	write := func(name string) error {
 		delete(absent, name)
 		data := &imap.ListData{
-			Mailbox: name, Delim: '/', Attrs: v.attrs(isLSUB, len(patterns) > 1, options),
+			Mailbox: name, Delim: '/', Attrs: v.attrs(name, isLSUB, len(patterns) > 1, options),
 		}
 		if options.SelectRecursiveMatch {
 			data.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
 		}
-		if options.ReturnStatus != nil && v.selectable {
+		if options.ReturnStatus != nil && v.opens(name) {
 			data.Status = nothing(name)
 		}
 		return w.WriteList(data)
@@ -103,6 +103,9 @@ func (v *virtual) List(
 		if v.tree.subscribed(name) {
 			data.Attrs = append(data.Attrs, imap.MailboxAttrSubscribed)
 		}
+		if !options.SelectSubscribed && !options.SelectSpecialUse && v.tree.hasChildren(name) {
+			v.tree.see(name, nil)
+		}
 		if options.ReturnStatus != nil {
 			data.Status, _ = v.SessionIMAP4rev2.Status(name, options.ReturnStatus)
 		}
@@ -118,13 +121,18 @@ func (v *virtual) List(
 	return nil
 }
 
-func (v *virtual) attrs(isLSUB, extended bool, options *imap.ListOptions) []imap.MailboxAttr {
+// opens reports whether the name, when it is that of a virtual folder, can be selected.
+func (v *virtual) opens(name string) bool { return v.selectable && !v.tree.hasSeen(name) }
+
+func (v *virtual) attrs(
+	name string, isLSUB, extended bool, options *imap.ListOptions,
+) []imap.MailboxAttr {
 	extended = extended || *options != imap.ListOptions{} ||
 		v.conn.EnabledCaps().Has(imap.CapIMAP4rev2)
 	switch {
-	case isLSUB, !v.selectable && !extended:
+	case isLSUB, !v.opens(name) && !extended:
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
-	case v.selectable:
+	case v.opens(name):
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
@@ -140,8 +148,10 @@ func nothing(name string) *imap.StatusData {
 }
 
 func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	if !v.selectable || !v.tree.virtual()[name] {
-		return v.SessionIMAP4rev2.Select(name, options)
+	if !v.opens(name) || !v.tree.virtual()[name] {
+		data, err := v.SessionIMAP4rev2.Select(name, options)
+		v.tree.see(name, err)
+		return data, err
 	}
 	v.opened = true
 	data := &imap.SelectData{
@@ -160,10 +170,12 @@ func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.Select
 }
 
 func (v *virtual) Status(name string, options *imap.StatusOptions) (*imap.StatusData, error) {
-	if v.selectable && v.tree.virtual()[name] {
+	if v.opens(name) && v.tree.virtual()[name] {
 		return nothing(name), nil
 	}
-	return v.SessionIMAP4rev2.Status(name, options)
+	data, err := v.SessionIMAP4rev2.Status(name, options)
+	v.tree.see(name, err)
+	return data, err
 }
 
 func (v *virtual) Create(name string, options *imap.CreateOptions) error {
@@ -177,7 +189,9 @@ func (v *virtual) Delete(name string) error {
 	if v.tree.virtual()[name] {
 		return errOnlyHolds
 	}
-	return v.tree.change(v.SessionIMAP4rev2.Delete(name), func(m map[string]bool) { delete(m, name) })
+	err := v.SessionIMAP4rev2.Delete(name)
+	v.tree.see(name, err)
+	return v.tree.change(err, func(m map[string]bool) { delete(m, name) })
 }
 
 func (v *virtual) Rename(name, to string, options *imap.RenameOptions) error {

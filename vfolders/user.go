@@ -1,0 +1,98 @@
+package vfolders
+
+import (
+	"crypto/tls"
+	"net"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-sasl"
+
+	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/layers"
+	"github.com/imapgate/imapgate/internal/saslname"
+)
+
+// account says whose mailboxes a session has. A backend may choose them by the address or the TLS
+// name of the server, too.
+type account struct{ user, localHost, serverName string }
+
+// who is what a session knows of its user.
+type who struct {
+	user    string // of LOGIN or AUTHENTICATE PLAIN, "" if the name is not known
+	asked   bool   // whether what follows is set
+	known   bool
+	account uint64 // the key of the account
+}
+
+// saw notes that there is a mailbox of that name.
+func (s *session) saw(name string) {
+	if s.seen == nil || !canBeVirtual(name) || !s.options.mayCover(name) {
+		return
+	}
+	if account, ok := s.account(); ok {
+		s.seen.add(account, name)
+	}
+}
+
+// hasSeen tells whether the name of a virtual folder is known to have been that of a mailbox.
+func (s *session) hasSeen(name string) bool {
+	if s.seen == nil {
+		return false
+	}
+	account, ok := s.account()
+	return ok && s.seen.has(account, name)
+}
+
+// account returns the key of the session's account. ok is false if nobody says whose it is.
+func (s *session) account() (key uint64, ok bool) {
+	if s.who.asked {
+		return s.who.account, s.who.known
+	}
+	user := s.who.user
+	if s.options.Username != nil {
+		if name := s.options.Username(keep.Backend(s.Session)); name != "" {
+			user = name
+		}
+	}
+	s.who.asked, s.who.known = true, user != ""
+	if s.who.known {
+		s.who.account = seenKey(s.seen, accountOf(user, s.conn.NetConn()))
+	}
+	return s.who.account, s.who.known
+}
+
+func accountOf(user string, conn net.Conn) account {
+	a := account{user: user, localHost: conn.LocalAddr().String()}
+	if host, _, err := net.SplitHostPort(a.localHost); err == nil {
+		a.localHost = host // for clients that use different ports
+	}
+	if conn, ok := layers.Find[*tls.Conn](conn); ok {
+		a.serverName = conn.ConnectionState().ServerName
+	}
+	return a
+}
+
+// Login asks the backend.
+func (s *session) Login(username, password string) error {
+	err := s.Session.Login(username, password)
+	if err == nil {
+		s.loggedIn(username)
+	}
+	return err
+}
+
+func (s *session) loggedIn(user string) { s.who = who{user: user} }
+
+// AuthenticateMechanisms asks the backend.
+func (s *session) AuthenticateMechanisms() []string {
+	return s.Session.(imapserver.SessionSASL).AuthenticateMechanisms()
+}
+
+// Authenticate asks the backend.
+func (s *session) Authenticate(mech string) (sasl.Server, error) {
+	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
+	if err != nil {
+		return server, err
+	}
+	return saslname.Watch(server, mech, s.loggedIn), nil
+}
