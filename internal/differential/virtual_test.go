@@ -221,10 +221,12 @@ func (v *virtual) subscribe(name string, yes bool, do func(string) error) error 
 }
 
 // into corrects the error of a command that puts messages into a virtual folder. imapmemserver does
-// not have the folder, so its error is another one.
+// not have the folder, so its error is another one. A MOVE out of a mailbox that is read-only gets
+// a NO without a code, which may mean that as well.
 func (v *virtual) into(dest string, err error) error {
 	var answer *imap.Error
-	if errors.As(err, &answer) && v.tree.virtual()[dest] && answer.Code == imap.ResponseCodeTryCreate {
+	if errors.As(err, &answer) && v.tree.virtual()[dest] &&
+		(answer.Code == imap.ResponseCodeTryCreate || answer.Code == "") {
 		return errOnlyHolds
 	}
 	return err
