@@ -89,6 +89,7 @@ func TestABackendMayChooseTheAccountByTheServersAddressAndName(t *testing.T) {
 	assert.Equal(t, one, accountOf("bob", at("192.0.2.1", 993)), "one client may use both")
 	assert.NotEqual(t, one, accountOf("bob", at("192.0.2.2", 143)))
 	assert.NotEqual(t, one, accountOf("karen", at("192.0.2.1", 143)))
+	assert.Equal(t, account{user: "bob"}, accountOf("bob", addressed{}), "it has no address")
 	path := accountOf("bob", addressed{addr: &net.UnixAddr{Name: "/run/imap", Net: "unix"}})
 	assert.Equal(t, account{user: "bob", localHost: "/run/imap"}, path)
 

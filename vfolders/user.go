@@ -62,7 +62,10 @@ func (s *session) account() (key uint64, ok bool) {
 }
 
 func accountOf(user string, conn net.Conn) account {
-	a := account{user: user, localHost: conn.LocalAddr().String()}
+	a := account{user: user}
+	if addr := conn.LocalAddr(); addr != nil {
+		a.localHost = addr.String()
+	}
 	if host, _, err := net.SplitHostPort(a.localHost); err == nil {
 		a.localHost = host // for clients that use different ports
 	}

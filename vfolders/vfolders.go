@@ -87,7 +87,8 @@
 // lines. With 10,000 mailboxes in memory that takes 13 to 17 times what LIST "" % alone does, and
 // less than half of what LIST "" * does. The backend needs five times to find and sort them, before
 // it writes a line, so that no wrapper could come below that. [Options.Prefixes] narrows it. All
-// other LISTs take at most half as much again as without virtual folders.
+// other LISTs take at most half as much again for each line of the answer, virtual folders
+// included.
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
 // that takes. Where there is no room, a LIST waits for its turn, first come first served, for up to
