@@ -73,6 +73,20 @@ func TestWhatIsAskedForStays(t *testing.T) {
 	assert.False(t, s.has(7+seenParts, "asked for"), "of another account, in the same part")
 }
 
+func TestOnlyWhatCanBecomeAVirtualFolderIsKept(t *testing.T) {
+	options := &Options{Prefixes: []string{"INBOX", "Public"}}
+	s := &session{options: options, seen: newSeen(), who: who{asked: true, known: true}}
+	for _, name := range []string{"INBOX", "inbox", "Private", "Public/a\uFFFD", ""} {
+		s.saw(name)
+		assert.Zero(t, s.seen.len(), name)
+	}
+	s.saw("Public/a")
+	assert.Equal(t, 1, s.seen.len())
+	s.seen = nil
+	s.saw("Public/b")
+	assert.False(t, s.hasSeen("Public/a"), "the mode is NoSelect")
+}
+
 // addressed is a connection with another address of the server.
 type addressed struct {
 	net.Conn

@@ -99,6 +99,19 @@ func TestAMailboxThatIsDeletedCannotBeOpenedAsAFolder(t *testing.T) {
 	)
 }
 
+// LSUB may show a name without \Noselect that is no mailbox (RFC 3501 section 6.3.9).
+func TestASubscriptionIsNoMailbox(t *testing.T) {
+	b := names('/', "a/b", "x/y subscribed")
+	b.mailboxes = append(b.mailboxes, mailbox{
+		ListData: imap.ListData{Mailbox: "a", Delim: '/'}, subscribed: true, kept: true,
+	})
+	c := connect(t, b.session, nil)
+	assert.Equal(t, []string{
+		`LSUB () "/" "a"`, `LSUB (\Noselect \HasChildren) "/" "x"`,
+	}, answer(t, c, `LSUB "" %`))
+	assert.Contains(t, answer(t, c, `LIST "" %`), `LIST (\HasChildren) "/" "a"`)
+}
+
 func TestOtherWrapsAndPrefixesRememberNothing(t *testing.T) {
 	user := imaptest.User("bob", "a", "a/b", "c", "c/d", "INBOX/x")
 	memory := imaptest.Memory(user)

@@ -103,7 +103,6 @@ func (s *session) Unauthenticate() error {
 		return err
 	}
 	s.virtual.Store(false)
-	s.who = who{}
 	return nil
 }
 
