@@ -64,10 +64,11 @@
 // 256 K of all users, which take 8 MB, and the least recently used go first. A user who opens
 // thousands of mailboxes makes it forget those of one in 64 others.
 //
-// So a restart, or a new Wrap, makes the package forget. If then a mailbox goes away before a
-// client has looked at it again, it becomes an empty folder with another UIDVALIDITY: mbsync
-// notices, and keeps its copy; offlineimap3 notices, and empties it nevertheless, as it does with
-// every server on which a mailbox is made anew. The mode NoSelect spares its users that.
+// So a restart, or a new Wrap, as at SetOptions of package imapgate's server, makes the package
+// forget, and other processes know nothing. If then a mailbox goes away before a client has looked
+// at it again, it becomes an empty folder with another UIDVALIDITY: mbsync notices, and keeps its
+// copy; offlineimap3 notices, and empties it nevertheless, as it does with every server on which a
+// mailbox is made anew. The mode NoSelect spares its users that.
 //
 // # The roots of namespaces
 //
@@ -85,9 +86,9 @@
 // LIST "" % is the dearest: a folder may be missing above any mailbox, and no pattern finds only
 // those where one is, so that the backend has to list them all, although the client reads a few
 // lines. With 10,000 mailboxes in memory that takes 13 to 17 times what LIST "" % alone does, and
-// less than half of what LIST "" * does. The backend needs five times to find and sort them, before
-// it writes a line, so that no wrapper could come below that. [Options.Prefixes] narrows it. All
-// other LISTs take at most half as much again for each line of the answer, virtual folders
+// less than half of what LIST "" * does. No wrapper could come below five times: that is what the
+// backend alone needs to find and sort them, before it writes a line. [Options.Prefixes] narrows
+// it. All other LISTs take at most half as much again for each line of the answer, virtual folders
 // included.
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
