@@ -81,18 +81,13 @@ func (s *session) toOpen(mailbox string, err error) (*folder, error) {
 		s.saw(mailbox)
 		return nil, nil
 	}
-	if !s.isSelectable(mailbox) {
+	if s.options.Mode == NoSelect {
 		return nil, err
 	}
 	if !errors.As(err, new(*imap.Error)) {
 		return s.orError(mailbox, err)
 	}
 	return s.instead(mailbox, err)
-}
-
-// isSelectable tells whether the name, when it is that of a virtual folder, can be selected.
-func (s *session) isSelectable(name string) bool {
-	return s.options.Mode == Selectable && !s.hasSeen(name)
 }
 
 // instead looks for a virtual folder when the backend's answer about a mailbox is err. If there is

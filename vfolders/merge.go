@@ -104,16 +104,17 @@ var ofOurs = []imap.MailboxAttr{
 	imap.MailboxAttrUnmarked, imap.MailboxAttrSubscribed,
 }
 
-// attrs returns the attributes of a virtual folder. The root of a namespace is \Noselect, although
-// it can be opened: a client that opens it does so by a name that it makes of it wrongly.
+// attrs returns the attributes of a virtual folder. Two kinds are \Noselect, although they can be
+// opened: the root of a namespace, which some clients open by a wrong name, and what a client may
+// still take for the mailbox that it was.
 func (l *listing) attrs(name string, isSubscribed bool) []imap.MailboxAttr {
 	isParentInLSUB := l.isLSUB && !isSubscribed // RFC 3501 section 6.3.9
 	_, isRoot := l.roots[name]
-	isSelectable := l.session.isSelectable(name)
+	isNoSelect := l.session.options.Mode == NoSelect
 	switch {
-	case !isSelectable && l.isExtended():
+	case isNoSelect && l.isExtended():
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
-	case !isSelectable, isParentInLSUB, isRoot:
+	case isNoSelect, isParentInLSUB, isRoot, l.session.hasSeen(name):
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}

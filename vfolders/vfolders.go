@@ -49,10 +49,9 @@
 //
 // A mailbox that goes away while there are others below it becomes a virtual folder. A client that
 // has a copy of its mail should keep that, and not take the empty folder for the mailbox. So a name
-// that is known to have been a mailbox of the user is, while it is that of a virtual folder, what
-// it would be in the mode [NoSelect]: mbsync and offlineimap3 do not touch their copies then, and
-// SELECT, EXAMINE and STATUS get the backend's answer. When there is such a mailbox again,
-// everything is as the backend has it.
+// that is known to have been a mailbox of the user is listed with \Noselect while it is that of a
+// virtual folder: mbsync and offlineimap3 do not touch their copies then. SELECT, EXAMINE and
+// STATUS find an empty folder all the same, for clients that do not look at LIST.
 //
 // Known are the names with which SELECT, EXAMINE, STATUS or DELETE of any session of the user has
 // succeeded, and those of mailboxes with others below them that a LIST has shown, LSUB and

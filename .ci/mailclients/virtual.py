@@ -22,16 +22,16 @@ def keep_all(dir):
             call.story[:] = [f"{client.__name__}, server with {' '.join(flags) or 'no options'}"]
             with Server(dir, flags, ["karen"]) as server:
                 account = Account(server, "karen", "plain")
-                client(account).keep()
+                client(account, opened=not flags).keep()
             call.story.append("the server begins anew, and has never seen the mailboxes")
             with Server(dir, flags, ["karen"]) as server:
                 account.server, account.port = server, server.ports["plain"]
-                client(account).keep_after_restart(opened=not flags)
+                client(account, opened=not flags).keep_after_restart()
 
 
 class Client:
-    def __init__(self, account):
-        self.a = account
+    def __init__(self, account, opened):
+        self.a, self.opened = account, opened
         self.mail = [mail.message(n) for n in [0, 1, 2]]
 
     def keep(self):
@@ -64,12 +64,12 @@ class Client:
             self.fill(mailbox)
         self.when_real()
 
-    def keep_after_restart(self, opened):
+    def keep_after_restart(self):
         with self.a.login() as c:
             ok(c.rename("Archive", "Elsewhere"))
             for mailbox in ["Old/below", "Away/below"]:
                 ok(c.create(mailbox))
-        self.after_restart(opened)
+        self.after_restart()
 
     def fill(self, mailbox):
         self.a.server.fill(self.a.user, self.mail, mailbox)
@@ -105,10 +105,10 @@ class Mbsync(Client):
         self.check_all("all is there, once", ["Archive", "Away", "Lists"])
         self.check_all("nothing is deleted, although it cannot match the UIDs", ["Old"])
 
-    def after_restart(self, opened):
+    def after_restart(self):
         text = refused(*self.args())
         for mailbox in MAILBOXES:
-            words = f"box {mailbox}: Unable to recover from UIDVALIDITY change" if opened else f"box {mailbox} cannot be opened"
+            words = f"box {mailbox}: Unable to recover from UIDVALIDITY change" if self.opened else f"box {mailbox} cannot be opened"
             check(f"it is told of {mailbox}", words in text, True)
         self.check_all("nothing is deleted")
 
@@ -146,8 +146,8 @@ starttls = no
         for mailbox in [*MAILBOXES, "Lists"]:
             check(f"all is there: {mailbox}", set(mail.contents(self.mail)) <= set(self.contents(mailbox)), True)
 
-    def after_restart(self, opened):
-        if not opened:
+    def after_restart(self):
+        if not self.opened:
             before = [self.contents(mailbox) for mailbox in MAILBOXES]
             good(*self.args())
             check("nothing is deleted", [self.contents(mailbox) for mailbox in MAILBOXES], before)

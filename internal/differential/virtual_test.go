@@ -21,7 +21,7 @@ const (
 )
 
 // virtual adds the virtual folders of its user's tree. It keeps the tree itself, and never asks the
-// backend for it. A folder that the user has seen as a mailbox is never selectable.
+// backend for it. A folder that the user has seen as a mailbox is listed as not selectable.
 type virtual struct {
 	imapserver.SessionIMAP4rev2
 	conn       *imapserver.Conn
@@ -82,7 +82,7 @@ func (v *virtual) List(
 		if options.SelectRecursiveMatch {
 			data.ChildInfo = &imap.ListDataChildInfo{Subscribed: true}
 		}
-		if options.ReturnStatus != nil && v.opens(name) {
+		if options.ReturnStatus != nil && v.selectable && !v.tree.hasSeen(name) {
 			data.Status = nothing(name)
 		}
 		return w.WriteList(data)
@@ -121,18 +121,15 @@ func (v *virtual) List(
 	return nil
 }
 
-// opens reports whether the name, when it is that of a virtual folder, can be selected.
-func (v *virtual) opens(name string) bool { return v.selectable && !v.tree.hasSeen(name) }
-
 func (v *virtual) attrs(
 	name string, isLSUB, extended bool, options *imap.ListOptions,
 ) []imap.MailboxAttr {
 	extended = extended || *options != imap.ListOptions{} ||
 		v.conn.EnabledCaps().Has(imap.CapIMAP4rev2)
 	switch {
-	case isLSUB, !v.opens(name) && !extended:
+	case isLSUB, !v.selectable && !extended, v.selectable && v.tree.hasSeen(name):
 		return []imap.MailboxAttr{imap.MailboxAttrNoSelect, imap.MailboxAttrHasChildren}
-	case v.opens(name):
+	case v.selectable:
 		return []imap.MailboxAttr{imap.MailboxAttrHasChildren}
 	default:
 		return []imap.MailboxAttr{imap.MailboxAttrNonExistent, imap.MailboxAttrHasChildren}
@@ -148,7 +145,7 @@ func nothing(name string) *imap.StatusData {
 }
 
 func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	if !v.opens(name) || !v.tree.virtual()[name] {
+	if !v.selectable || !v.tree.virtual()[name] {
 		data, err := v.SessionIMAP4rev2.Select(name, options)
 		v.tree.see(name, err)
 		return data, err
@@ -170,7 +167,7 @@ func (v *virtual) Select(name string, options *imap.SelectOptions) (*imap.Select
 }
 
 func (v *virtual) Status(name string, options *imap.StatusOptions) (*imap.StatusData, error) {
-	if v.opens(name) && v.tree.virtual()[name] {
+	if v.selectable && v.tree.virtual()[name] {
 		return nothing(name), nil
 	}
 	data, err := v.SessionIMAP4rev2.Status(name, options)
