@@ -2,47 +2,38 @@ package limits
 
 import (
 	"sync"
-	"time"
+
+	"github.com/imapgate/imapgate/internal/clock"
 )
 
 // activity is what a connection is doing. A connection runs one command at a time. An IDLE can run
 // beside it, if the client stopped that IDLE with something other than DONE.
 type activity struct {
 	mu      sync.Mutex
-	command string  // "" if none
-	waiting bool    // for a slot
-	since   instant // when the command or, without one, the silence began
+	command string        // "" if none
+	waiting bool          // for a slot
+	since   clock.Instant // when the command or, without one, the silence began
 	idling  int
 
 	// For the stall watch, while a command runs: how many bytes the client had taken or sent when it
 	// last moved enough of them, and when that was.
 	moved      uint64
-	movedSince instant
+	movedSince clock.Instant
 }
 
-// An instant is a time since the program began. It is cheaper to read than time.Now, which also
-// reads the wall clock and takes twice as long.
-type instant time.Duration
-
-var programBegan = time.Now()
-
-func now() instant { return instant(time.Since(programBegan)) }
-
-// ago returns how much time has passed since the instant.
-func (i instant) ago() time.Duration { return time.Duration(now() - i) }
-
-// begin notes that a command has arrived.
-func (a *activity) begin(command string) {
-	now := now()
+// begin notes that a command has arrived, and returns the time.
+func (a *activity) begin(command string) clock.Instant {
+	now := clock.Now()
 	a.mu.Lock()
 	a.command, a.since = command, now
 	a.moved, a.movedSince = 0, now
 	a.mu.Unlock()
+	return now
 }
 
 // finish notes that the command is over.
 func (a *activity) finish() {
-	now := now()
+	now := clock.Now()
 	a.mu.Lock()
 	a.command, a.since = "", now
 	a.mu.Unlock()
@@ -51,7 +42,7 @@ func (a *activity) finish() {
 // setWaiting notes whether the command waits for a slot. The time of a wait does not count as a
 // stall.
 func (a *activity) setWaiting(waiting bool) {
-	now := now()
+	now := clock.Now()
 	a.mu.Lock()
 	a.waiting, a.movedSince = waiting, now
 	a.mu.Unlock()
@@ -66,7 +57,7 @@ func (a *activity) waits() bool {
 
 // addIdle notes that an IDLE begins (1) or is over (-1).
 func (a *activity) addIdle(n int) {
-	now := now()
+	now := clock.Now()
 	a.mu.Lock()
 	a.idling += n
 	a.since = now
@@ -75,7 +66,7 @@ func (a *activity) addIdle(n int) {
 
 // silentSince returns when the client's silence began. ok is false while a command runs; IDLE is
 // one too.
-func (a *activity) silentSince() (since instant, ok bool) {
+func (a *activity) silentSince() (since clock.Instant, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.since, a.command == "" && a.idling == 0

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/clock"
 )
 
 const byeEvicted = "[LIMIT] A newer login of this user took the place of this idle session"
@@ -14,7 +15,7 @@ const byeEvicted = "[LIMIT] A newer login of this user took the place of this id
 // that have been silent for that long, the longest first. It asks sockets, so the caller must hold
 // no lock.
 func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Login[*session]) {
-	since := make(map[*admission.Login[*session]]instant)
+	since := make(map[*admission.Login[*session]]clock.Instant)
 	for _, in := range logins {
 		s := in.Session
 		timeout := s.limiter.settings.Load().EvictIdle
@@ -22,7 +23,7 @@ func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Log
 		switch {
 		case s.socket.HungUp():
 			hungUp = append(hungUp, in)
-		case timeout > 0 && idle && !s.limits.Load().exempt && quiet.ago() >= timeout:
+		case timeout > 0 && idle && !s.limits.Load().exempt && quiet.Ago() >= timeout:
 			silent = append(silent, in)
 			since[in] = quiet
 		}

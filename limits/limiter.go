@@ -11,6 +11,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/admission"
+	"github.com/imapgate/imapgate/internal/clock"
 	"github.com/imapgate/imapgate/internal/progress"
 	"github.com/imapgate/imapgate/internal/socket"
 )
@@ -90,6 +91,7 @@ type session struct {
 	failed    int                        // number of logins with wrong credentials
 	account   account                    // whose mail this is; the name is empty if not known
 	mailbox   mailbox                    // the selected one
+	began     clock.Instant              // the SEARCH; zero if it has waited
 	search    *part                      // of the current SEARCH; nil until the first
 	delimiter string                     // of mailbox names, "" before the backend was asked
 	exchange  interface{ drop() }        // of SASL, still running or abandoned; nil if none

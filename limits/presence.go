@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/imapgate/imapgate/internal/clock"
 	"github.com/imapgate/imapgate/internal/progress"
 )
 
@@ -83,12 +84,13 @@ func (s *session) startWaitNotice(q *queue) {
 	if timeout := s.timeout(q); timeout > 0 {
 		until = time.Now().Add(timeout)
 	}
-	s.startNotice(textWaiting, until)
+	s.startNotice(textWaiting, 0, until)
 }
 
 // startNotice sends the client the text at each ProgressInterval, if it has one, until a time if
-// that is not zero. A client to which a notice cannot be written counts as gone.
-func (s *session) startNotice(text string, until time.Time) {
+// that is not zero. now is the time if it is known, otherwise zero. A client to which a notice
+// cannot be written counts as gone.
+func (s *session) startNotice(text string, now clock.Instant, until time.Time) {
 	interval := s.limits.Load().ProgressInterval
 	if interval <= 0 {
 		return
@@ -97,7 +99,7 @@ func (s *session) startNotice(text string, until time.Time) {
 		s.notice = new(progress.Notice)
 	}
 	s.notice.Start(progress.Command{
-		Conn: s.conn.NetConn(), Interval: interval,
+		Conn: s.conn.NetConn(), Interval: interval, Now: now,
 		Text: text, Until: until, Lost: s.whenLost,
 	})
 }
@@ -106,4 +108,5 @@ func (s *session) endWait(w *wait) {
 	s.notice.Stop()
 	w.stopWatch()
 	s.activity.setWaiting(false)
+	s.began = 0
 }

@@ -29,7 +29,7 @@ type ContextSearcher interface {
 func (s *session) Search(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions,
 ) (*imap.SearchData, error) {
-	s.activity.begin(commandSearch)
+	s.began = s.activity.begin(commandSearch)
 	defer s.activity.finish()
 	if err := s.checkTerms(criteria); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (s *session) searchAlone(
 func (s *session) runSearch(
 	kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (*imap.SearchData, error) {
-	s.startNotice(textRunning, time.Time{})
+	s.startNotice(textRunning, s.began, time.Time{})
 	defer s.notice.Stop()
 	if !s.stopsSearch {
 		return s.Session.Search(kind, criteria, options)
@@ -136,31 +136,33 @@ func (s *session) searchOnce(
 	}
 	part := s.search
 	for waitingSince := (time.Time{}); ; waitingSince = part.Start {
-		event := Event{Kind: EventAdmitted, Command: commandSearch, User: s.user}
+		var waited time.Duration
 		part.Join(&s.limiter.flights, key, s.turn, &s.client, s.sharing(), waitingSince)
 		if part.Waiting() {
 			s.awaitSearch(part)
-			event.Waited = time.Since(part.Start)
+			waited = time.Since(part.Start)
 		}
 		switch {
-		case event.Waited > 0 && part.Runs && s.socket.HungUp():
+		case waited > 0 && part.Runs && s.socket.HungUp():
 			part.Run(func() (*imap.SearchData, bool, error) { return nil, true, errClientGone })
-			s.refuse(event, refusal{limit: clientGone})
+			s.refuse(s.searchEvent(waited), refusal{limit: clientGone})
 			return nil, errClientGone
 		case part.Refusal.Reason == admission.Exempt:
 			return s.searchAlone(imapserver.NumKindUID, criteria, options)
 		case part.Refusal.Is():
 			r := s.limiter.searches.refusal(part.Refusal)
-			s.refuse(event, r)
+			s.refuse(s.searchEvent(waited), r)
 			return nil, r.answer()
 		case part.Runs:
 			part.Run(func() (*imap.SearchData, bool, error) {
 				return s.searchForAll(criteria, options, part)
 			})
-		default:
-			event.Kind = EventJoined
 		}
-		if event.Waited > 0 {
+		if waited > 0 {
+			event := s.searchEvent(waited)
+			if !part.Runs {
+				event.Kind = EventJoined
+			}
 			s.report(event)
 		}
 		data, orphaned, err := part.Answer()
@@ -176,6 +178,10 @@ func (s *session) searchOnce(
 		copied := *data
 		return &copied, nil
 	}
+}
+
+func (s *session) searchEvent(waited time.Duration) Event {
+	return Event{Kind: EventAdmitted, Command: commandSearch, User: s.user, Waited: waited}
 }
 
 // searchForAll runs a SEARCH whose answer others may get. orphaned is true if it may have failed

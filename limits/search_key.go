@@ -16,8 +16,8 @@ import (
 	"github.com/imapgate/imapgate/internal/fold"
 )
 
-// recent is a flag (RFC 3501) whose value differs from session to session.
-const recent = imap.Flag("\\Recent")
+// isRecent reports whether it is the flag (RFC 3501) whose value differs from session to session.
+func isRecent(flag imap.Flag) bool { return strings.EqualFold(string(flag), "\\Recent") }
 
 // maxSharedDepth bounds the depth of SEARCHes that are compared.
 const maxSharedDepth = 30
@@ -117,10 +117,13 @@ func (t term) folded(s string) term {
 	return t.number(maphash.Bytes(termSeed, bytes))
 }
 
-// date adds the day, as a SEARCH knows neither a time nor a zone.
-func (t term) date(date time.Time) term {
+// appendDate appends the term with the day, as a SEARCH knows neither a time nor a zone.
+func (t term) appendDate(terms []term, date time.Time) []term {
+	if date.IsZero() {
+		return terms
+	}
 	year, month, day := date.Date()
-	return t.number(uint64(year)<<16 | uint64(month)<<8 | uint64(day))
+	return append(terms, t.number(uint64(year)<<16|uint64(month)<<8|uint64(day)))
 }
 
 // numbers adds the set with its ranges sorted and merged.
@@ -160,7 +163,8 @@ func searchTerm(criteria *imap.SearchCriteria, options *imap.SearchOptions) (t t
 
 // criteriaTerm is searchTerm for criteria that are nested at most so deep.
 func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
-	if depth == 0 || len(c.SeqNum) > 0 || c.ModSeq != nil {
+	if depth == 0 || len(c.SeqNum) > 0 || c.ModSeq != nil ||
+		slices.ContainsFunc(c.Flag, isRecent) || slices.ContainsFunc(c.NotFlag, isRecent) {
 		return 0, false
 	}
 	terms := make([]term, 0, 16) // on the stack, if there are no more
@@ -170,17 +174,10 @@ func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
 		}
 		terms = append(terms, termOf("UID").numbers(set))
 	}
-	for _, date := range [...]struct {
-		term term
-		date *time.Time
-	}{
-		{termSince, &c.Since}, {termBefore, &c.Before},
-		{termSentSince, &c.SentSince}, {termSentBefore, &c.SentBefore},
-	} {
-		if !date.date.IsZero() {
-			terms = append(terms, date.term.date(*date.date))
-		}
-	}
+	terms = termSince.appendDate(terms, c.Since)
+	terms = termBefore.appendDate(terms, c.Before)
+	terms = termSentSince.appendDate(terms, c.SentSince)
+	terms = termSentBefore.appendDate(terms, c.SentBefore)
 	for i := range c.Header {
 		terms = append(terms, termOf("HEADER").folded(c.Header[i].Key).text(c.Header[i].Value))
 	}
@@ -190,16 +187,11 @@ func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
 	for _, text := range c.Text {
 		terms = append(terms, termOf("TEXT").text(text))
 	}
-	for _, flags := range [...]struct {
-		term term
-		list []imap.Flag
-	}{{termFlag, c.Flag}, {termNotFlag, c.NotFlag}} {
-		for _, flag := range flags.list {
-			if strings.EqualFold(string(flag), string(recent)) {
-				return 0, false
-			}
-			terms = append(terms, flags.term.folded(string(flag)))
-		}
+	for _, flag := range c.Flag {
+		terms = append(terms, termFlag.folded(string(flag)))
+	}
+	for _, flag := range c.NotFlag {
+		terms = append(terms, termNotFlag.folded(string(flag)))
 	}
 	if c.Larger != 0 {
 		terms = append(terms, termOf("LARGER").number(uint64(c.Larger)))

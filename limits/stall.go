@@ -2,6 +2,8 @@ package limits
 
 import (
 	"time"
+
+	"github.com/imapgate/imapgate/internal/clock"
 )
 
 // stallRate is how many bytes a second a client must take, or send in an APPEND, on average over
@@ -69,7 +71,7 @@ func (c *client) stalledFor(timeout time.Duration) (command string, stalled bool
 	if waits {
 		return command, false
 	}
-	now := now()
+	now := clock.Now()
 	moved, owes := c.moved(command)
 	least := uint64(timeout.Seconds() * stallRate)
 

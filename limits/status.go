@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"github.com/imapgate/imapgate/internal/clock"
 	"strings"
 	"time"
 )
@@ -32,7 +33,7 @@ func (l *Limiter) Stats() Stats {
 func (l *Limiter) Sessions() []SessionInfo {
 	sessions := l.sessions.all()
 	infos := make([]SessionInfo, len(sessions))
-	wall, at := time.Now(), now()
+	wall, at := time.Now(), clock.Now()
 	for i, s := range sessions {
 		infos[i] = s.info(wall, at)
 	}
@@ -40,7 +41,7 @@ func (l *Limiter) Sessions() []SessionInfo {
 }
 
 // info needs the current time of both clocks.
-func (s *session) info(wall time.Time, at instant) SessionInfo {
+func (s *session) info(wall time.Time, at clock.Instant) SessionInfo {
 	identity := s.identity.Load()
 	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls, Ending: !s.endsBy.IsZero()}
 	s.timers.Lock()
@@ -62,7 +63,7 @@ func (s *session) info(wall time.Time, at instant) SessionInfo {
 
 // infoOf is info for a session that is logged in as the user, or is about to be.
 func (s *session) infoOf(user string) SessionInfo {
-	info := s.info(time.Now(), now())
+	info := s.info(time.Now(), clock.Now())
 	info.User, info.LoggedIn = user, true
 	return info
 }

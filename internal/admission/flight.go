@@ -129,7 +129,7 @@ func (f *Flights[K, V]) nextLocked(fl *flight[K, V]) *group[K, V] {
 	first := fl.behind.Front()
 	if first == nil {
 		fl.front = nil
-		fl.shard.flights.Delete(fl.hash)
+		fl.shard.remove(fl)
 		return nil
 	}
 	g := fl.behind.Remove(first).(*group[K, V])

@@ -42,9 +42,40 @@ type flightsState struct {
 const flightShards = 64
 
 type flightShard[K FlightKey, V any] struct {
-	mu      sync.Mutex
-	flights Table[uint64, *flight[K, V]] // by the hash of the key
-	_       [32]byte                     // puts the next shard on another line of the cache
+	mu     sync.Mutex
+	first  *flight[K, V]                // one of them, as most shards have at most one
+	others Table[uint64, *flight[K, V]] // by the hash of the key
+	_      [24]byte                     // puts the next shard on another line of the cache
+}
+
+func (s *flightShard[K, V]) get(hash uint64) *flight[K, V] {
+	if s.first != nil && s.first.hash == hash {
+		return s.first
+	}
+	return s.others.Get(hash)
+}
+
+func (s *flightShard[K, V]) add(fl *flight[K, V]) {
+	if s.first == nil {
+		s.first = fl
+		return
+	}
+	s.others.Set(fl.hash, fl)
+}
+
+func (s *flightShard[K, V]) remove(fl *flight[K, V]) {
+	if s.first == fl {
+		s.first = nil
+		return
+	}
+	s.others.Delete(fl.hash)
+}
+
+func (s *flightShard[K, V]) len() int {
+	if s.first == nil {
+		return s.others.Len()
+	}
+	return s.others.Len() + 1
 }
 
 func (f *Flights[K, V]) shard(hash uint64) *flightShard[K, V] {
@@ -101,7 +132,7 @@ func (f *Flights[K, V]) Entries() (n int) {
 	for i := range f.shards {
 		shard := &f.shards[i]
 		shard.mu.Lock()
-		n += shard.flights.Len()
+		n += shard.len()
 		shard.mu.Unlock()
 	}
 	return n

@@ -55,7 +55,7 @@ func (p *Part[K, V]) Join(
 func (f *Flights[K, V]) joinLocked(
 	p *Part[K, V], shard *flightShard[K, V], key K, hash uint64, turn *Key, sharing Sharing,
 ) (next *group[K, V], ok bool) {
-	fl := shard.flights.Get(hash)
+	fl := shard.get(hash)
 	if fl == nil {
 		g := p.startLocked(shard, key, hash)
 		g.open(p, turn, sharing)
@@ -88,7 +88,7 @@ func (p *Part[K, V]) startLocked(shard *flightShard[K, V], key K, hash uint64) *
 	fl, g := &p.own.flight, &p.own.group
 	fl.shard, fl.key, fl.hash, fl.front = shard, key, hash, g
 	g.flight, g.stage = fl, stageAsking
-	shard.flights.Set(hash, fl)
+	shard.add(fl)
 	return g
 }
 

@@ -11,6 +11,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/clock"
 )
 
 // writeTimeout is how long a client that does not read may take to accept a response. It must be
@@ -41,14 +43,12 @@ type Notice struct {
 	command Command
 	running bool // there is a command to tell of
 	text    string
-	until   time.Time
+	until   clock.Instant // zero if there is none
 	timer   *time.Timer   // nil before the first Start
 	writing chan struct{} // closed when the current line is written; nil if none is being written
 
-	// Times since the first Start: reading one takes half the time of time.Now.
-	first   time.Time
-	due     time.Duration
-	goesOff time.Duration // zero if the timer is not set
+	due     clock.Instant
+	goesOff clock.Instant // zero if the timer is not set
 }
 
 // A Command is what a Notice tells the client about.
@@ -56,7 +56,8 @@ type Command struct {
 	Conn     net.Conn
 	Interval time.Duration // if not positive, nothing is told
 	Text     string
-	Until    time.Time // when the answer comes in any case, so nothing is told; zero: no limit
+	Until    time.Time     // when the answer comes in any case, so nothing is told; zero: no limit
+	Now      clock.Instant // the time, if the caller has just read it; zero: Start reads it
 	// Lost is called once if a line could not be written, unless nil. The connection is then closed,
 	// and nothing more is told. It must not call the Notice.
 	Lost func()
@@ -69,12 +70,15 @@ func (n *Notice) Start(c Command) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.timer == nil {
-		n.first = time.Now()
+	now := c.Now
+	if now == 0 {
+		now = clock.Now()
 	}
-	now := time.Since(n.first)
 	n.command, n.running = c, true
-	n.text, n.until, n.due = c.Text, c.Until, now+c.Interval
+	n.text, n.until, n.due = c.Text, 0, now+clock.Instant(c.Interval)
+	if !c.Until.IsZero() {
+		n.until = now + clock.Instant(time.Until(c.Until))
+	}
 	switch {
 	case n.timer == nil:
 		n.timer, n.goesOff = time.AfterFunc(c.Interval, n.goOff), n.due
@@ -90,9 +94,9 @@ func (n *Notice) Say(text string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.text, n.until = text, time.Time{}
+	n.text, n.until = text, 0
 	if n.running && n.goesOff == 0 && n.writing == nil {
-		n.setLocked(time.Since(n.first)) // Until was reached
+		n.setLocked(clock.Now()) // Until was reached
 	}
 }
 
@@ -143,9 +147,9 @@ func (n *Notice) take() (c Command, text string, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.goesOff = 0
-	now := time.Since(n.first)
+	now := clock.Now()
 	switch {
-	case !n.running || !n.until.IsZero() && now >= n.until.Sub(n.first):
+	case !n.running || n.until != 0 && now >= n.until:
 		return Command{}, "", false
 	case now < n.due: // the timer was set for an earlier command
 		n.setLocked(now)
@@ -165,14 +169,14 @@ func (n *Notice) wrote(told bool) {
 	case !told:
 		n.command, n.running = Command{}, false
 	case n.running:
-		now := time.Since(n.first)
-		n.due = now + n.command.Interval
+		now := clock.Now()
+		n.due = now + clock.Instant(n.command.Interval)
 		n.setLocked(now)
 	}
 }
 
 // setLocked sets the timer to the time of the next line.
-func (n *Notice) setLocked(now time.Duration) {
+func (n *Notice) setLocked(now clock.Instant) {
 	n.goesOff = n.due
-	n.timer.Reset(n.due - now)
+	n.timer.Reset(time.Duration(n.due - now))
 }

@@ -1,0 +1,16 @@
+// Package clock reads the time cheaply.
+package clock
+
+import "time"
+
+// An Instant is a time since the program began. Reading it takes half the time of [time.Now], which
+// also reads the wall clock.
+type Instant time.Duration
+
+var programBegan = time.Now()
+
+// Now returns the current time.
+func Now() Instant { return Instant(time.Since(programBegan)) }
+
+// Ago returns how much time has passed since the instant.
+func (i Instant) Ago() time.Duration { return time.Duration(Now() - i) }
