@@ -3,7 +3,6 @@ package limits
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
@@ -85,9 +84,10 @@ func (k flightKey) Hash() uint64 {
 // bring that about would confuse the SEARCHes of one account in one mailbox only.
 type term uint64
 
-var termSeed, termKeys = maphash.MakeSeed(), [2]uint64{rand.Uint64(), rand.Uint64()}
+// termKeys are secret.
+var termKeys = [2]uint64{rand.Uint64(), rand.Uint64()}
 
-func termOf(name string) term { return term(maphash.String(termSeed, name)) }
+func termOf(name string) term { return term(0).text(name) }
 
 // The terms without their values.
 var (
@@ -106,15 +106,30 @@ func (t term) number(n uint64) term {
 	return term(high ^ low)
 }
 
-func (t term) text(s string) term { return t.number(maphash.String(termSeed, s)) }
+// text adds a text, with its length before it.
+func (t term) text(s string) term {
+	t = t.number(uint64(len(s)))
+	for len(s) > 0 {
+		n, word := min(len(s), 8), uint64(0)
+		for i := range n {
+			word = word<<8 | uint64(s[i])
+		}
+		t, s = t.number(word), s[n:]
+	}
+	return t
+}
 
 // folded is text for a string in which the case of ASCII letters has no meaning.
 func (t term) folded(s string) term {
-	bytes := append(make([]byte, 0, 64), s...) // on the stack, if it is short
-	for i, c := range bytes {
-		bytes[i] = fold.Byte(c)
+	t = t.number(uint64(len(s)))
+	for len(s) > 0 {
+		n, word := min(len(s), 8), uint64(0)
+		for i := range n {
+			word = word<<8 | uint64(fold.Byte(s[i]))
+		}
+		t, s = t.number(word), s[n:]
 	}
-	return t.number(maphash.Bytes(termSeed, bytes))
+	return t
 }
 
 // appendDate appends the term with the day, as a SEARCH knows neither a time nor a zone.
