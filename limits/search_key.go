@@ -187,20 +187,20 @@ func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
 		if imap.IsSearchRes(set) {
 			return 0, false
 		}
-		terms = append(terms, termOf("UID").numbers(set))
+		terms = append(terms, termUID.numbers(set))
 	}
 	terms = termSince.appendDate(terms, c.Since)
 	terms = termBefore.appendDate(terms, c.Before)
 	terms = termSentSince.appendDate(terms, c.SentSince)
 	terms = termSentBefore.appendDate(terms, c.SentBefore)
 	for i := range c.Header {
-		terms = append(terms, termOf("HEADER").folded(c.Header[i].Key).text(c.Header[i].Value))
+		terms = append(terms, termHeader.folded(c.Header[i].Key).text(c.Header[i].Value))
 	}
 	for _, body := range c.Body {
-		terms = append(terms, termOf("BODY").text(body))
+		terms = append(terms, termBody.text(body))
 	}
 	for _, text := range c.Text {
-		terms = append(terms, termOf("TEXT").text(text))
+		terms = append(terms, termText.text(text))
 	}
 	for _, flag := range c.Flag {
 		terms = append(terms, termFlag.folded(string(flag)))
@@ -209,17 +209,17 @@ func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
 		terms = append(terms, termNotFlag.folded(string(flag)))
 	}
 	if c.Larger != 0 {
-		terms = append(terms, termOf("LARGER").number(uint64(c.Larger)))
+		terms = append(terms, termLarger.number(uint64(c.Larger)))
 	}
 	if c.Smaller != 0 {
-		terms = append(terms, termOf("SMALLER").number(uint64(c.Smaller)))
+		terms = append(terms, termSmaller.number(uint64(c.Smaller)))
 	}
 	for i := range c.Not {
 		not, ok := criteriaTerm(&c.Not[i], depth-1)
 		if !ok {
 			return 0, false
 		}
-		terms = append(terms, termOf("NOT").number(uint64(not)))
+		terms = append(terms, termNot.number(uint64(not)))
 	}
 	for i := range c.Or {
 		or, ok := orTerm(&c.Or[i], depth-1)
