@@ -26,7 +26,7 @@ func ExampleServer() {
 	server, err := imapgate.NewServer(&imapgate.Options{
 		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
 		Limits:  limits.DefaultOptions(),
-		Folders: &vfolders.Options{Prefixes: []string{"#users"}}, // where you have shared mailboxes
+		Folders: &vfolders.Options{Prefixes: []string{"#users"}}, // the roots of shared mailboxes
 		Copy:    &copymeta.Options{Flags: copymeta.Preserve},     // a copy has its source's flags
 	})
 	if err != nil {

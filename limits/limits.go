@@ -101,8 +101,8 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
-// New returns a Limiter with a copy of the options; nil means the zero Options, which limit
-// nothing. It panics if [Options.Validate] returns an error.
+// New returns a Limiter with a copy of the options; nil means the zero Options (not
+// [DefaultOptions]), which limit nothing. It panics if [Options.Validate] returns an error.
 func New(options *Options) *Limiter {
 	l := &Limiter{
 		logins:   admission.Logins[*session]{Timeout: loginWait},

@@ -29,9 +29,8 @@
 //
 // SELECT, EXAMINE and STATUS find no messages, UIDVALIDITY 2147483646 and UIDNEXT 1. Hardly a real
 // mailbox has that UIDVALIDITY, so that a client can see that a virtual folder and a mailbox of the
-// same name are not the same, and has no reason to delete what it has. The value cannot be greater
-// than that of every mailbox before it and less than that of every one after it, as RFC 9051
-// section 2.3.1.1 has it.
+// same name are not the same, and has no reason to delete what it has. It cannot also
+// grow from one mailbox of that name to the next, as RFC 9051 section 2.3.1.1 asks.
 //
 // While a virtual folder is selected the backend has no mailbox selected, and is told nothing of
 // what the client does with it. A client that still has one selected when it becomes real sees the

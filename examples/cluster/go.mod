@@ -9,7 +9,7 @@ replace (
 )
 
 require (
-	github.com/imapgate/imapgate v0.0.0
+	github.com/imapgate/imapgate v0.0.0-00010101000000-000000000000
 	github.com/imapgate/imapgate/limits/promlimits v0.0.0
 	github.com/imapgate/imapgate/limits/redislimits v0.0.0
 	github.com/prometheus/client_golang v1.25.0

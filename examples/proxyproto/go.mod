@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/emersion/go-imap/v2 v2.0.0-beta.8
-	github.com/imapgate/imapgate v0.0.0
+	github.com/imapgate/imapgate v0.0.0-00010101000000-000000000000
 	github.com/pires/go-proxyproto v0.15.0
 	github.com/stretchr/testify v1.12.1
 )

@@ -7,7 +7,7 @@ replace github.com/imapgate/imapgate => ../..
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/emersion/go-imap/v2 v2.0.0-beta.8
-	github.com/imapgate/imapgate v0.0.0
+	github.com/imapgate/imapgate v0.0.0-00010101000000-000000000000
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
 )
