@@ -16,15 +16,17 @@ type attempt struct {
 	latest  time.Time // when it stops waiting for others
 }
 
-// endCheck gives back the slots that the password check holds.
+// endCheck gives back the slots that the password check holds, all of them even if a callback
+// panics.
 func (a *attempt) endCheck() {
-	a.session.exit(&a.check)
-	a.session.exit(&a.guess)
+	check, guess := a.check, a.guess
 	a.check, a.guess = turn{}, turn{}
+	defer a.session.exit(&guess)
+	a.session.exit(&check)
 }
 
 // End gives everything back.
 func (a *attempt) End() {
+	defer a.Attempt.End()
 	a.endCheck()
-	a.Attempt.End()
 }

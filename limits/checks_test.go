@@ -254,6 +254,20 @@ func TestALoginThatPanicsGivesItsCheckBack(t *testing.T) {
 	})
 }
 
+func TestAReportOfDryRunThatPanicsKeepsNoCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := checked(40 * time.Second)
+		s := serve(t, b, panicking(limits.Options{MaxLoginChecks: 1, MaxLoginsPerUser: 1}))
+		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+			s.dial(address).Send("a LOGIN karen pass")
+			synctest.Wait()
+		}
+		time.Sleep(time.Hour)
+		assert.Contains(t, s.Log(), "OnEvent is broken")
+		assert.Zero(t, s.limiter.Stats().LoginChecks)
+	})
+}
+
 func TestALoginLeavesWhenItsClientHangsUpWhileItWaitsForItsCheck(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells")

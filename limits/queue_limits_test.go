@@ -102,6 +102,29 @@ func TestDryRunReportsACommandThatTookAsLongAsItMayWait(t *testing.T) {
 	})
 }
 
+// panicking returns options under which nothing is refused, and OnEvent panics at what would be.
+func panicking(o limits.Options) *limits.Options {
+	o.DryRun = true
+	o.OnEvent = func(e limits.Event) {
+		if e.Kind == limits.EventTimedOut {
+			panic("OnEvent is broken")
+		}
+	}
+	return &o
+}
+
+func TestAReportOfDryRunThatPanicsKeepsNoSlot(t *testing.T) {
+	eachCommand(t, func(t *testing.T, cmd command) {
+		s := serve(t, cmd.backend(newWork(10*time.Minute).do), panicking(*cmd.options(1, 0)))
+		for range 2 {
+			s.from("192.0.2.1", cmd)
+		}
+		time.Sleep(time.Hour)
+		assert.Contains(t, s.Log(), "OnEvent is broken")
+		s.commandsInUse(cmd.stats(0, 0))
+	})
+}
+
 // A SEARCH that waits for an equal one has no place in the queue yet. It gets one later, even if
 // the queue is full by then.
 func TestASharedSearchThatHasWaitedIsNotRefusedByAFullQueue(t *testing.T) {

@@ -76,17 +76,20 @@ func (s *session) await(t *turn) {
 	}
 }
 
-// exit gives back what the command holds.
+// exit gives back what the command holds. It does so before it reports anything, as OnEvent may
+// panic.
 func (s *session) exit(t *turn) {
+	var overdue admission.Refusal
 	if t.shadow {
-		if r := t.Overdue(); r.Is() {
-			event := Event{Command: t.command, User: t.user, Waited: s.timeout(t.queue)}
-			s.refuse(event, t.queue.refusal(r))
-		}
+		overdue = t.Overdue()
 	}
 	t.Release()
 	t.key.Release()
 	t.key = nil
+	if overdue.Is() {
+		event := Event{Command: t.command, User: t.user, Waited: s.timeout(t.queue)}
+		s.refuse(event, t.queue.refusal(overdue))
+	}
 }
 
 // holdTurn returns the key under which a session takes turns in the queues: its user's, its
