@@ -161,6 +161,27 @@ func TestALoginWaitsForAllOthersTogether(t *testing.T) {
 	})
 }
 
+// The delay after wrong passwords is not a wait for others.
+func TestADelayedLoginStillHasItsTimeForACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{login: func(username, password string) error {
+			if username == "bob" {
+				time.Sleep(35 * time.Second)
+			}
+			return slowCheck(0)(username, password)
+		}}
+		s := serve(t, b, &limits.Options{MaxGuessDelay: time.Minute, MaxLoginChecks: 1})
+		s.wrong("192.0.2.1", 6)
+		c := s.dial("192.0.2.1")
+		start := time.Now()
+		c.Send("a LOGIN karen pass")
+		time.Sleep(50 * time.Second)
+		s.dial("192.0.2.9").Send("a LOGIN bob pass")
+		assert.True(t, imaptest.IsOK(c.Answer("a")))
+		assert.Equal(t, 85*time.Second, time.Since(start))
+	})
+}
+
 // The server gives LOGIN and AUTHENTICATE 30 s from their arrival, and the wait has used that up.
 func TestALoginHasItsTimeWhenItsTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -136,9 +136,11 @@ func (s *session) sleep(user string) (ended *limit) {
 // network.
 func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended refusal) {
 	for {
+		start := time.Now()
 		if ended := s.sleep(user); ended != nil {
 			return refusal{limit: ended}
 		}
+		a.latest = a.latest.Add(time.Since(start)) // that was no wait for others
 		settings := s.limiter.settings.Load()
 		every := s.limiter.guesses.Interval(by, settings.MaxGuessDelay)
 		if settings.guesses == nil || every == 0 || settings.DryRun {

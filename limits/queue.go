@@ -16,7 +16,7 @@ type queue struct {
 
 // loginWait is how long a login, or a step of a SASL exchange, waits for others, all together: for
 // logins of the same user and address, for the turn of its network after wrong passwords, and for a
-// check. Only MaxGuessDelay can make it wait longer.
+// check. Its own delay after wrong passwords, of up to MaxGuessDelay, comes on top of that.
 const loginWait = 30 * time.Second
 
 // refusal translates the gate's refusal.
