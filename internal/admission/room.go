@@ -35,7 +35,6 @@ func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 		<-other
 		return true
 	}
-	u.found(nil, nil)
 	u.sweeping = make(chan struct{})
 	logins := slices.Clone(u.logins)
 	l.mu.Unlock()
@@ -54,6 +53,8 @@ func (l *Logins[S]) MakeRoom(user string, sweep Sweep[S]) (again bool) {
 
 // found replaces the result of the last sweep.
 func (u *loginUser[S]) found(hungUp, silent []*Login[S]) {
+	u.hungUp.set(nil) // first, as a session can be in the other list now
+	u.silent.set(nil)
 	u.hungUp.set(hungUp)
 	u.silent.set(silent)
 }

@@ -204,6 +204,20 @@ func TestNoLockIsHeldDuringASweep(t *testing.T) {
 	})
 }
 
+// Two logins that were refused at once sweep one after the other. The first one goes on while the
+// second one sweeps.
+func TestASweepKeepsWhatTheOneBeforeHasFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := full(t, 1)
+		assert.True(t, l.MakeRoom("karen", finds(nil, []string{"0"})))
+		assert.False(t, l.MakeRoom("karen", func([]*login) (hungUp, silent []*login) {
+			_, evicted := admit(t, l, karen(1), "new")
+			assert.Equal(t, []string{"0"}, names(evicted))
+			return nil, nil
+		}))
+	})
+}
+
 func TestASweepThatPanicsIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, all := full(t, 1)
