@@ -116,17 +116,23 @@ func (s *session) refuseCheck(err error) error {
 // ask asks for an attempt, and waits for it. If the user is at the limit, it asks once more when
 // another session makes room.
 func (s *session) ask(user string) *attempt {
-	a := s.askOnce(user)
+	start := time.Now()
+	a := s.askOnce(user, start)
 	full := a.Refusal.Reason == admission.UserFull && !a.Refusal.TimedOut
 	if full && s.limiter.logins.MakeRoom(user, sweep) {
-		return s.askOnce(user)
+		waited := a.Waited
+		a = s.askOnce(user, start)
+		a.Waited = max(a.Waited, waited)
 	}
 	return a
 }
 
-func (s *session) askOnce(user string) *attempt {
-	a := &attempt{session: s, latest: time.Now().Add(loginWait)}
-	a.Attempt = s.limiter.logins.Ask(s.loginCaller(user))
+// askOnce asks for an attempt, and waits for it until loginWait after the start.
+func (s *session) askOnce(user string, start time.Time) *attempt {
+	a := &attempt{session: s, latest: start.Add(loginWait)}
+	caller := s.loginCaller(user)
+	caller.Start = start
+	a.Attempt = s.limiter.logins.Ask(caller)
 	if !a.Waiting() {
 		return a
 	}

@@ -75,6 +75,43 @@ func TestTheRefusalAfterTheWaitNamesTheLimit(t *testing.T) {
 	}
 }
 
+// Two logins wait for 29 s until a wrong password has been checked. Then one of them is checked in
+// the place of a silent session, and the other one has a second left to wait.
+func TestALoginThatAsksAgainWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, w := checked(0)
+		var told recorder
+		s := serve(t, b, &limits.Options{
+			MaxLoginsPerUser: 1, EvictIdle: time.Minute, OnEvent: told.add,
+		})
+		s.login("192.0.2.1", "karen")
+		time.Sleep(2 * time.Minute)
+		w.mu.Lock()
+		w.took = 29 * time.Second
+		w.mu.Unlock()
+		answers, start := make(chan time.Duration, 3), time.Now()
+		for _, password := range []string{"wrong", "pass", "pass"} {
+			c := s.dial("192.0.2.1")
+			c.Send("a LOGIN karen " + password)
+			synctest.Wait()
+			go func() {
+				c.Answer("a")
+				answers <- time.Since(start)
+			}()
+		}
+		for _, want := range []time.Duration{29 * time.Second, 30 * time.Second, 58 * time.Second} {
+			assert.Equal(t, want, <-answers)
+		}
+		var waited []time.Duration
+		for _, e := range told.all() {
+			if e.Kind == limits.EventAdmitted || e.Kind == limits.EventTimedOut {
+				waited = append(waited, e.Waited)
+			}
+		}
+		assert.Equal(t, []time.Duration{29 * time.Second, 30 * time.Second}, waited)
+	})
+}
+
 // A login whose client hangs up just before its turn must not keep the turn.
 func TestALoginWhoseClientHangsUpAtItsTurnLeavesNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {

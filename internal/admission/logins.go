@@ -47,6 +47,8 @@ type LoginCaller struct {
 	User    string       // the key of the name that the client claims; "" if not known
 	Pair    netip.Prefix // the network of the pair; the zero Prefix if there is none
 	Network netip.Prefix // the network that has the limit; the zero Prefix if there is none
+	// Start is when the caller began to wait, if it has been refused once and asks again; or zero.
+	Start time.Time
 	// Limits returns the client's current limits. It is called without a lock: when the client asks,
 	// when it is admitted and, while it waits, at each call of Review.
 	Limits func() LoginLimits
@@ -130,7 +132,10 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 	refusal, waits := l.decideLocked(&a.asker, a.pair)
 	switch {
 	case waits || a.pair.waiters.Len() > 0 && !a.asker.limits.Exempt:
-		a.waiter = &loginWaiter{asker: &a.asker, start: time.Now(), ready: make(chan struct{})}
+		a.waiter = &loginWaiter{asker: &a.asker, start: caller.Start, ready: make(chan struct{})}
+		if a.waiter.start.IsZero() {
+			a.waiter.start = time.Now()
+		}
 		a.waiter.place = a.pair.waiters.PushBack(a.waiter)
 		l.waiting++
 	case refusal.Is():
