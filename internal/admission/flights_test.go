@@ -597,9 +597,10 @@ func TestACallerThatHasWaitedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlights(admission.GateLimits{Timeout: time.Minute})
 		running := runs(t, f, "a", admission.Alone)
-		p := joins(t, f, "a", admission.Alone)
-		p.Start = time.Now().Add(-40 * time.Second)
+		var p part
 		start := time.Now()
+		turn := key(f.Gate, "karen")
+		p.Join(f, "a", turn, anyone, admission.Alone, start.Add(-40*time.Second))
 		assert.Equal(t, admission.EqualRuns, p.Wait(nil, nil).Reason)
 		assert.Equal(t, 20*time.Second, time.Since(start))
 		assert.Equal(t, time.Minute, p.Waited)
