@@ -129,3 +129,21 @@ func TestWorkThatNobodySharesTakesNoMemory(t *testing.T) {
 	}))
 	assertNoFlights(t, f)
 }
+
+// The last member leaves, another one comes, and then the first one leaves: the group has the
+// limits of the only one left.
+func TestAGroupHasTheLimitsOfWhoIsLeft(t *testing.T) {
+	f := newFlights(admission.GateLimits{Max: 1})
+	inside := enter(t, f.Gate, "bob", anyone)
+	first, last := joins(t, f, "a", admission.JoinWaiting), joins(t, f, "a", admission.JoinWaiting)
+	assert.Equal(t, admission.Gone, last.Wait(closed(), nil).Reason)
+	c := newCaller(admission.KeyLimits{Exempt: true})
+	left := join(f, "a", "karen", c, admission.JoinWaiting)
+	assert.Equal(t, admission.Gone, first.Wait(closed(), nil).Reason)
+	f.Gate.SetLimits(admission.GateLimits{Max: 1})
+	assert.Zero(t, left.Wait(nil, nil))
+	require.True(t, left.Runs, "it does not wait, as it is exempt")
+	inside.Release()
+	left.Run(finds42)
+	assertNoFlights(t, f)
+}
