@@ -133,14 +133,16 @@ func (s *session) sleep(user string) (ended *limit) {
 }
 
 // sleepForAll is sleep for a whole cluster: only one machine at a time makes a check for the
-// network.
+// network. The delay is no wait for others, so it leaves the attempt its time for a check.
 func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended refusal) {
+	var slept time.Duration
+	defer func() { a.latest = a.latest.Add(slept) }()
 	for {
 		start := time.Now()
 		if ended := s.sleep(user); ended != nil {
 			return refusal{limit: ended}
 		}
-		a.latest = a.latest.Add(time.Since(start)) // that was no wait for others
+		slept += time.Since(start)
 		settings := s.limiter.settings.Load()
 		every := s.limiter.guesses.Interval(by, settings.MaxGuessDelay)
 		if settings.guesses == nil || every == 0 || settings.DryRun {
