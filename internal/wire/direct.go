@@ -14,10 +14,10 @@ type direct struct {
 	socket syscall.RawConn
 	try    func(fd uintptr) bool // tryRead, made once
 
-	// State of the current Read.
-	in  []byte
-	n   int
-	err syscall.Errno
+	// State of the current read.
+	buffer *[bufferSize]byte
+	n      int
+	err    syscall.Errno
 }
 
 // newDirect returns nil if the connection is not a socket, or if the system cannot read sockets
@@ -37,24 +37,27 @@ func newDirect(conn net.Conn, socket syscall.RawConn) *direct {
 }
 
 // tryRead is what the RawConn calls. If it returns false, it is called again when there is
-// something to read.
+// something to read. Until then there is no buffer.
 func (d *direct) tryRead(fd uintptr) (done bool) {
-	d.n, d.err = readSocket(fd, d.in)
+	d.buffer = scratch.Get().(*[bufferSize]byte)
+	if d.n, d.err = readSocket(fd, d.buffer[:]); d.n == 0 {
+		scratch.Put(d.buffer)
+	}
 	return d.err != errAgain
 }
 
-// result returns what Read returns after the RawConn has returned err.
-func (d *direct) result(err error) (int, error) {
-	n, failed := d.n, d.err
-	d.in, d.n, d.err = nil, 0, 0
+// result returns what was read, after the RawConn has returned err.
+func (d *direct) result(err error) (rest, error) {
+	n, failed, buffer := d.n, d.err, d.buffer
+	d.buffer, d.n, d.err = nil, 0, 0
 	switch {
+	case n > 0:
+		return rest{buffer[:n], buffer}, nil
 	case err != nil:
-		return 0, err
+		return rest{}, err
 	case failed != 0:
-		return 0, &net.OpError{Op: "read", Err: os.NewSyscallError("read", failed)}
-	case n == 0:
-		return 0, io.EOF
+		return rest{}, &net.OpError{Op: "read", Err: os.NewSyscallError("read", failed)}
 	default:
-		return n, nil
+		return rest{}, io.EOF
 	}
 }

@@ -21,12 +21,15 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			case ahead != nil:
 				n, err = c.readAheadOf(ahead, p)
 			case t.direct != nil: // read here, to save a stack frame
-				t.direct.in = p
-				n, err = t.direct.result(t.direct.socket.Read(t.direct.try))
+				c.unread, err = t.direct.result(t.direct.socket.Read(t.direct.try))
+				if err = c.afterReading(c.unread.data, err); err != nil {
+					return 0, err
+				}
+				continue
 			default:
 				n, err = t.inner.Read(p)
 			}
-			if n, err = c.afterReading(p, n, err); err != nil {
+			if err = c.afterReading(p[:n], err); err != nil {
 				return 0, err
 			}
 			in = p[:n]
@@ -70,15 +73,15 @@ func (c *conn) beforeReading() (*ahead, error) {
 }
 
 // afterReading checks what was read, and whether the connection must end.
-func (c *conn) afterReading(in []byte, n int, err error) (int, error) {
+func (c *conn) afterReading(in []byte, err error) error {
 	if !c.life.leave() {
-		return 0, c.end(net.ErrClosed) // another goroutine has said goodbye
+		return c.end(net.ErrClosed) // another goroutine has said goodbye
 	}
-	if n == 0 {
-		return 0, c.failed(err)
+	if len(in) == 0 {
+		return c.failed(err)
 	}
 	c.err = err
-	return n, c.checkStacking(in[:n])
+	return c.checkStacking(in)
 }
 
 // handOn copies to p what the server may have of the input, which can be nothing. The input may be
