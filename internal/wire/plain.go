@@ -15,11 +15,15 @@ const maxPlainTag = 64
 // bytes of a literal. It returns 0 if take must decide.
 func (r *requests) plain(in []byte) int {
 	if r.passesLiteral() {
-		n := min(int64(len(in)), r.literal)
-		if r.literal -= n; r.literal == 0 {
+		n := int(min(int64(len(in)), r.literal))
+		if r.literal -= int64(n); r.literal == 0 {
 			r.state = afterLiteral
+			if end := in[n:min(n+2, len(in))]; r.message && string(end) == "\r\n" {
+				// go-imap has begun to read the message, and then reads on to the end of the line.
+				n += r.plainArguments(end, end)
+			}
 		}
-		return int(n)
+		return n
 	}
 	line := in[:bytes.IndexByte(in, '\n')+1]
 	if r.cr || r.quoted || r.nesting != nil || r.spec.state != noLiteral || !isPlain(line) {
