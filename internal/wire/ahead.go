@@ -65,6 +65,9 @@ func (c *conn) look() {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
 	l := &c.life
+	if !l.ended {
+		c.applyDeadlinesLocked()
+	}
 	busy := !l.reading && l.turns > 0 && l.turns == c.lastTurns
 	c.lastTurns = l.turns
 	// The bytes of an APPEND are not sent ahead: the message may be long, and its backend slow.
@@ -75,6 +78,7 @@ func (c *conn) look() {
 	l.ahead = &ahead{
 		running: true, arrived: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
+	l.reads.set = 0
 	c.NetConn().SetReadDeadline(time.Time{})
 	go c.readAhead(l.ahead)
 }
@@ -94,7 +98,7 @@ func (c *conn) readAhead(a *ahead) {
 			return
 		}
 		if err != nil {
-			inner.SetReadDeadline(time.Time{}) // the server may have set one just before look
+			inner.SetReadDeadline(time.Time{}) // not one of the server
 		}
 		if a.size() > most {
 			c.cutOff()
@@ -141,23 +145,17 @@ func (c *conn) readAheadOf(a *ahead, p []byte) (int, error) {
 		case n > 0:
 			return n, nil
 		case running:
-			c.NetConn().SetReadDeadline(c.life.readDeadline())
+			c.renewReadDeadline()
 			<-a.arrived
 		default:
 			c.life.endAhead()
-			c.NetConn().SetReadDeadline(c.life.readDeadline())
+			c.renewReadDeadline()
 			if err != nil {
 				return 0, err
 			}
 			return c.NetConn().Read(p)
 		}
 	}
-}
-
-func (l *life) readDeadline() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.deadline
 }
 
 func (l *life) endAhead() {
@@ -184,13 +182,14 @@ func (c *conn) takeAhead() []byte {
 		<-a.stopped
 	}
 	c.life.endAhead()
-	inner.SetReadDeadline(c.life.readDeadline())
+	c.renewReadDeadline()
 	return a.data
 }
 
 // cutOff closes a connection on which a command runs. It says BYE first, unless an answer is being
 // written.
 func (c *conn) cutOff() {
+	c.life.end()
 	conn := c.NetConn()
 	if c.writing.TryLock() {
 		if c.responses.betweenLines() {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/imapgate/imapgate/internal/layers"
 )
@@ -18,6 +17,7 @@ type conn struct {
 	requests  requests
 	responses responses
 	socket    syscall.RawConn // nil if it cannot be found
+	remote    net.Addr
 
 	// The next fields, and requests, belong to the goroutine in which the server reads.
 	unread  rest   // from the client, not looked at yet
@@ -43,7 +43,7 @@ var _ net.Conn = (*conn)(nil)
 
 // newConn guards inner. Inner is accepted, or a connection around it with the same Read.
 func newConn(inner, accepted net.Conn, listener *listener) *conn {
-	c := &conn{}
+	c := &conn{remote: inner.RemoteAddr()}
 	config := &listener.guard.config
 	c.dialogue.listener = listener
 	_, c.dialogue.encrypted = layers.Find[*tls.Conn](inner)
@@ -84,20 +84,5 @@ func (c *conn) Close() error {
 	return c.NetConn().Close()
 }
 
-func (c *conn) LocalAddr() net.Addr                { return c.NetConn().LocalAddr() }
-func (c *conn) RemoteAddr() net.Addr               { return c.NetConn().RemoteAddr() }
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.NetConn().SetWriteDeadline(t) }
-
-// SetDeadline sets both deadlines.
-func (c *conn) SetDeadline(t time.Time) error {
-	c.SetReadDeadline(t)
-	return c.SetWriteDeadline(t)
-}
-
-// SetReadDeadline is for the server only: it does not interrupt reading ahead.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	if c.life.setDeadline(t) {
-		return nil
-	}
-	return c.NetConn().SetReadDeadline(t)
-}
+func (c *conn) LocalAddr() net.Addr  { return c.NetConn().LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }

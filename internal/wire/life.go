@@ -14,8 +14,9 @@ type life struct {
 	message  bool   // the last read was for the message of an APPEND
 	draining bool
 	ended    bool
-	deadline time.Time // for the server's reads
-	ahead    *ahead    // nil if nothing is read ahead
+	ahead    *ahead // nil if nothing is read ahead
+
+	reads, writes deadline // of the server
 }
 
 // enter notes that the server begins to read, and whether no command runs. It returns what was read
@@ -66,15 +67,6 @@ func (l *life) end() {
 	l.ended = true
 }
 
-// setDeadline keeps the deadline. If it returns true, the socket must not get it, because the guard
-// reads ahead.
-func (l *life) setDeadline(t time.Time) (kept bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.deadline = t
-	return l.ahead != nil
-}
-
 // drain ends the connection as soon as no command runs on it.
 func (c *conn) drain(text string) {
 	switch now := c.life.drain(); {
@@ -91,6 +83,7 @@ func (c *conn) drain(text string) {
 // goodbye says BYE and waits until the client has read it. It says nothing if another response is
 // stuck halfway. The connection is of no use afterwards.
 func (c *conn) goodbye(text string) {
+	c.life.end()
 	conn := c.NetConn()
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
 	c.writing.Lock()
