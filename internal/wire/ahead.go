@@ -192,7 +192,8 @@ func (c *conn) cutOff() {
 	c.life.end()
 	conn := c.NetConn()
 	if c.writing.TryLock() {
-		if c.responses.betweenLines() {
+		conn.SetWriteDeadline(time.Now().Add(byeTimeout))
+		if c.responses.betweenLines() && c.write(nil) == nil {
 			sayGoodbye(conn, byeAhead)
 		}
 		c.writing.Unlock()

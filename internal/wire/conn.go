@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/imapgate/imapgate/internal/layers"
 )
@@ -33,7 +34,8 @@ type conn struct {
 
 	greeted   bool       // the server has said something; guarded by writing
 	lastTurns uint32     // turns at the last look; only look uses it
-	writing   sync.Mutex // guards responses
+	writing   sync.Mutex // guards responses and held
+	held      held       // written by the server, but not to the client yet
 
 	transport atomic.Pointer[transport]
 	life      life
@@ -77,10 +79,17 @@ func (c *conn) callAfter() {
 // ReadOnlyNext makes the next tagged answer say READ-ONLY if it is an OK that says READ-WRITE.
 func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 
-// Close closes the connection.
+// Close closes the connection. The client gets what is held, unless it does not read.
 func (c *conn) Close() error {
 	c.life.end()
 	defer c.guard().remove(c)
+	if c.writing.TryLock() {
+		if !c.held.empty() {
+			c.NetConn().SetWriteDeadline(time.Now().Add(heldDelay))
+			c.write(nil)
+		}
+		c.writing.Unlock()
+	}
 	return c.NetConn().Close()
 }
 

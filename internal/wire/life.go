@@ -88,7 +88,7 @@ func (c *conn) goodbye(text string) {
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.responses.betweenLines() && !c.shaking() {
+	if c.responses.betweenLines() && !c.shaking() && c.write(nil) == nil {
 		sayGoodbye(conn, text)
 	}
 }

@@ -33,6 +33,7 @@ type responses struct {
 	inCode   bool // the list ends at a bracket
 	tagged   bool // the line is the answer to a command
 	finished bool // a tagged line is complete; kept between lines
+	urgent   bool // a line that is not data is complete; kept between lines
 	held     []byte
 	spec     announcement
 	literal  int64 // bytes left of the current one
@@ -89,7 +90,18 @@ func (r *responses) endLine() {
 	if cap(held) > 2*maxWord {
 		held = nil
 	}
-	*r = responses{dialogue: r.dialogue, finished: r.finished || r.tagged, held: held}
+	*r = responses{
+		dialogue: r.dialogue, held: held,
+		finished: r.finished || r.tagged, urgent: r.urgent || r.state != inData,
+	}
+}
+
+// mayWait reports whether what was taken since the last call is data, which the client need not
+// read before its command is answered.
+func (r *responses) mayWait() bool {
+	urgent := r.urgent
+	r.urgent = false
+	return !urgent && (r.state == inData || r.betweenLines())
 }
 
 func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
@@ -114,7 +126,7 @@ func (r *responses) plain(in []byte) (n int, instead string) {
 	case !bytes.HasPrefix(rest, completed) || concernsUs(rest[len(completed):]):
 		return 0, ""
 	}
-	r.finished = true
+	r.finished, r.urgent = true, true
 	return end, r.dialogue.finish("OK")
 }
 

@@ -59,7 +59,7 @@ func (c *conn) rewrite(p []byte) error {
 	return c.send(out)
 }
 
-// send writes p at once, unless the server has shown that it is set up wrongly.
+// send writes p, unless the server has shown that it is set up wrongly.
 func (c *conn) send(p []byte) error {
 	if !c.greeted || c.dialogue.failure.Load() != nil {
 		c.greeted = true
@@ -67,10 +67,17 @@ func (c *conn) send(p []byte) error {
 			return err
 		}
 	}
+	if c.hold(p) {
+		return nil
+	}
 	return c.write(p)
 }
 
+// write writes what is held and p.
 func (c *conn) write(p []byte) error {
+	if !c.held.empty() {
+		return c.held.write(c.NetConn(), p)
+	}
 	if len(p) == 0 {
 		return nil
 	}
