@@ -19,8 +19,8 @@ const (
 	// maxAhead is how many bytes are read ahead of a session that is logged in. mbsync sends a command
 	// for each message without waiting, and needs 35 bytes each.
 	maxAhead = 1 << 20
-	// maxAheadLogin is the same before login.
-	maxAheadLogin = 64 << 10
+	// maxAheadLogin is the same before login. A client then has nothing to send ahead of an answer.
+	maxAheadLogin = 8 << 10
 )
 
 const byeAhead = "[LIMIT] Too much was sent ahead of the answers"
@@ -91,10 +91,11 @@ func (c *conn) readAhead(a *ahead) {
 		most = maxAheadLogin
 	}
 	inner := c.NetConn()
-	buf := make([]byte, 16<<10)
+	buffer := scratch.Get().(*[bufferSize]byte)
+	defer scratch.Put(buffer)
 	for {
-		n, err := inner.Read(buf)
-		if a.add(buf[:n], err) {
+		n, err := inner.Read(buffer[:])
+		if a.add(buffer[:n], err) {
 			return
 		}
 		if err != nil {
