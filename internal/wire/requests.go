@@ -15,6 +15,8 @@ const (
 const (
 	maxName = 16           // longer than any command name that matters
 	maxTag  = maxText - 64 // leaves room for what is sent instead of a command
+	// maxLoginTag is the same before login. go-imap holds a long tag in memory several times.
+	maxLoginTag = 1 << 10
 )
 
 // substitute replaces a CR without LF. Only a literal may contain such a CR, and go-imap ends some
@@ -241,7 +243,7 @@ func (r *requests) takeTag(b byte) {
 	case int(r.tagLength) < len(r.tag):
 		r.tag[r.tagLength] = b
 		r.tagLength++
-	case r.text >= maxTag:
+	case r.text >= maxTag, r.text >= maxLoginTag && !r.loggedIn:
 		r.overlong = true
 	}
 }

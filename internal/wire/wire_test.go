@@ -464,3 +464,21 @@ func TestLoginBytesAfterUNAUTHENTICATE(t *testing.T) {
 	c.Send("e NOOP " + strings.Repeat("x", 100))
 	assert.Equal(t, []string{"* BYE [LIMIT] Too much was sent without a login"}, c.Rest())
 }
+
+// Before login a long tag costs the connection: go-imap would hold it in memory several times.
+func TestALongTag(t *testing.T) {
+	ln := imaptest.Listen()
+	start(t, newServer(quiet(imapserver.Options{NewSession: stub(t), InsecureAuth: true})), ln)
+	short, long := strings.Repeat("a", 1000), strings.Repeat("a", 1100)
+
+	c := dial(t, ln)
+	c.Line()
+	assert.True(t, imaptest.IsOK(c.Cmd(short+" LOGIN u p")))
+	assert.True(t, imaptest.IsOK(c.Cmd(long+" NOOP")))
+	assert.True(t, imaptest.IsOK(c.Cmd(strings.Repeat(long, 10)+" NOOP")))
+
+	c = dial(t, ln)
+	c.Line()
+	c.Send(long + " LOGIN u p")
+	assert.Equal(t, []string{"* BYE [LIMIT] The tag of the command is too long"}, c.Rest())
+}
