@@ -101,7 +101,7 @@ func isUID(name []byte) bool { return strings.ToUpper(string(name)) == "UID" }
 // plainArguments takes a line that ends in these arguments, unless it exceeds a limit.
 func (r *requests) plainArguments(line, arguments []byte) int {
 	text := r.text + len(line)
-	if text+len("\r")+len(spoiler) >= maxText {
+	if text+len("\r")+len(spoiler) >= r.mostText() {
 		return 0
 	}
 	r.spec.skim(arguments)

@@ -57,7 +57,7 @@ func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 
 // tooMuch returns the answer to a command that exceeds a limit with this byte, or "".
 func (r *requests) tooMuch(b byte) string {
-	if r.text+len("\r")+len(spoiler) >= maxText {
+	if r.text+len("\r")+len(spoiler) >= r.mostText() {
 		return answerTooLarge
 	}
 	if r.nesting != nil {

@@ -17,6 +17,9 @@ const (
 	maxTag  = maxText - 64 // leaves room for what is sent instead of a command
 	// maxLoginTag is the same before login. go-imap holds a long tag in memory several times.
 	maxLoginTag = 1 << 10
+	// maxLoginText is the most that the server gets before login, instead of maxText. There is room
+	// for any token or ticket.
+	maxLoginText = 16 << 10
 )
 
 // substitute replaces a CR without LF. Only a literal may contain such a CR, and go-imap ends some
@@ -163,7 +166,7 @@ func (r *requests) ordinary(in []byte) int {
 	if r.state != inArguments || r.cr || r.quoted || r.spec.state != noLiteral || r.nesting != nil {
 		return 0
 	}
-	most := maxText - len("\r") - len(spoiler) - 1 - r.text
+	most := r.mostText() - len("\r") - len(spoiler) - 1 - r.text
 	if limit := r.most.CommandBytes; limit > 0 {
 		most = min(most, int(limit-r.literals)-1-r.text)
 	}
@@ -175,6 +178,14 @@ func (r *requests) ordinary(in []byte) int {
 	r.arguments += int32(n)
 	r.text += n
 	return n
+}
+
+// mostText is how many bytes of a command the server may get, without literals.
+func (r *requests) mostText() int {
+	if r.loggedIn {
+		return maxText
+	}
+	return maxLoginText
 }
 
 // command takes one byte of a command, and reports whether the unit ends.

@@ -482,3 +482,21 @@ func TestALongTag(t *testing.T) {
 	c.Send(long + " LOGIN u p")
 	assert.Equal(t, []string{"* BYE [LIMIT] The tag of the command is too long"}, c.Rest())
 }
+
+func TestALongCommandBeforeLogin(t *testing.T) {
+	ln := imaptest.Listen()
+	start(t, newServer(quiet(imapserver.Options{NewSession: stub(t), InsecureAuth: true})), ln)
+	c := dial(t, ln)
+	c.Line()
+	for _, command := range []string{
+		"LOGIN u " + strings.Repeat("p", 17<<10),
+		"LOGIN u \"" + strings.Repeat("p", 17<<10) + "\"",
+		"AUTHENTICATE PLAIN " + strings.Repeat("A", 17<<10),
+		"CAPABILITY" + strings.Repeat(" ", 17<<10),
+	} {
+		assert.Equal(t, []string{"a NO [LIMIT] The command is too large"}, c.Cmd("a "+command))
+		assert.True(t, imaptest.IsOK(c.Cmd("b NOOP")))
+	}
+	assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN u "+strings.Repeat("p", 15<<10))))
+	assert.True(t, imaptest.IsOK(c.Cmd("b CREATE "+strings.Repeat("x", 45<<10))))
+}
