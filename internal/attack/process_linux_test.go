@@ -265,8 +265,8 @@ var (
 // The bytes by which an attack may make the server grow. There are 300 connections from one
 // address, the most that the defaults allow, or the 20 sessions of one user, whatever they send.
 const (
-	mostByStrangers = 64 << 20
-	mostByUser      = 128 << 20
+	mostByStrangers = 64_000_000
+	mostByUser      = 128_000_000
 )
 
 // BenchmarkMemory prints what each attack costs the server of the root package, and fails if it is
