@@ -122,6 +122,22 @@ func TestAFlushThatFailsClosesTheConnection(t *testing.T) {
 	assert.ErrorIs(t, socket.Conn.SetDeadline(time.Time{}), net.ErrClosed)
 }
 
+func TestALongLiteralIsNotHeld(t *testing.T) {
+	c, socket, client := pairWithoutTimer(t)
+	const begin, end = "* 1 FETCH (BODY[] {10000}\r\n", ")\r\na OK FETCH completed\r\n"
+	write(t, c, begin)
+	for range 10 {
+		write(t, c, strings.Repeat("y", 1000))
+	}
+	assert.EqualValues(t, 11, socket.writes.Load())
+	write(t, c, ")\r\n")
+	assert.EqualValues(t, 11, socket.writes.Load(), "its end waits for the answer")
+	write(t, c, "a OK FETCH completed\r\n")
+	assert.EqualValues(t, 12, socket.writes.Load())
+	all := read(t, client, len(begin)+10_000+len(end))
+	assert.True(t, strings.HasSuffix(all, "y"+end))
+}
+
 func TestALongLineIsNotHeld(t *testing.T) {
 	c, _, client := pairWithoutTimer(t)
 	long := "* SEARCH" + strings.Repeat(" 1", bufferSize) + "\r\n"

@@ -97,11 +97,12 @@ func (r *responses) endLine() {
 }
 
 // mayWait reports whether what was taken since the last call is data, which the client need not
-// read before its command is answered. A literal does not wait: it can be long.
+// read before its command is answered. A long literal does not wait: joining its pieces costs more
+// than it saves.
 func (r *responses) mayWait() bool {
 	urgent := r.urgent
 	r.urgent = false
-	return !urgent && r.literal == 0 && (r.state == inData || r.betweenLines())
+	return !urgent && r.literal <= bufferSize/2 && (r.state == inData || r.betweenLines())
 }
 
 func (r *responses) firstWordIs(b byte) bool { return r.length == 1 && r.first == b }
