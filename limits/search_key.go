@@ -16,7 +16,10 @@ import (
 )
 
 // isRecent reports whether it is the flag (RFC 3501) whose value differs from session to session.
-func isRecent(flag imap.Flag) bool { return strings.EqualFold(string(flag), "\\Recent") }
+func isRecent(flag imap.Flag) bool {
+	const recent = "\\Recent"
+	return len(flag) == len(recent) && strings.EqualFold(string(flag), recent)
+}
 
 // maxSharedDepth bounds the depth of SEARCHes that are compared.
 const maxSharedDepth = 30
@@ -132,13 +135,10 @@ func (t term) folded(s string) term {
 	return t
 }
 
-// appendDate appends the term with the day, as a SEARCH knows neither a time nor a zone.
-func (t term) appendDate(terms []term, date time.Time) []term {
-	if date.IsZero() {
-		return terms
-	}
+// date adds the day, as a SEARCH knows neither a time nor a zone.
+func (t term) date(date time.Time) term {
 	year, month, day := date.Date()
-	return append(terms, t.number(uint64(year)<<16|uint64(month)<<8|uint64(day)))
+	return t.number(uint64(year)<<16 | uint64(month)<<8 | uint64(day))
 }
 
 // numbers adds the set with its ranges sorted and merged.
@@ -189,10 +189,18 @@ func criteriaTerm(c *imap.SearchCriteria, depth int) (t term, ok bool) {
 		}
 		terms = append(terms, termUID.numbers(set))
 	}
-	terms = termSince.appendDate(terms, c.Since)
-	terms = termBefore.appendDate(terms, c.Before)
-	terms = termSentSince.appendDate(terms, c.SentSince)
-	terms = termSentBefore.appendDate(terms, c.SentBefore)
+	if !c.Since.IsZero() {
+		terms = append(terms, termSince.date(c.Since))
+	}
+	if !c.Before.IsZero() {
+		terms = append(terms, termBefore.date(c.Before))
+	}
+	if !c.SentSince.IsZero() {
+		terms = append(terms, termSentSince.date(c.SentSince))
+	}
+	if !c.SentBefore.IsZero() {
+		terms = append(terms, termSentBefore.date(c.SentBefore))
+	}
 	for i := range c.Header {
 		terms = append(terms, termHeader.folded(c.Header[i].Key).text(c.Header[i].Value))
 	}

@@ -2,7 +2,6 @@ package limits
 
 import (
 	"iter"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 )
@@ -41,18 +40,13 @@ func isOr(c *imap.SearchCriteria) bool {
 func countTerms(c *imap.SearchCriteria) (terms, depth int) {
 	terms = len(c.SeqNum) + len(c.UID) + len(c.Header) + len(c.Body) + len(c.Text) + len(c.Flag) +
 		len(c.NotFlag)
-	for _, date := range []time.Time{c.Since, c.Before, c.SentSince, c.SentBefore} {
-		if !date.IsZero() {
+	for _, isSet := range [...]bool{
+		!c.Since.IsZero(), !c.Before.IsZero(), !c.SentSince.IsZero(), !c.SentBefore.IsZero(),
+		c.Larger != 0, c.Smaller != 0, c.ModSeq != nil,
+	} {
+		if isSet {
 			terms++
 		}
-	}
-	for _, size := range []int64{c.Larger, c.Smaller} {
-		if size != 0 {
-			terms++
-		}
-	}
-	if c.ModSeq != nil {
-		terms++
 	}
 	nested := func(inner *imap.SearchCriteria) {
 		t, d := countTerms(inner)
