@@ -1,6 +1,7 @@
 // Package imapgate protects an IMAP server from clients that misbehave. Its [Server] is the one of
 // [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function. A
-// guard in front of it reads what clients send before go-imap does.
+// guard in front of it reads what clients send before go-imap does. On a socket it writes the lines
+// of an answer in one piece, so that data of a slow command can arrive 5 ms later.
 //
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},

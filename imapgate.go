@@ -172,8 +172,8 @@ func (s *Server) newSession(
 
 // SetOptions replaces the options of the packages. Limits apply at once, also to clients that are
 // connected; the others apply to new connections. It ignores Options.Server. What a package counts
-// over all sessions, such as MaxPerUser of idle, starts from zero for the new connections. The
-// error is that of [NewServer]; then nothing has changed.
+// or remembers over all sessions, such as MaxPerUser of idle, starts from zero for the new
+// connections. The error is that of [NewServer]; then nothing has changed.
 func (s *Server) SetOptions(options *Options) error {
 	if options == nil {
 		return errors.New("imapgate: the options are nil")
