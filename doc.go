@@ -1,7 +1,6 @@
 // Package imapgate protects an IMAP server from clients that misbehave. Its [Server] is the one of
 // [github.com/emersion/go-imap/v2/imapserver] with four packages around your NewSession function. A
-// guard in front of it reads what clients send before go-imap does. On a socket it writes the lines
-// of an answer in one piece, so that data of a slow command can arrive 5 ms later.
+// guard in front of it reads what clients send before go-imap does.
 //
 //	server, err := imapgate.NewServer(&imapgate.Options{
 //		Server:  imapserver.Options{NewSession: backend.NewSession, TLSConfig: tlsConfig},
@@ -27,5 +26,6 @@
 //	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
 //	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
 //
-// If you must keep your own server, [NewListener] puts the guard in front of it.
+// If you must keep your own server, [NewListener] puts the guard in front of it. On a socket the
+// guard writes the lines of an answer in one piece; data of a slow command can arrive 5 ms later.
 package imapgate

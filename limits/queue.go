@@ -16,8 +16,8 @@ type queue struct {
 
 // loginWait is how long a login, or a step of a SASL exchange, waits for others, all together: for
 // logins of the same user and address, for the turn of its network after wrong passwords, and for a
-// check. A login that had its own delay after wrong passwords, of up to MaxGuessDelay, has that much
-// more time for its check.
+// check. After a delay of its own because of wrong passwords, of up to MaxGuessDelay, it has that
+// much more time for its check.
 const loginWait = 30 * time.Second
 
 // refusal translates the gate's refusal.

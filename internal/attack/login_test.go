@@ -86,8 +86,8 @@ func TestPasswordGuessingBetweenLogins(t *testing.T) {
 	})
 }
 
-// noLogin is what the last ones of many read if their mechanism has two steps: each waits for others
-// for up to 30 s, and then the minute of LoginTimeout is over.
+// noLogin is what the last ones of many read if their mechanism has two steps: each waits for
+// others for up to 30 s, and then the minute of LoginTimeout is over.
 const noLogin = "* BYE No login within the time allowed"
 
 // One guess on each of many connections does not exceed the limit of wrong passwords. But the

@@ -78,8 +78,8 @@ func (s *scripted) Addr() net.Addr { return &net.TCPAddr{} }
 
 // BenchmarkGuardWork reports what a command costs in the process, without a socket and the kernel.
 // It reports nanoseconds, the least of all turns, and reads and writes of the socket. Other
-// processes of the machine hardly change these. What the guard saves on a socket, by writing more at
-// once and setting fewer deadlines, is not part of it.
+// processes of the machine hardly change these. What the guard saves on a socket, by writing more
+// at once and setting fewer deadlines, is not part of it.
 //
 //	go test -run '^$' -bench '^BenchmarkGuardWork$' -benchtime 100x ./internal/stack
 func BenchmarkGuardWork(b *testing.B) {
