@@ -62,7 +62,7 @@ var costs = []struct {
 		limiter := New(DefaultOptions())
 		sessions := fakeSessions(b, limiter, n)
 		come := func(s *session) {
-			s.releaseConnection, _ = s.count()
+			s.releaseConnection, _, _ = s.count(limiter.settings.Load())
 			limiter.sessions.add(s.id, s)
 		}
 		for _, s := range sessions {

@@ -73,6 +73,7 @@ func (l *Limiter) newClient(conn *imapserver.Conn, backend uint64) *session {
 
 // connect counts the connection, or returns the refusal.
 func (s *session) connect() error {
+	settings := s.limiter.settings.Load()
 	if err := s.identify(""); err != nil {
 		return err
 	}
@@ -86,7 +87,10 @@ func (s *session) connect() error {
 		s.releaseConnection = accepted.drop
 		return nil
 	}
-	release, r := s.count()
+	release, r, err := s.count(settings)
+	if err != nil {
+		return err
+	}
 	if r.limit != nil && s.refuse(Event{Command: commandConnect}, r) {
 		return r.answer()
 	}
@@ -94,9 +98,28 @@ func (s *session) connect() error {
 	return nil
 }
 
-// count counts the client's connection, or returns the refusal.
-func (c *client) count() (release func(), r refusal) {
-	settings, limits := c.limiter.settings.Load(), c.limits.Load()
+// count counts the client's connection, or returns the refusal. The client's limits must have been
+// computed since the settings were loaded. If they have changed meanwhile, count decides again:
+// after SetOptions nobody is let in by the old ones.
+func (c *client) count(settings *settings) (release func(), r refusal, err error) {
+	for {
+		release, r = c.countBy(settings)
+		now := c.limiter.settings.Load()
+		if now == settings {
+			return release, r, nil
+		}
+		if release != nil {
+			release()
+		}
+		settings = now
+		if err := c.refreshLimits(); err != nil {
+			return nil, refusal{}, err
+		}
+	}
+}
+
+func (c *client) countBy(settings *settings) (release func(), r refusal) {
+	limits := c.limits.Load()
 	bounds := admission.CounterLimits{
 		Key: limits.MaxConnectionsPerIP, All: settings.MaxConnections, Force: settings.DryRun,
 	}
@@ -172,7 +195,8 @@ func (s *session) refuseConnection() {
 func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	c := &client{limiter: l, remote: addrPort(l.addrOf(conn))}
 	c.addr = c.remote.Addr()
-	c.ip = l.settings.Load().ipKey(c.addr)
+	settings := l.settings.Load()
+	c.ip = settings.ipKey(c.addr)
 	_, encrypted := layers.Find[*tls.Conn](conn)
 	c.identity.Store(&identity{tls: encrypted})
 	if err := c.refreshLimits(); err != nil {
@@ -183,7 +207,10 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 		c.refuse(event, refusal{limit: limiterClosed})
 		return nil, asGreeting(ErrClosed)
 	}
-	release, r := c.count()
+	release, r, err := c.count(settings)
+	if err != nil {
+		return nil, err
+	}
 	if r.limit != nil && c.refuse(event, r) {
 		return nil, r.answer()
 	}
