@@ -250,27 +250,29 @@ func (e *eviction) has(s *stay) bool {
 	return ok
 }
 
-// evict notes that a session of the user was evicted. The session came at least EvictIdle ago, or
-// its client is gone. Within the last second the limiter found that it was not exempt.
+// evict notes that a session of the user was evicted: its client is gone, or it came at least
+// EvictIdle ago, and within the last second the limiter found that it was not exempt.
 func (w *witness) evict(user, ip string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	e, someGone := &eviction{candidates: make(map[*stay]struct{})}, false
+	for _, stays := range []map[*stay]struct{}{w.logins.stays, w.coming} {
+		for s := range stays {
+			switch {
+			case s.user != user || s.ip != ip:
+			case s.gone != nil && s.gone.Load():
+				someGone = true
+			case time.Since(s.start) >= w.evictIdle: // its idle time began at some moment after it came
+				e.candidates[s] = struct{}{}
+			}
+		}
+	}
 	recent := w.settled
 	for recent > 0 && time.Since(w.settledAt[recent]) < time.Second {
 		recent--
 	}
-	if !w.maybeLocked(recent, func(o *limits.Options) bool { return !isExempt(o, ip) }) {
+	if !someGone && !w.maybeLocked(recent, func(o *limits.Options) bool { return !isExempt(o, ip) }) {
 		w.t.Errorf("a session of %s from %s was evicted, which is exempt", user, ip)
-	}
-	e := &eviction{candidates: make(map[*stay]struct{})}
-	for _, stays := range []map[*stay]struct{}{w.logins.stays, w.coming} {
-		for s := range stays {
-			here := s.gone == nil || !s.gone.Load()
-			// Its idle time began at some moment after it came.
-			if here && s.user == user && s.ip == ip && time.Since(s.start) >= w.evictIdle {
-				e.candidates[s] = struct{}{}
-			}
-		}
 	}
 	if len(e.candidates) > 0 {
 		w.evictions = append(w.evictions, e)
