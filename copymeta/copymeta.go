@@ -143,7 +143,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 		}
 		s := &session{Session: inner, shared: shared, conn: conn}
 		if conn != nil {
-			s.socket = socket.Of(conn.NetConn())
+			s.socket, s.notice.Conn = socket.Of(conn.NetConn()), conn.NetConn
 		}
 		return keep.Optional(s, inner), greeting, nil
 	}
@@ -211,7 +211,7 @@ func (s *session) begin() (ctx context.Context, end func()) {
 	watch := s.watcher.Watch(s.socket, gone)
 	if s.conn != nil {
 		s.notice.Start(progress.Command{
-			Conn: s.conn.NetConn(), Interval: s.options.ProgressInterval, Text: textRunning, Lost: gone,
+			Interval: s.options.ProgressInterval, Text: textRunning, Lost: gone,
 		})
 	}
 	return ctx, func() {

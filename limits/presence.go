@@ -96,11 +96,10 @@ func (s *session) startNotice(text string, now clock.Instant, until time.Time) {
 		return
 	}
 	if s.notice == nil {
-		s.notice = new(progress.Notice)
+		s.notice = &progress.Notice{Conn: s.conn.NetConn}
 	}
 	s.notice.Start(progress.Command{
-		Conn: s.conn.NetConn(), Interval: interval, Now: now,
-		Text: text, Until: until, Lost: s.whenLost,
+		Interval: interval, Text: text, Until: until, Now: now, Lost: s.whenLost,
 	})
 }
 

@@ -32,20 +32,24 @@ func Tell(conn net.Conn, text string) bool {
 }
 
 // A Notice tells the client of a session at intervals how its command proceeds. It serves one
-// command after another. The zero Notice is ready. Say, Stop and End do nothing for a nil one. It
+// command after another. Say, Stop and End do nothing for a nil one, and before the first Start. It
 // is safe for concurrent use.
 //
 // The timer is made once for a session, and keeps running when a command is over. Most commands are
 // over long before it fires, and stopping and starting it for each would cost more than letting it
 // fire for nothing.
 type Notice struct {
-	mu      sync.Mutex
-	command Command
-	running bool // there is a command to tell of
-	text    string
-	until   clock.Instant // zero if there is none
-	timer   *time.Timer   // nil before the first Start
-	writing chan struct{} // closed when the current line is written; nil if none is being written
+	// Conn returns the client's connection. It must not change.
+	Conn func() net.Conn
+
+	mu       sync.Mutex
+	interval clock.Instant
+	running  bool // there is a command to tell of
+	lost     func()
+	text     string
+	until    clock.Instant // zero if there is none
+	timer    *time.Timer   // nil before the first Start
+	writing  chan struct{} // closed when the current line is written; nil if none is being written
 
 	due     clock.Instant
 	goesOff clock.Instant // zero if the timer is not set
@@ -53,7 +57,6 @@ type Notice struct {
 
 // A Command is what a Notice tells the client about.
 type Command struct {
-	Conn     net.Conn
 	Interval time.Duration // if not positive, nothing is told
 	Text     string
 	Until    time.Time     // when the answer comes in any case, so nothing is told; zero: no limit
@@ -74,8 +77,8 @@ func (n *Notice) Start(c Command) {
 	if now == 0 {
 		now = clock.Now()
 	}
-	n.command, n.running = c, true
-	n.text, n.until, n.due = c.Text, 0, now+clock.Instant(c.Interval)
+	n.interval, n.running, n.lost = clock.Instant(c.Interval), true, c.Lost
+	n.text, n.until, n.due = c.Text, 0, now+n.interval
 	if !c.Until.IsZero() {
 		n.until = now + clock.Instant(time.Until(c.Until))
 	}
@@ -107,7 +110,7 @@ func (n *Notice) Stop() {
 		return
 	}
 	n.mu.Lock()
-	n.command, n.running = Command{}, false
+	n.running = false
 	writing := n.writing
 	n.mu.Unlock()
 	if writing != nil {
@@ -131,32 +134,32 @@ func (n *Notice) End() {
 
 // goOff writes the line that is due. It holds no lock meanwhile; only Stop waits for it.
 func (n *Notice) goOff() {
-	c, text, due := n.take()
+	text, lost, due := n.take()
 	if !due {
 		return
 	}
-	told := Tell(c.Conn, text)
-	if !told && c.Lost != nil {
-		c.Lost()
+	told := Tell(n.Conn(), text)
+	if !told && lost != nil {
+		lost()
 	}
 	n.wrote(told)
 }
 
 // take returns the line that is due now. If due is true, wrote must be called.
-func (n *Notice) take() (c Command, text string, due bool) {
+func (n *Notice) take() (text string, lost func(), due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.goesOff = 0
 	now := clock.Now()
 	switch {
 	case !n.running || n.until != 0 && now >= n.until:
-		return Command{}, "", false
+		return "", nil, false
 	case now < n.due: // the timer was set for an earlier command
 		n.setLocked(now)
-		return Command{}, "", false
+		return "", nil, false
 	}
 	n.writing = make(chan struct{})
-	return n.command, n.text, true
+	return n.text, n.lost, true
 }
 
 // wrote sets the timer for the next line, if there is one.
@@ -167,10 +170,10 @@ func (n *Notice) wrote(told bool) {
 	n.writing = nil
 	switch {
 	case !told:
-		n.command, n.running = Command{}, false
+		n.running = false
 	case n.running:
 		now := clock.Now()
-		n.due = now + clock.Instant(n.command.Interval)
+		n.due = now + n.interval
 		n.setLocked(now)
 	}
 }

@@ -51,8 +51,8 @@ func TestItTellsAtEachInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		told := client(theirs)
-		var n progress.Notice
-		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: text})
 		time.Sleep(35 * time.Second)
 		n.Stop()
 		time.Sleep(time.Minute)
@@ -68,7 +68,7 @@ func TestEachCommandHasItsOwnInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		begin, told := time.Now(), client(theirs)
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		for _, command := range []struct {
 			interval, lasts time.Duration
 			want            []time.Duration
@@ -82,7 +82,7 @@ func TestEachCommandHasItsOwnInterval(t *testing.T) {
 			{-1, time.Hour, nil},
 			{20 * time.Second, 21 * time.Second, []time.Duration{20 * time.Second}},
 		} {
-			n.Start(progress.Command{Conn: ours, Interval: command.interval, Text: text})
+			n.Start(progress.Command{Interval: command.interval, Text: text})
 			start := time.Since(begin)
 			time.Sleep(command.lasts)
 			n.Stop()
@@ -99,9 +99,9 @@ func TestEachCommandHasItsOwnInterval(t *testing.T) {
 func TestSayChangesTheTextOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		n.Say("nothing is told yet")
-		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: "Something else"})
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: "Something else"})
 		time.Sleep(9 * time.Second)
 		n.Say(text)
 		start := time.Now()
@@ -118,10 +118,10 @@ func TestUntilAndSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		told := client(theirs)
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		start := time.Now()
 		n.Start(progress.Command{
-			Conn: ours, Interval: 10 * time.Second, Text: text, Until: start.Add(20 * time.Second),
+			Interval: 10 * time.Second, Text: text, Until: start.Add(20 * time.Second),
 		})
 		time.Sleep(33 * time.Second)
 		synctest.Wait()
@@ -145,9 +145,9 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		ours.SetWriteDeadline(time.Time{})
 		lost := 0
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		n.Start(progress.Command{
-			Conn: ours, Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
+			Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
 		})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -166,9 +166,9 @@ func TestAClientThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		lost := 0
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		n.Start(progress.Command{
-			Conn: ours, Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
+			Interval: 10 * time.Second, Text: text, Lost: func() { lost++ },
 		})
 		theirs.Close()
 		time.Sleep(time.Minute)
@@ -177,7 +177,7 @@ func TestAClientThatIsGone(t *testing.T) {
 		n.Stop()
 
 		// There is no Lost function.
-		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: text})
 		time.Sleep(time.Minute)
 		n.Stop()
 	})
@@ -197,8 +197,8 @@ func (s slow) Write(p []byte) (int, error) {
 func TestStopWaitsForALineThatIsBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
-		var n progress.Notice
-		n.Start(progress.Command{Conn: slow{ours}, Interval: 10 * time.Second, Text: text})
+		n := progress.Notice{Conn: func() net.Conn { return slow{ours} }}
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: text})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		n.Stop()
@@ -215,14 +215,14 @@ func TestEndStopsTheTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		theirs, ours := pipe(t)
 		told := client(theirs)
-		var n progress.Notice
+		n := progress.Notice{Conn: func() net.Conn { return ours }}
 		n.End()
-		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: text})
 		n.End()
 		time.Sleep(time.Minute)
 		assert.Empty(t, told)
 		// The Notice can be used again.
-		n.Start(progress.Command{Conn: ours, Interval: 10 * time.Second, Text: text})
+		n.Start(progress.Command{Interval: 10 * time.Second, Text: text})
 		time.Sleep(15 * time.Second)
 		assert.Equal(t, 70*time.Second, <-told)
 		n.End()
