@@ -143,17 +143,18 @@ func (g *Gate) ticketLocked(
 	return Ticket{gate: g, key: key, waiter: w}
 }
 
-// enterAtOnce returns a ticket with a slot, if there is room for the caller now. The limits are
-// those that it had after so many changes.
-func (g *Gate) enterAtOnce(key *Key, limits KeyLimits, changes uint64) (ticket Ticket, ok bool) {
+// enterAtOnce gives the ticket, which holds nothing, a slot if there is room for the caller now, and
+// reports whether it did. The limits are those that the caller had after so many changes.
+func (g *Gate) enterAtOnce(t *Ticket, key *Key, limits KeyLimits, changes uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k := g.of(key)
 	if g.closed || changes != g.changes.Load() || !g.letsInLocked(k, limits) {
-		return Ticket{}, false
+		return false
 	}
 	g.enterLocked(k)
-	return Ticket{gate: g, key: key}, true
+	t.gate, t.key = g, key
+	return true
 }
 
 // SetLimits changes the limits of all keys together, and asks all waiting callers for the limits of

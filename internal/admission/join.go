@@ -17,7 +17,9 @@ func (p *Part[K, V]) Join(
 	if p.group != nil { // the work panicked
 		p.forget()
 	}
-	*p = Part[K, V]{flights: f, caller: caller, Start: waitingSince, own: p.own}
+	own := p.own
+	*p = Part[K, V]{}
+	p.flights, p.caller, p.Start, p.own = f, caller, waitingSince, own
 	state, hash := f.now(), key.Hash()
 	if state.closed {
 		p.Refusal, p.settled, p.left = Refusal{Reason: Closed}, true, true
@@ -29,12 +31,10 @@ func (p *Part[K, V]) Join(
 	shard := f.shard(hash)
 	shard.mu.Lock()
 	next, ok := f.joinLocked(p, shard, key, hash, turn, sharing)
-	if next != nil {
-		if ticket, ok := f.Gate.enterAtOnce(turn, limits, changes); ok {
-			next.ticket, next.stage = ticket, stageRunning
-			p.settled, p.Runs = true, true
-			next = nil
-		}
+	if next != nil && f.Gate.enterAtOnce(&next.ticket, turn, limits, changes) {
+		next.stage = stageRunning
+		p.settled, p.Runs = true, true
+		next = nil
 	}
 	shard.mu.Unlock()
 	if !ok {
