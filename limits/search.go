@@ -62,11 +62,10 @@ func (s *session) checkTerms(criteria *imap.SearchCriteria) error {
 		return nil
 	}
 	terms, depth := countTerms(criteria)
-	event := Event{Command: commandSearch, User: s.user}
 	switch {
-	case mostTerms.value > 0 && int64(terms) > mostTerms.value && s.refuse(event, mostTerms):
+	case mostTerms.value > 0 && int64(terms) > mostTerms.value && s.refuse(s.searchEvent(0), mostTerms):
 		return ErrSearchTerms
-	case mostDepth.value > 0 && int64(depth) > mostDepth.value && s.refuse(event, mostDepth):
+	case mostDepth.value > 0 && int64(depth) > mostDepth.value && s.refuse(s.searchEvent(0), mostDepth):
 		return ErrSearchDepth
 	default:
 		return nil
@@ -240,5 +239,5 @@ func (s *session) flightKey(
 		return flightKey{}, false
 	}
 	terms, ok := searchTerm(criteria, options)
-	return flightKey{s.place(), *options, terms}, ok
+	return flightKey{s.place(), terms}, ok
 }

@@ -1,7 +1,9 @@
 package limits
 
 import (
+	"bytes"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,15 +44,38 @@ func TestPlacesThatDiffer(t *testing.T) {
 func TestHashesOfDifferentSearchesDiffer(t *testing.T) {
 	seen := make(map[uint64]flightKey)
 	for _, place := range []place{{}, {1}} {
-		for _, terms := range []term{1, 2} {
+		for larger := range int64(2) {
 			for i := range 16 {
-				key := flightKey{place, imap.SearchOptions{
+				terms, ok := searchTerm(&imap.SearchCriteria{Larger: larger}, &imap.SearchOptions{
 					ReturnMin: i&1 > 0, ReturnMax: i&2 > 0, ReturnAll: i&4 > 0, ReturnCount: i&8 > 0,
-				}, terms}
+				})
+				assert.True(t, ok)
+				key := flightKey{place, terms}
 				assert.Equal(t, key.Hash(), key.Hash())
 				assert.NotContains(t, seen, key.Hash())
 				seen[key.Hash()] = key
 			}
+		}
+	}
+}
+
+// Every byte of a text counts, and where it ends.
+func TestTermsOfDifferentTextsDiffer(t *testing.T) {
+	seen := make(map[term]string)
+	differ := func(text string) {
+		for _, got := range []term{termText.text(text), termHeader.folded(text)} {
+			assert.NotContains(t, seen, got, "%q and %q", text, seen[got])
+			seen[got] = text
+		}
+	}
+	for n := range 40 {
+		text := bytes.Repeat([]byte{'a'}, n)
+		differ(string(text))
+		for i := range text {
+			text[i] = 'b'
+			differ(string(text))
+			assert.Equal(t, termHeader.folded(string(text)), termHeader.folded(strings.ToUpper(string(text))))
+			text[i] = 'a'
 		}
 	}
 }

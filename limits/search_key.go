@@ -64,22 +64,13 @@ func (s *session) place() place {
 // flightKey is what SEARCHes must have in common to get the same answer. The place has the account,
 // not the key that the user is counted by, which can stand for several accounts.
 type flightKey struct {
-	place   place
-	options imap.SearchOptions
-	terms   term // what to search for
+	place place
+	terms term // what to search for, and what of it to return
 }
 
 // Hash returns the same for equal keys, and hardly ever the same for different ones.
 func (k flightKey) Hash() uint64 {
-	var options uint64
-	for i, option := range [...]bool{
-		k.options.ReturnMin, k.options.ReturnMax, k.options.ReturnAll, k.options.ReturnCount,
-	} {
-		if option {
-			options |= 1 << i
-		}
-	}
-	return uint64(k.terms.number(binary.NativeEndian.Uint64(k.place[:])).number(options))
+	return uint64(k.terms.number(binary.NativeEndian.Uint64(k.place[:])))
 }
 
 // A term is the hash of a term of a SEARCH, which is a name and values. The hash has a secret key
@@ -112,27 +103,37 @@ func (t term) number(n uint64) term {
 // text adds a text, with its length before it.
 func (t term) text(s string) term {
 	t = t.number(uint64(len(s)))
-	for len(s) > 0 {
-		n, word := min(len(s), 8), uint64(0)
-		for i := range n {
-			word = word<<8 | uint64(s[i])
-		}
-		t, s = t.number(word), s[n:]
+	for ; len(s) > 8; s = s[8:] {
+		t = t.number(word(s[:8]))
 	}
-	return t
+	return t.number(word(s))
 }
 
 // folded is text for a string in which the case of ASCII letters has no meaning.
 func (t term) folded(s string) term {
 	t = t.number(uint64(len(s)))
-	for len(s) > 0 {
-		n, word := min(len(s), 8), uint64(0)
-		for i := range n {
-			word = word<<8 | uint64(fold.Byte(s[i]))
-		}
-		t, s = t.number(word), s[n:]
+	for ; len(s) > 8; s = s[8:] {
+		t = t.number(fold.Word(word(s[:8])))
 	}
-	return t
+	return t.number(fold.Word(word(s)))
+}
+
+// word returns all bytes of a text of at most eight, some of them twice if they are fewer. Two
+// texts of the same length have the same word only if they are equal.
+func word(s string) uint64 {
+	switch n := len(s); {
+	case n >= 4:
+		return half(s) | half(s[n-4:])<<32
+	case n > 0:
+		return uint64(s[0]) | uint64(s[n/2])<<8 | uint64(s[n-1])<<16
+	default:
+		return 0
+	}
+}
+
+// half returns the first four bytes.
+func half(s string) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // date adds the day, as a SEARCH knows neither a time nor a zone.
@@ -158,7 +159,9 @@ func (t term) numbers(set imap.UIDSet) term {
 
 // all adds terms whose order and repetition have no meaning.
 func (t term) all(terms []term) term {
-	slices.Sort(terms)
+	if len(terms) > 1 {
+		slices.Sort(terms)
+	}
 	for _, other := range slices.Compact(terms) {
 		t = t.number(uint64(other))
 	}
@@ -173,7 +176,16 @@ func searchTerm(criteria *imap.SearchCriteria, options *imap.SearchOptions) (t t
 	if options.ReturnSave {
 		return 0, false
 	}
-	return criteriaTerm(criteria, maxSharedDepth)
+	var returned uint64
+	for i, option := range [...]bool{
+		options.ReturnMin, options.ReturnMax, options.ReturnAll, options.ReturnCount,
+	} {
+		if option {
+			returned |= 1 << i
+		}
+	}
+	t, ok = criteriaTerm(criteria, maxSharedDepth)
+	return t.number(returned), ok
 }
 
 // criteriaTerm is searchTerm for criteria that are nested at most so deep.

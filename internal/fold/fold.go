@@ -36,6 +36,15 @@ func Byte(c byte) byte {
 	return c
 }
 
+// Word is Byte for each of the eight bytes of a word, at once.
+func Word(w uint64) uint64 {
+	const each = 0x0101010101010101 // times a byte: that byte, eight times
+	low := w &^ (0x80 * each)       // so that no sum below reaches the next byte
+	fromA, afterZ := low+(0x80-'A')*each, low+(0x7f-'Z')*each
+	capitals := fromA &^ afterZ &^ w & (0x80 * each)
+	return w | capitals>>2 // 0x80>>2 is 'a' - 'A'
+}
+
 // foldRune returns the same rune for all runes that are equal under Unicode simple case folding:
 // "k" for "K", "k" and the Kelvin sign. A full-width rune is its ASCII one (RFC 8265 section
 // 3.3.2).

@@ -50,3 +50,18 @@ func FuzzUsername(f *testing.F) {
 		}
 	})
 }
+
+func TestWord(t *testing.T) {
+	for c := range 256 {
+		for shift := 0; shift < 64; shift += 8 {
+			for _, others := range []uint64{0, 0x4a6a407f5b60faff} {
+				others &^= 0xff << shift
+				var want uint64
+				for i := 0; i < 64; i += 8 {
+					want |= uint64(fold.Byte(byte((others|uint64(c)<<shift)>>i))) << i
+				}
+				assert.Equal(t, want, fold.Word(others|uint64(c)<<shift))
+			}
+		}
+	}
+}
