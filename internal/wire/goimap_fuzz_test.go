@@ -213,6 +213,8 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			"f ID NIL\r\n",
 		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\n" +
 			"c APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
+		"0 LOGIN u p\r\na CREATE\xfb\xfb\xfb\xfb\xfb\xfb\xfb" + strings.Repeat("x", 100) + "\"\r\n" +
+			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
 		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n",
 		"a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
@@ -276,7 +278,12 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			hidden = anyIdle.ReplaceAllString(hidden, "${1}x")
 		}
 		want := talk(t, bare, hidden)
-		assertSubsequence(t, theirs.list, ours.list)
+		refused := slices.ContainsFunc(strings.Split(got, "\r\n"), overLimit.MatchString)
+		if !refused || !bytes.ContainsRune(input, '{') {
+			// Otherwise go-imap may have taken a literal of the refused command for commands, and the
+			// next one for a literal.
+			assertSubsequence(t, theirs.list, ours.list)
+		}
 		if len(input) > 50000 {
 			return // go-imap takes the end of a line that is too long for another command
 		}
