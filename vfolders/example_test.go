@@ -2,6 +2,7 @@ package vfolders_test
 
 import (
 	"fmt"
+	"log"
 	"net"
 
 	"github.com/emersion/go-imap/v2"
@@ -57,4 +58,17 @@ func Example() {
 	// INBOX []
 	// #users [\HasChildren]
 	// #users/Karen has 0 messages
+}
+
+// The names of mailboxes are known over a restart.
+func ExampleOpenHistory() {
+	var newSession vfolders.NewSessionFunc // the backend's
+
+	history, err := vfolders.OpenHistory("/var/lib/imap/history", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer history.Close()
+	newSession = vfolders.Wrap(newSession, &vfolders.Options{History: history})
+	_ = imapserver.New(&imapserver.Options{NewSession: newSession})
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/imapgate/imapgate/internal/saslname"
 )
 
-// account says whose mailboxes a session has. A backend may choose them by the address or the TLS
-// name of the server, too.
-type account struct{ user, localHost, serverName string }
+// account says whose mailboxes a session has: the name that Options.Username has chosen for that,
+// or else the user together with the address and the TLS name of the server, because a backend may
+// choose the mailboxes by those too.
+type account struct{ chosen, user, localHost, serverName string }
 
 // who is what a session knows of its user.
 type who struct {
@@ -26,21 +27,21 @@ type who struct {
 
 // saw notes that there is a mailbox of that name.
 func (s *session) saw(name string) {
-	if s.seen == nil || !canBeVirtual(name) || !s.options.mayCover(name) {
+	if s.history == nil || !canBeVirtual(name) || !s.options.mayCover(name) {
 		return
 	}
 	if account, ok := s.account(); ok {
-		s.seen.add(account, name)
+		s.history.add(account, name)
 	}
 }
 
 // hasSeen tells whether the name of a virtual folder is known to have been that of a mailbox.
 func (s *session) hasSeen(name string) bool {
-	if s.seen == nil {
+	if s.history == nil {
 		return false
 	}
 	account, ok := s.account()
-	return ok && s.seen.has(account, name)
+	return ok && s.history.has(account, name)
 }
 
 // account returns the key of the session's account. ok is false if nobody says whose it is.
@@ -48,15 +49,16 @@ func (s *session) account() (key uint64, ok bool) {
 	if s.who.asked {
 		return s.who.account, s.who.known
 	}
-	user := s.who.user
+	var a account
 	if s.options.Username != nil {
-		if name := s.options.Username(keep.Backend(s.Session)); name != "" {
-			user = name
-		}
+		a.chosen = s.options.Username(keep.Backend(s.Session))
 	}
-	s.who.asked, s.who.known = true, user != ""
+	if a.chosen == "" && s.who.user != "" {
+		a = accountOf(s.who.user, s.conn.NetConn())
+	}
+	s.who.asked, s.who.known = true, a != account{}
 	if s.who.known {
-		s.who.account = seenKey(s.seen, accountOf(user, s.conn.NetConn()))
+		s.who.account = s.history.accountKey(a)
 	}
 	return s.who.account, s.who.known
 }

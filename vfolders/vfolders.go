@@ -55,18 +55,40 @@
 // Known are the names with which SELECT, EXAMINE, STATUS or DELETE of any session of the user has
 // succeeded, and those of mailboxes with others below them that a LIST has shown, LSUB and
 // selection options aside. Users differ by their name, the address of the server without its port,
-// and its TLS name. No names are known of users whose own name is not: after PREAUTH, and after
-// SASL mechanisms of the backend other than PLAIN, unless [Options.Username] tells it.
+// and its TLS name. Where [Options.Username] returns a name, users differ by that alone. It is
+// needed where the address of the server changes at a restart, as that of a container does. It is
+// also needed after PREAUTH, and after SASL mechanisms of the backend other than PLAIN: of users
+// whose own name is not known no names are.
 //
-// The names are known to one [Wrap] as long as the process runs. It keeps keyed hashes of at most
-// 256 K of all users, which take 8 MB, and the least recently used go first. A user who opens
-// thousands of mailboxes makes it forget those of one in 64 others.
+// The names are in a [History], which [Options.History] keeps over a restart:
 //
-// So a restart, or a new Wrap, as at SetOptions of package imapgate's server, makes the package
-// forget, and other processes know nothing. If then a mailbox goes away before a client has looked
+//	history, err := vfolders.OpenHistory("/var/lib/imap/history", nil)
+//
+// Without it they are in memory, for each Wrap. The server of package imapgate keeps them over
+// SetOptions, but a restart makes it forget. If then a mailbox goes away before a client has looked
 // at it again, it becomes an empty folder with another UIDVALIDITY: mbsync notices, and keeps its
 // copy; offlineimap3 notices, and empties it nevertheless, as it does with every server on which a
 // mailbox is made anew. The mode NoSelect spares its users that.
+//
+// A History keeps keyed hashes of at most 256 K names of all users, in 8 MB of memory, and the
+// least recently used go first. A user who opens thousands of mailboxes makes it forget those of
+// one in 64 others. A name that it knows stays \Noselect as long as it is that of a virtual folder.
+//
+// # The file of a History
+//
+// The file has at most 4 MB. What is new is appended to it in the background, once a second at
+// most, and synced. So no command waits for the disk, and a crash, also one of the machine, loses
+// what was seen in the last second. If the disk is full or fails, no command does: the logger of
+// [OpenHistory] is told, and the whole file is written when that is possible again, which is tried
+// each minute. The folder must allow that: when the file is large enough it is replaced by a new
+// one, whose name ends in ".new" until it is complete.
+//
+// One process at a time can use a file. The file beside it whose name ends in ".lock" sees to that,
+// but not on Windows. Several servers in one process can have the same History if their backend is
+// the same.
+//
+// The key of the hashes is in the file. Whoever can read it can find out whether a user had a
+// mailbox, by guessing its name; the file can only be read by its owner.
 //
 // # The roots of namespaces
 //
@@ -130,9 +152,13 @@ type Options struct {
 	// root, with or without a delimiter at the end. Outside of them every command is the backend's.
 	// Empty means everywhere.
 	Prefixes []string
-	// Username, if not nil, returns the user of a backend session (without this module's wrappers), or
-	// "" to take the name of LOGIN or AUTHENTICATE PLAIN. It is called once after a login, from many
-	// goroutines at once. See "A mailbox that goes away" above.
+	// History remembers which names have been mailboxes, so that no client takes a virtual folder for
+	// one of them. Nil means one in memory for each [Wrap], or for each server of package imapgate.
+	// See "A mailbox that goes away" above.
+	History *History `toml:"-"`
+	// Username, if not nil, returns whose mailboxes a backend session (without this module's wrappers)
+	// has, as a name that nobody else on the backend has, or "" if it does not know. It is called once
+	// after a login, from many goroutines at once. See "A mailbox that goes away" above.
 	Username func(session imapserver.Session) string `toml:"-"`
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
 	// of one [Wrap] together: see "What it costs" above. Beyond it: [ErrTooManyLists], or
@@ -174,9 +200,9 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 		panic(err)
 	}
 	budget := newBudget(o.MaxTotalMemory)
-	var seen *seen // in the mode NoSelect nothing depends on it
-	if o.Mode == Selectable {
-		seen = newSeen()
+	history := o.History
+	if history == nil && o.Mode == Selectable { // in the mode NoSelect nothing depends on it
+		history = new(History)
 	}
 	return func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 		inner, greeting, err := next(conn)
@@ -186,7 +212,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		outer := &session{Session: inner, conn: conn, options: &o, budget: budget, seen: seen}
+		outer := &session{Session: inner, conn: conn, options: &o, budget: budget, history: history}
 		return keep.Optional(outer, inner), greeting, nil
 	}
 }
@@ -197,7 +223,7 @@ type session struct {
 	conn    *imapserver.Conn
 	options *Options
 	budget  *budget
-	seen    *seen
+	history *History // nil: nothing is remembered
 	who     who
 	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
 	// atomic because a command can begin while an Idle that was not ended properly still runs.

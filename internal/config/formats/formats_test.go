@@ -162,7 +162,7 @@ func TestFilesSetWhatTheyNameAndNothingElse(t *testing.T) {
 	}
 }
 
-// withFunctions gives each function and interface of the options a value.
+// withFunctions gives each field of the options that is no setting a value.
 func withFunctions(p *program) *program {
 	for _, options := range []any{p.Limits, &p.Idle, p.Vfolders, &p.Copymeta} {
 		for _, field := range reflect.ValueOf(options).Elem().Fields() {
@@ -172,6 +172,7 @@ func withFunctions(p *program) *program {
 		}
 	}
 	p.Copymeta.Logger = log.Default()
+	p.Vfolders.History = &vfolders.History{}
 	return p
 }
 

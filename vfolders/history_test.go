@@ -206,3 +206,25 @@ func TestWhoseMailboxItWas(t *testing.T) {
 		checkFolder(t, second, !test.isSeen, name)
 	}
 }
+
+// The address of a server in a container is another one after each restart. A name that Username
+// returns is enough, then.
+func TestANameOfUsernameIsTheSameAtEveryAddress(t *testing.T) {
+	for name, username := range map[string]func(imapserver.Session) string{
+		"":              nil,
+		"bob":           func(imapserver.Session) string { return "bob" },
+		"somebody else": func(imapserver.Session) string { return "somebody else" },
+	} {
+		user := imaptest.User("bob", "a", "a/b", "c")
+		server := imaptest.Serve(
+			t, vfolders.Wrap(imaptest.Memory(user), &vfolders.Options{Username: username}),
+		)
+		c := server.Login("bob", "pass")
+		answer(t, c, "SELECT a")
+		other := imaptest.NewConn(t, server.DialFrom("")) // at a Unix socket
+		other.Line()
+		answer(t, other, "LOGIN bob pass")
+		assert.NoError(t, user.Delete("a"))
+		checkFolder(t, other, name == "", name)
+	}
+}

@@ -12,77 +12,92 @@ import (
 	"github.com/imapgate/imapgate/internal/imaptest"
 )
 
-func (s *seen) len() int {
+func (h *History) len() int {
 	n := 0
-	for i := range s.parts {
-		n += len(s.parts[i].young) + len(s.parts[i].old)
+	for i := range h.parts {
+		n += len(h.parts[i].young) + len(h.parts[i].old)
 	}
 	return n
 }
 
 // Clients with any number of names and mailboxes cannot make it grow.
 func TestWhatIsSeenIsBounded(t *testing.T) {
-	s := newSeen()
+	h := &History{}
 	for i := range 400_000 {
-		s.add(uint64(i), "Archive")
+		h.add(uint64(i), "Archive")
 	}
-	assert.LessOrEqual(t, s.len(), 256<<10)
-	assert.Greater(t, s.len(), 128<<10)
-	for i := range s.parts {
-		assert.LessOrEqual(t, len(s.parts[i].young), seenMost)
+	assert.LessOrEqual(t, h.len(), 256<<10)
+	assert.Greater(t, h.len(), 128<<10)
+	for i := range h.parts {
+		assert.LessOrEqual(t, len(h.parts[i].young), generationSize)
 	}
 }
 
 // One who opens a great many mailboxes makes it forget his own, and those of few others.
 func TestOneUserMakesItForgetFewOthers(t *testing.T) {
-	s := newSeen()
-	key := func(user int) uint64 { return seenKey(s, account{user: fmt.Sprint(user)}) }
+	h := &History{}
+	key := func(user int) uint64 { return h.accountKey(account{user: fmt.Sprint(user)}) }
 	const users, hostile = 1000, 1000
 	for user := range users {
-		s.add(key(user), "Archive")
+		h.add(key(user), "Archive")
 	}
-	for i := range 10 * seenMost {
-		s.add(key(hostile), fmt.Sprint(i))
+	for i := range 10 * generationSize {
+		h.add(key(hostile), fmt.Sprint(i))
 	}
 	kept := 0
 	for user := range users {
-		if s.has(key(user), "Archive") {
+		if h.has(key(user), "Archive") {
 			kept++
 		}
 	}
 	assert.Greater(t, kept, users*9/10)
-	assert.False(t, s.has(key(hostile), "0"))
-	assert.True(t, s.has(key(hostile), fmt.Sprint(10*seenMost-1)))
+	assert.False(t, h.has(key(hostile), "0"))
+	assert.True(t, h.has(key(hostile), fmt.Sprint(10*generationSize-1)))
 }
 
 // A name that is asked for stays, also if nobody sees the mailbox again: so do virtual folders.
 func TestWhatIsAskedForStays(t *testing.T) {
-	s := newSeen()
-	s.add(7, "asked for")
-	s.add(7, "added again")
-	s.add(7, "neither")
-	for i := range 10 * seenMost {
-		s.add(7, fmt.Sprint(i))
-		s.has(7, "asked for")
-		s.add(7, "added again")
+	h := &History{}
+	h.add(7, "asked for")
+	h.add(7, "added again")
+	h.add(7, "neither")
+	for i := range 10 * generationSize {
+		h.add(7, fmt.Sprint(i))
+		h.has(7, "asked for")
+		h.add(7, "added again")
 	}
-	assert.True(t, s.has(7, "asked for"))
-	assert.True(t, s.has(7, "added again"))
-	assert.False(t, s.has(7, "neither"))
-	assert.False(t, s.has(8, "asked for"), "of another account, in another part")
-	assert.False(t, s.has(7+seenParts, "asked for"), "of another account, in the same part")
+	assert.True(t, h.has(7, "asked for"))
+	assert.True(t, h.has(7, "added again"))
+	assert.False(t, h.has(7, "neither"))
+	assert.False(t, h.has(8, "asked for"), "of another account, in another part")
+	assert.False(t, h.has(7+historyParts, "asked for"), "of another account, in the same part")
+}
+
+func TestNoTwoAccountsAreTakenForOne(t *testing.T) {
+	h := &History{}
+	keys := make(map[uint64]account)
+	for _, a := range []account{
+		{user: "ab"}, {user: "a", localHost: "b"}, {user: "a", serverName: "b"}, {chosen: "ab"},
+		{chosen: "a", user: "b"}, {localHost: "ab"}, {serverName: "ab"}, {user: "ab\x00"},
+	} {
+		key := h.accountKey(a)
+		assert.NotContains(t, keys, key, "%v", a)
+		assert.Equal(t, key, h.accountKey(a))
+		assert.NotEqual(t, key, (&History{}).accountKey(a), "the key of each History is another one")
+		keys[key] = a
+	}
 }
 
 func TestOnlyWhatCanBecomeAVirtualFolderIsKept(t *testing.T) {
 	options := &Options{Prefixes: []string{"INBOX", "Public"}}
-	s := &session{options: options, seen: newSeen(), who: who{asked: true, known: true}}
+	s := &session{options: options, history: &History{}, who: who{asked: true, known: true}}
 	for _, name := range []string{"INBOX", "inbox", "Private", "Public/a\uFFFD", ""} {
 		s.saw(name)
-		assert.Zero(t, s.seen.len(), name)
+		assert.Zero(t, s.history.len(), name)
 	}
 	s.saw("Public/a")
-	assert.Equal(t, 1, s.seen.len())
-	s.seen = nil
+	assert.Equal(t, 1, s.history.len())
+	s.history = nil
 	s.saw("Public/b")
 	assert.False(t, s.hasSeen("Public/a"), "the mode is NoSelect")
 }
