@@ -30,7 +30,8 @@ type Options struct {
 	// ModeFor it is not advertised. The answer is then "BAD Unknown command" or, with IMAP4rev2, which
 	// includes IDLE, "NO [CANNOT]".
 	Idle *idle.Options
-	// Folders are the options of package vfolders. Nil means no virtual folders.
+	// Folders are the options of package vfolders. Nil means no virtual folders. Without a History,
+	// the server has one in memory.
 	Folders *vfolders.Options
 	// Copy says what a copy keeps of its source. Nil leaves it to the backend.
 	Copy *copymeta.Options
@@ -99,6 +100,8 @@ type Server struct {
 	limiter  *limits.Limiter
 	packages atomic.Pointer[packages]
 
+	history atomic.Pointer[vfolders.History]
+
 	mu        sync.Mutex
 	listeners map[*serving]struct{}
 	closed    bool
@@ -158,10 +161,20 @@ func (s *Server) wrap(options *Options) {
 		newSession = copymeta.Wrap(newSession, options.Copy)
 	}
 	if options.Folders != nil {
-		newSession = vfolders.Wrap(newSession, options.Folders)
+		newSession = vfolders.Wrap(newSession, s.withHistory(*options.Folders))
 	}
 	newSession = idle.Wrap(newSession, options.Idle)
 	s.packages.Store(&packages{newSession, options.hidesIdle()})
+}
+
+// withHistory returns the options with a History: theirs, or else the last one.
+func (s *Server) withHistory(folders vfolders.Options) *vfolders.Options {
+	if folders.History != nil {
+		s.history.Store(folders.History)
+	}
+	s.history.CompareAndSwap(nil, new(vfolders.History))
+	folders.History = s.history.Load()
+	return &folders
 }
 
 func (s *Server) newSession(
@@ -172,8 +185,9 @@ func (s *Server) newSession(
 
 // SetOptions replaces the options of the packages. Limits apply at once, also to clients that are
 // connected; the others apply to new connections. It ignores Options.Server. What a package counts
-// or remembers over all sessions, such as MaxPerUser of idle, starts from zero for the new
-// connections. The error is that of [NewServer]; then nothing has changed.
+// over all sessions, such as MaxPerUser of idle, starts from zero for the new connections. But
+// virtual folders have the History that they had, unless Folders has another one. The error is that
+// of [NewServer]; then nothing has changed.
 func (s *Server) SetOptions(options *Options) error {
 	if options == nil {
 		return errors.New("imapgate: the options are nil")

@@ -285,6 +285,60 @@ func TestSetOptions(t *testing.T) {
 	})
 }
 
+// SetOptions does not forget which names have been mailboxes: a client may have copies of their
+// mail.
+func TestSetOptionsKeepsTheHistory(t *testing.T) {
+	user := imaptest.User("karen", "a", "a/x", "b", "b/x", "c", "c/x")
+	given := &vfolders.History{}
+	for name, first := range map[string]*vfolders.Options{
+		"the server's":       {},
+		"the options'":       {History: given},
+		"in another mode":    {Mode: vfolders.NoSelect},
+		"with other options": {Prefixes: []string{"a", "b"}},
+	} {
+		options := &imapgate.Options{
+			Server:  imapserver.Options{NewSession: imaptest.Memory(user), InsecureAuth: true},
+			Folders: first,
+		}
+		server, err := imapgate.NewServer(options)
+		require.NoError(t, err)
+		memory := imaptest.Run(t, server)
+		before := memory.Login("karen", "pass")
+		assert.True(t, imaptest.IsOK(before.Cmd("a STATUS a (MESSAGES)")))
+		set := func(folders *vfolders.Options) {
+			options.Folders = folders
+			require.NoError(t, server.SetOptions(options))
+		}
+		set(nil)
+		set(&vfolders.Options{})
+		after := memory.Login("karen", "pass")
+		assert.True(t, imaptest.IsOK(after.Cmd("a STATUS b (MESSAGES)")))
+		require.NoError(t, user.Delete("a"))
+		require.NoError(t, user.Delete("b"))
+		list := func(c *imaptest.Conn) []string { return c.Cmd(`a LIST "" (a b)`) }
+		const isKnown, isNot = `* LIST (\Noselect \HasChildren) "/" `, `* LIST (\HasChildren) "/" `
+		assert.Equal(t, []string{isKnown + `"a"`, isKnown + `"b"`}, list(after)[:2], name)
+		if first.Mode == vfolders.Selectable {
+			assert.Equal(t, []string{isKnown + `"a"`, isKnown + `"b"`}, list(before)[:2], name)
+		}
+		set(&vfolders.Options{History: &vfolders.History{}})
+		other := memory.Login("karen", "pass")
+		assert.Equal(t, []string{isNot + `"a"`, isNot + `"b"`}, list(other)[:2], name)
+		require.NoError(t, user.Create("a", nil))
+		require.NoError(t, user.Create("b", nil))
+		server.Close()
+	}
+	// The History that was given to a server is known to another.
+	require.NoError(t, user.Delete("a"))
+	server, err := imapgate.NewServer(&imapgate.Options{
+		Server:  imapserver.Options{NewSession: imaptest.Memory(user), InsecureAuth: true},
+		Folders: &vfolders.Options{History: given},
+	})
+	require.NoError(t, err)
+	c := imaptest.Run(t, server).Login("karen", "pass")
+	assert.Equal(t, `* LIST (\Noselect \HasChildren) "/" "a"`, c.Cmd(`a LIST "" a`)[0])
+}
+
 func TestWrongOptions(t *testing.T) {
 	newSession := imaptest.Memory()
 	for want, options := range map[string]*imapgate.Options{
