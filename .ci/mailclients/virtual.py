@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import shutil
+import tempfile
 
 import call
 import mail
@@ -17,21 +18,22 @@ MAILBOXES = ["Archive", "Old", "Away"]
 
 def keep_all(dir):
     """The client has the mail of each mailbox. It becomes a virtual folder, and real again, with the same mail."""
-    for client in [Mbsync, Offlineimap]:
-        for flags in [[], ["-virtual-folders", "noselect"]]:
-            call.story[:] = [f"{client.__name__}, server with {' '.join(flags) or 'no options'}"]
-            with Server(dir, flags, ["karen"]) as server:
-                account = Account(server, "karen", "plain")
-                client(account, opened=not flags).keep()
-            call.story.append("the server begins anew, and has never seen the mailboxes")
-            with Server(dir, flags, ["karen"]) as server:
-                account.server, account.port = server, server.ports["plain"]
-                client(account, opened=not flags).keep_after_restart()
+    with tempfile.TemporaryDirectory(dir=dir) as history:
+        for client in [Mbsync, Offlineimap]:
+            for flags in [[], ["-virtual-folders", "noselect"], ["-virtual-folders-history", f"{history}/{client.__name__}"]]:
+                call.story[:] = [f"{client.__name__}, server with {' '.join(flags) or 'no options'}"]
+                with Server(dir, flags, ["karen"]) as server:
+                    account = Account(server, "karen", "plain")
+                    client(account, flags).keep()
+                call.story.append("the server begins anew, and without a file it knows nothing of the mailboxes")
+                with Server(dir, flags, ["karen"]) as server:
+                    account.server, account.port = server, server.ports["plain"]
+                    client(account, flags).keep_after_restart()
 
 
 class Client:
-    def __init__(self, account, opened):
-        self.a, self.opened = account, opened
+    def __init__(self, account, flags):
+        self.a, self.opened, self.known = account, not flags, "-virtual-folders-history" in flags
         self.mail = [mail.message(n) for n in [0, 1, 2]]
 
     def keep(self):
@@ -65,11 +67,19 @@ class Client:
         self.when_real()
 
     def keep_after_restart(self):
+        """What was real is virtual, before anybody has looked at it."""
         with self.a.login() as c:
             ok(c.rename("Archive", "Elsewhere"))
             for mailbox in ["Old/below", "Away/below"]:
                 ok(c.create(mailbox))
-        self.after_restart()
+        if not self.known:
+            return self.after_restart()
+        mailboxes = [*MAILBOXES, "Lists"]
+        before = [self.contents(mailbox) for mailbox in mailboxes]
+        check("it has mail in each", all(before), True)
+        for _ in range(2):
+            self.while_virtual()
+            check("nothing is deleted", [self.contents(mailbox) for mailbox in mailboxes], before)
 
     def fill(self, mailbox):
         self.a.server.fill(self.a.user, self.mail, mailbox)

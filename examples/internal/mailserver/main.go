@@ -80,6 +80,15 @@ func start(ctx context.Context, s *settings, stdout io.Writer, logger *slog.Logg
 		}
 		defer closeExtension()
 	}
+	closeHistory, err := s.virtualFolders.open(logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := closeHistory(); err != nil {
+			logger.Warn("vfolders", "message", err.Error())
+		}
+	}()
 	services, server, err := listen(s, backend, options, logger)
 	if err != nil {
 		return err

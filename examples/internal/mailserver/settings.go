@@ -90,6 +90,9 @@ func parse(args []string, extension Extension) (*settings, error) {
 	if err := checkCopies(&s.copies); err != nil {
 		return nil, err
 	}
+	if err := s.virtualFolders.check(); err != nil {
+		return nil, err
+	}
 	if s.limits.JoinRunning && !s.limits.ShareSearches {
 		return nil, wrongValue("join-running", "true", errors.New("it needs -share-searches"))
 	}

@@ -135,6 +135,15 @@ func TestAMistakeOnTheCommandLineIsNamed(t *testing.T) {
 			`invalid value "on" for flag -virtual-folders: it takes selectable or noselect or off`,
 		},
 		{
+			[]string{"-virtual-folders-history", "main.go"},
+			`invalid value "main.go" for flag -virtual-folders-history: ` +
+				`vfolders: the history main.go: it is not a history`,
+		},
+		{
+			[]string{"-virtual-folders-history", "x", "-virtual-folders", "off"},
+			`invalid value "x" for flag -virtual-folders-history: it needs -virtual-folders selectable`,
+		},
+		{
 			[]string{"-copy-date", "now"},
 			`invalid value "now" for flag -copy-date: it takes keep or reset or preserve`,
 		},

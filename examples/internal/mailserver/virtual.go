@@ -3,13 +3,15 @@ package mailserver
 import (
 	"errors"
 	"flag"
+	"log/slog"
 
 	"github.com/imapgate/imapgate/vfolders"
 )
 
 // virtualFolders says what becomes of parent folders that do not exist.
 type virtualFolders struct {
-	mode virtualMode
+	mode    virtualMode
+	history string // file, "" is none
 	vfolders.Options
 }
 
@@ -29,6 +31,11 @@ func virtualFolderFlags(flags *flag.FlagSet, v *virtualFolders) {
 		"`mode` of parent folders that do not exist: selectable (as empty folders), "+
 			"noselect (only shown) or off",
 		selectableFolders, noSelectFolders, noVirtualFolders,
+	)
+	flags.StringVar(
+		&v.history, "virtual-folders-history", "",
+		"`file` that keeps over a restart which names have been mailboxes, although the mail itself is "+
+			"only in memory",
 	)
 	listFlag(
 		flags, &v.Prefixes, "virtual-folders-prefix",
@@ -56,4 +63,26 @@ func (v virtualFolders) options() *vfolders.Options {
 		return nil
 	}
 	return &v.Options
+}
+
+func (v *virtualFolders) check() error {
+	if v.history != "" && v.mode == noVirtualFolders {
+		return wrongValue(
+			"virtual-folders-history", v.history,
+			errors.New("it needs -virtual-folders selectable or noselect"),
+		)
+	}
+	return nil
+}
+
+// open opens the file, if there is one.
+func (v *virtualFolders) open(logger *slog.Logger) (close func() error, err error) {
+	if v.history == "" {
+		return func() error { return nil }, nil
+	}
+	v.History, err = vfolders.OpenHistory(v.history, printer{logger, "vfolders"})
+	if err != nil {
+		return nil, wrongValue("virtual-folders-history", v.history, err)
+	}
+	return v.History.Close, nil
 }
