@@ -89,6 +89,11 @@ func newHistory(path string) *History {
 
 // openToRead opens a file that is a history, and reads how it starts.
 func openToRead(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() { // opening a FIFO would wait for a writer
+		return nil, errors.New("it is no ordinary file")
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -101,11 +106,6 @@ func openToRead(path string) (*os.File, error) {
 }
 
 func readStart(file *os.File) error {
-	if info, err := file.Stat(); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() {
-		return errors.New("it is no ordinary file")
-	}
 	start := make([]byte, len(historyStart))
 	n, err := io.ReadFull(file, start)
 	if err != nil && !isCutOff(err) {
