@@ -12,8 +12,8 @@ import (
 // A Cluster belongs to one Limiter. It is called from many goroutines at once, and never while a
 // lock is held.
 type Cluster interface {
-	// Acquire counts a session that logs in. A login waits for this call and no other, so it returns
-	// within some tens of milliseconds, whatever has happened to the other machines. The error is
+	// Acquire counts a session that logs in. The login waits for it, so it returns within some tens of
+	// milliseconds, whatever has happened to the other machines. The error is
 	//
 	//   - nil: the session is counted until the lease is released.
 	//   - [ErrTooManyUserLogins] or [ErrTooManyIPLogins]: the limit is reached over all machines. The
@@ -69,8 +69,8 @@ type GuessCluster interface {
 	Guessed(network netip.Prefix, guess uint64)
 	// Connected is called when a client connects from the network. What other machines know of the
 	// network then goes to the function that Hear registered. Connected does not wait, but a password
-	// check waits until known is closed: when all is known, or will not be known soon. The channel is
-	// nil if this machine already knows everything.
+	// check waits until known is closed, or for 5 s. Close it when all is known, or will not be known
+	// soon. The channel is nil if this machine already knows everything.
 	Connected(network netip.Prefix) (known <-chan struct{})
 	// Turn is called when a check has waited as long as wrong passwords from its network demand. It
 	// returns 0 if no other machine has made a check from there recently, otherwise how long to wait

@@ -79,6 +79,11 @@ func (s *guessStore) Turn(network netip.Prefix, every time.Duration) time.Durati
 	return 0
 }
 
+// silentStore never says what it knows of a network.
+type silentStore struct{ guessStore }
+
+func (*silentStore) Connected(netip.Prefix) <-chan struct{} { return make(chan struct{}) }
+
 // tryPassword returns how long the server takes to answer a login from the address.
 func (s *server) tryPassword(address, user, password string) time.Duration {
 	return elapsed(func() {
@@ -197,4 +202,53 @@ func TestATurnThatDoesNotComeIsRefused(t *testing.T) {
 		assert.Equal(t, 30*time.Second, took)
 		assert.EqualValues(t, 1, s.limiter.Stats().Refused.Guesses)
 	})
+}
+
+// A store that never answers delays the first login of a connection, but not for ever.
+func TestAStoreThatNeverSaysWhatItKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{MaxGuessDelay: 15 * time.Second, Cluster: &silentStore{}}
+		s := serve(t, &backend{}, options)
+		c := s.dial("192.0.2.1")
+		took := elapsed(func() {
+			assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN karen wrong")))
+		})
+		assert.Equal(t, 5*time.Second, took)
+		took = elapsed(func() { assert.True(t, imaptest.IsOK(c.Cmd("b LOGIN karen pass"))) })
+		assert.Equal(t, 2*time.Second, took, "only for its wrong password")
+	})
+}
+
+func TestWhatEndsTheWaitForAStoreThatNeverSaysWhatItKnows(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(s *server, o limits.Options)
+		want string
+	}{
+		"close": {func(s *server, _ limits.Options) { s.limiter.Close() }, noShuttingDown},
+		"login timeout": {
+			func(s *server, o limits.Options) { o.LoginTimeout = time.Second; s.limiter.SetOptions(&o) },
+			"No login within the time allowed",
+		},
+		"disconnect": {func(s *server, _ limits.Options) {
+			s.limiter.Disconnect(s.limiter.Sessions()[0].ID, "bye")
+		}, "bye"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				options := limits.Options{MaxGuessDelay: 15 * time.Second, Cluster: &silentStore{}}
+				s := serve(t, &backend{}, &options)
+				c := s.dial("192.0.2.1")
+				c.Send("a LOGIN karen pass")
+				time.Sleep(time.Second)
+				took := elapsed(func() {
+					test.end(s, options)
+					assert.Contains(t, c.Line(), test.want)
+				})
+				assert.Zero(t, took)
+				time.Sleep(time.Minute)
+				s.inUse(limits.Stats{})
+				assert.Zero(t, s.checks.Load())
+			})
+		})
+	}
 }

@@ -7,6 +7,10 @@ import (
 	"github.com/imapgate/imapgate/internal/admission"
 )
 
+// knownWait is the longest wait for a cluster to say what other machines know of a network. It is
+// much longer than a cluster needs: without this knowledge a guess is not delayed.
+const knownWait = 5 * time.Second
+
 // guessNetwork returns the network whose wrong passwords count for the client, or the zero Prefix
 // if none count. It does not use IPKey: strangers whom IPKey groups with a user must not delay the
 // user.
@@ -72,9 +76,11 @@ func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
 // awaitGuesses waits as long as wrong passwords from the login's network demand, and until no other
 // delayed login from there is being checked. It holds no slot for a check during that time.
 func (s *session) awaitGuesses(a *attempt, command, user string) error {
-	if s.guessesKnown != nil {
-		<-s.guessesKnown
-		s.guessesKnown = nil
+	start := time.Now()
+	if ended := s.awaitKnown(a); ended != nil {
+		r := refusal{limit: ended}
+		s.refuse(Event{Command: command, User: user, Waited: time.Since(start)}, r)
+		return r.answer()
 	}
 	by, wait := s.guessDelay(user)
 	if !by.IsValid() {
@@ -87,7 +93,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	a.delayed = true
 	s.limiter.delayed.Add(1)
 	defer s.limiter.delayed.Add(-1)
-	start := time.Now()
+	start = time.Now()
 	key := s.limiter.keys.Hold(by.String())
 	a.guess = turn{command: command, user: user, key: key, latest: a.latest}
 	if err := s.take(&a.guess, &s.limiter.guessing, key); err != nil {
@@ -100,6 +106,23 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	}
 	s.tellDelay(command, user, time.Since(start))
 	return nil
+}
+
+// awaitKnown waits until the wrong passwords on other machines are known. It returns what stopped
+// the wait early, or nil. A cluster that does not answer within knownWait is waited for only once.
+func (s *session) awaitKnown(a *attempt) (ended *limit) {
+	known := s.guessesKnown
+	s.guessesKnown = nil
+	wait := min(knownWait, time.Until(a.latest))
+	if known == nil || wait <= 0 {
+		return nil
+	}
+	select {
+	case <-known:
+		return nil
+	default:
+		return s.pause(wait, known)
+	}
 }
 
 // tellDelay reports that wrong passwords have delayed a login, or would have under DryRun.

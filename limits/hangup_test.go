@@ -181,6 +181,28 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	assert.EqualValues(t, 1, b.checks.Load())
 }
 
+func TestALoginThatWaitsForAClusterLeavesWhenItsClientHangsUp(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	b := &backend{}
+	left := make(chan limits.Event, 1)
+	limiter := limits.New(&limits.Options{
+		MaxGuessDelay: 15 * time.Second, Cluster: &silentStore{},
+		OnEvent: func(e limits.Event) { left <- e },
+	})
+	conn, err := net.Dial("tcp", listenTCP(t, plain, limiter.Wrap(b.NewSession)))
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	c.Send("a LOGIN karen pass")
+	c.Close()
+	event := <-left
+	assert.Equal(t, limits.EventLeft, event.Kind)
+	assert.Equal(t, "LOGIN", event.Command)
+	assert.Zero(t, b.checks.Load())
+}
+
 // The server's own Close does not wake a waiting command, but the command notices that the socket
 // is closed.
 func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
