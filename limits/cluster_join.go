@@ -16,14 +16,18 @@ type joining struct {
 	told    bool                         // it was already reported as refused, but for DryRun
 }
 
-// join asks the cluster, if there is one. If the cluster refuses the login, join gives back its
-// place in the limiter and returns the answer for the client.
+// join asks the cluster, if there is one. The check is over, so others may use its slot meanwhile.
+// If the cluster refuses the login, join gives back its place in the limiter and returns the answer
+// for the client.
 func (j *joining) join() error {
 	s := j.session
 	cluster := s.limiter.settings.Load().Cluster
 	if cluster == nil {
 		return nil
 	}
+	j.attempt.endCheck()
+	s.limiter.joining.Add(1)
+	defer s.limiter.joining.Add(-1)
 	held, err := cluster.Acquire(j.login())
 	if held == nil && errors.Is(err, ErrTooManyUserLogins) && j.makeRoom() {
 		held, err = cluster.Acquire(j.login())

@@ -371,7 +371,7 @@ func TestASlowClusterDelaysNobodyElse(t *testing.T) {
 		s.dial("192.0.2.1").Send("a LOGIN karen pass")
 		synctest.Wait() // in Acquire
 		assert.Zero(t, elapsed(func() {
-			s.inUse(limits.Stats{Connections: 1, Sessions: 1, LoginChecks: 1})
+			s.inUse(limits.Stats{Connections: 1, Sessions: 1})
 			s.limiter.Sessions()
 			c := s.dial("192.0.2.1")
 			assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN bob wrong")))
@@ -382,6 +382,28 @@ func TestASlowClusterDelaysNobodyElse(t *testing.T) {
 			assert.Contains(t, answer, "OK")
 		})
 		assert.Equal(t, 50*time.Millisecond, took)
+	})
+}
+
+// A login that waits for the cluster has no slot for a check, which others need.
+func TestASlowClusterTakesNoSlotForAPasswordCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &store{before: func() { time.Sleep(50 * time.Millisecond) }}
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 5, MaxLoginChecks: 1, MaxLoginChecksPerIP: 1, Cluster: cluster,
+		})
+		var all sync.WaitGroup
+		for _, user := range []string{"karen", "bob", "karen", "eve"} {
+			all.Go(func() {
+				took := elapsed(func() {
+					_, answer := s.login("192.0.2.1", user)
+					assert.Contains(t, answer, "OK")
+				})
+				assert.Equal(t, 50*time.Millisecond, took, user)
+			})
+		}
+		all.Wait()
+		s.inUse(limits.Stats{Connections: 4, Sessions: 4})
 	})
 }
 

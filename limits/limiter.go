@@ -33,6 +33,7 @@ type Limiter struct {
 	guessing    queue // logins from networks that sent wrong passwords
 	guesses     admission.Guesses
 	delayed     atomic.Int64 // logins that wait because of wrong passwords
+	joining     atomic.Int64 // logins that wait for the cluster, after their check
 	fetches     queue
 	searches    queue
 	commands    queue // all others

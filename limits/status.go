@@ -16,7 +16,7 @@ func (l *Limiter) Stats() Stats {
 	_, waiting := l.checks.gate.Counts()
 	s.LoginsDelayed = int(l.delayed.Load())
 	s.LoginsWaiting += waiting
-	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed, 0)
+	s.LoginChecks = max(s.LoginChecks-waiting-s.LoginsDelayed-int(l.joining.Load()), 0)
 	s.Fetches, s.FetchesWaiting = l.fetches.gate.Counts()
 	s.Searches, s.SearchesWaiting = l.searches.gate.Counts()
 	s.Commands, s.CommandsWaiting = l.commands.gate.Counts()
