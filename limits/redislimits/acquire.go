@@ -24,28 +24,25 @@ var (
 // at all while Redis is known not to answer, or if there is no limit.
 func (c *Cluster) Acquire(login limits.ClusterLogin) (limits.ClusterLease, error) {
 	in := c.newLease(login)
-	in.page = c.held.choose(c.birth, time.Now().Add(c.interval()))
+	c.held.choose(in, time.Now().Add(c.interval()))
 	replaced := c.takeBack(login.Replaces)
 	if !in.limited() {
-		c.hold(in)
-		c.held.join(in)
+		c.held.hold(in, true)
 		c.poke()
 		return in, nil
 	}
-	refusal, err := c.ask(in, replaced)
+	refusal, err := c.ask(in, c.held.addLeaving(replaced, in))
 	if err != nil && c.options.FailClosed {
 		refusal = limits.ErrClusterUnavailable
 	}
 	if refusal != nil && !login.DryRun {
-		if err != nil { // Redis may have counted it
-			in.Release()
+		if err == nil {
+			c.held.mayCount(in, false)
 		}
+		in.Release()
 		return nil, refusal
 	}
-	c.hold(in)
-	if err != nil { // counted when Redis answers again
-		c.held.join(in)
-	}
+	c.held.hold(in, err != nil) // counted when Redis answers again
 	if refusal != nil {
 		return in, refusal
 	}
@@ -111,14 +108,12 @@ func (c *Cluster) takeBack(all []limits.ClusterLease) []string {
 	return taken
 }
 
-func (c *Cluster) hold(in *lease) { c.held.hold(in, time.Now().Add(c.interval())) }
-
 // interval is the time between two renewals.
 func (c *Cluster) interval() time.Duration { return c.options.Lease / 3 }
 
 // ask asks Redis for the lease. err means that Redis did not answer.
 func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
-	full, err := c.call(func(ctx context.Context) rueidis.RedisResult {
+	full, err := c.call(in, func(ctx context.Context) rueidis.RedisResult {
 		return c.sendAcquire(ctx, in, replaced)
 	})
 	if err != nil {
@@ -128,11 +123,18 @@ func (c *Cluster) ask(in *lease, replaced []string) (refusal, err error) {
 }
 
 // call sends something for a login, and returns the answer, or an error if there is none in time.
-func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, error) {
+// in is the lease that Redis may count if it was sent, or nil.
+func (c *Cluster) call(
+	in *lease, send func(context.Context) rueidis.RedisResult,
+) (int64, error) {
+	if c.ctx.Err() != nil {
+		return 0, errClosed
+	}
 	if c.down.Load() {
 		return 0, errDown
 	}
 	began := c.now()
+	deadline := time.Now().Add(c.options.Timeout)
 	timer := time.NewTimer(c.options.Timeout)
 	defer timer.Stop()
 	select {
@@ -141,6 +143,8 @@ func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, e
 		if c.down.Load() {
 			return 0, errDown
 		}
+	case <-c.ctx.Done():
+		return 0, errClosed
 	case <-timer.C:
 		return 0, c.late(began)
 	}
@@ -153,8 +157,11 @@ func (c *Cluster) call(send func(context.Context) rueidis.RedisResult) (int64, e
 		<-c.asking
 		return 0, errDown
 	}
+	if in != nil {
+		c.held.mayCount(in, true)
+	}
 	answered := make(chan answer, 1)
-	go c.send(send, answered)
+	go c.send(deadline, send, answered)
 	var a answer
 	select {
 	case a = <-answered:
@@ -191,10 +198,13 @@ type answer struct {
 	err    error
 }
 
-// send runs in its own goroutine, as a client that must reconnect may return late.
-func (c *Cluster) send(send func(context.Context) rueidis.RedisResult, answered chan<- answer) {
+// send runs in its own goroutine, as a client that must reconnect may return late. After the
+// deadline it sends nothing, as the lease may have been given back.
+func (c *Cluster) send(
+	deadline time.Time, send func(context.Context) rueidis.RedisResult, answered chan<- answer,
+) {
 	defer func() { <-c.asking }()
-	ctx, cancel := context.WithTimeout(c.ctx, c.options.Timeout)
+	ctx, cancel := context.WithDeadline(c.ctx, deadline)
 	defer cancel()
 	number, err := send(ctx).AsInt64()
 	answered <- answer{number, err}

@@ -200,7 +200,10 @@ func newProxy(t *testing.T, to string) *proxy {
 
 func (p *proxy) serve(from net.Conn) {
 	defer from.Close()
-	to, err := net.Dial("tcp", p.to)
+	p.mu.Lock()
+	address := p.to
+	p.mu.Unlock()
+	to, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}
@@ -233,6 +236,13 @@ func (p *proxy) set(drop bool) {
 	defer p.mu.Unlock()
 	p.drop = drop
 	p.cond.Broadcast()
+}
+
+// forward sends new connections to another address.
+func (p *proxy) forward(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
 }
 
 func (p *proxy) dropping() bool {

@@ -66,10 +66,11 @@ func (c *Cluster) Guessed(network netip.Prefix, hash uint64) {
 	c.poke()
 }
 
-// Connected asks for what is known of a network, unless the node has run long enough to have heard
-// all that matters. The channel is closed within Options.Timeout.
+// Connected asks for what is known of a network, for IPv6 of its /48, unless the node has listened
+// long enough to have heard all that matters. The channel is closed within Options.Timeout.
 func (c *Cluster) Connected(network netip.Prefix) (known <-chan struct{}) {
-	if time.Since(c.began) > guessesLast || c.down.Load() {
+	listened := time.Duration(c.now() - c.listening.Load())
+	if listened > guessesLast || c.down.Load() {
 		return nil
 	}
 	q := &question{network: network, known: make(chan struct{})}
@@ -88,7 +89,7 @@ func (c *Cluster) Connected(network netip.Prefix) (known <-chan struct{}) {
 // Turn takes the turn of a network for that time, or returns how long another node still has it.
 func (c *Cluster) Turn(network netip.Prefix, every time.Duration) (wait time.Duration) {
 	milliseconds := strconv.FormatInt(max(every.Milliseconds(), 1), 10)
-	left, err := c.call(func(ctx context.Context) rueidis.RedisResult {
+	left, err := c.call(nil, func(ctx context.Context) rueidis.RedisResult {
 		keys := []string{c.names.turn(network)}
 		return turnScript.Exec(ctx, c.client, keys, []string{milliseconds})
 	})
@@ -115,15 +116,21 @@ func (w *worker) shareGuesses() bool {
 	ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
 	defer cancel()
 	now, err := w.client.Do(ctx, w.client.B().Time().Build()).AsStrSlice()
-	if err != nil || len(now) != 2 {
-		w.failed(err)
-		return false
+	if err == nil && len(now) == 2 {
+		seconds, _ := strconv.ParseInt(now[0], 10, 64)
+		err = w.tellGuesses(ctx, told, seconds*1000)
+		if err == nil {
+			err = w.askGuesses(ctx, ask, seconds*1000)
+		}
 	}
-	seconds, _ := strconv.ParseInt(now[0], 10, 64)
-	return w.tellGuesses(ctx, told, seconds*1000) && w.askGuesses(ctx, ask, seconds*1000)
+	if err != nil {
+		w.unshared(err)
+	}
+	return !w.down.Load()
 }
 
-func (w *worker) tellGuesses(ctx context.Context, told []guess, now int64) bool {
+// tellGuesses tells all nodes about wrong passwords. A list of another type is none of ours.
+func (w *worker) tellGuesses(ctx context.Context, told []guess, now int64) error {
 	var commands rueidis.Commands
 	for _, g := range told {
 		g.At = now
@@ -136,13 +143,18 @@ func (w *worker) tellGuesses(ctx context.Context, told []guess, now int64) bool 
 			w.client.B().Pexpire().Key(key).Milliseconds(guessesLast.Milliseconds()).Build(),
 		)
 	}
-	for _, result := range w.client.DoMulti(ctx, commands...) {
-		if err := result.Error(); err != nil {
-			w.failed(err)
-			return false
+	const each = 4 // commands
+	for i, result := range w.client.DoMulti(ctx, commands...) {
+		err := result.Error()
+		if isWrongType(err) {
+			key := w.names.guessesOf(told[i/each].Network)
+			err = w.client.Do(ctx, w.client.B().Del().Key(key).Build()).Error()
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return true
+	return nil
 }
 
 func (c *Cluster) sealGuess(name string, g guess) string {
@@ -154,26 +166,27 @@ func (c *Cluster) sealGuess(name string, g guess) string {
 }
 
 // askGuesses asks for the wrong passwords of networks, and passes them on, the oldest first.
-func (w *worker) askGuesses(ctx context.Context, ask []*question, now int64) bool {
+func (w *worker) askGuesses(ctx context.Context, ask []*question, now int64) error {
 	var commands rueidis.Commands
 	for _, q := range ask {
 		key := w.names.guessesOf(q.network)
-		commands = append(commands, w.client.B().Lrange().Key(key).Start(0).Stop(-1).Build())
+		list := w.client.B().Lrange().Key(key).Start(0).Stop(maxGuesses - 1).Build()
+		commands = append(commands, list)
 	}
 	for i, result := range w.client.DoMulti(ctx, commands...) {
 		list, err := result.AsStrSlice()
-		if err != nil {
-			w.failed(err)
-			return false
+		if err != nil && !isWrongType(err) {
+			return err
 		}
 		for at := len(list) - 1; at >= 0; at-- {
 			g, ok := w.openGuess(w.names.guessesOf(ask[i].network), list[at])
-			if ok && g.Network == ask[i].network {
-				w.tellLocal(g, time.Duration(max(now-g.At, 0))*time.Millisecond)
+			ago := now - g.At
+			if ok && wide(g.Network) == wide(ask[i].network) && ago < guessesLast.Milliseconds() {
+				w.tellLocal(g, time.Duration(max(ago, 0))*time.Millisecond)
 			}
 		}
 	}
-	return true
+	return nil
 }
 
 // hear receives a wrong password that was tried just now.

@@ -143,3 +143,40 @@ func TestGuessersDoNotFillRedis(t *testing.T) {
 	require.NoError(t, err)
 	assert.LessOrEqual(t, n, int64(4096))
 }
+
+// Guessers have many /64s. A new node hears of all that have guessed in the same /48.
+func TestANewNodeHearsOfGuessesFromTheSameSite(t *testing.T) {
+	r := startRedis(t)
+	one := newNode(t, options(r.address()))
+	all := hear(one)
+	listening(t, one, all)
+	for i := range uint64(16) {
+		one.Guessed(netip.MustParsePrefix(fmt.Sprintf("2001:db8:1:%x::/64", i)), i)
+		next(t, all)
+	}
+	two := newNode(t, options(r.address()))
+	all = hear(two)
+	<-two.Connected(netip.MustParsePrefix("2001:db8:1:ff::/64"))
+	for i := range uint64(16) {
+		assert.Equal(t, i, next(t, all).guess)
+	}
+	<-two.Connected(netip.MustParsePrefix("2001:db8:2::/64"))
+	assert.Empty(t, all)
+}
+
+// A node asks for earlier wrong passwords until it has heard those of two hours, and again when its
+// connection was lost.
+func TestWhenANodeAsksForEarlierGuesses(t *testing.T) {
+	network := netip.MustParsePrefix("192.0.2.1/32")
+	withFake(t, func(f *fake, c *redislimits.Cluster, _ logged) {
+		for range 2 {
+			assert.NotNil(t, c.Connected(network))
+			time.Sleep(110 * time.Minute)
+			assert.NotNil(t, c.Connected(network))
+			time.Sleep(20 * time.Minute)
+			assert.Nil(t, c.Connected(network))
+			f.cut()
+			time.Sleep(2 * time.Minute) // until the client has noticed it
+		}
+	})
+}

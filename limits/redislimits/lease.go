@@ -21,15 +21,19 @@ type lease struct {
 	sets    []string // the keys that it counts in
 	page    *page
 
-	at       int // in page.leases, -1 if not there; this and the rest: under leases.mu
+	at       int  // in page.leases, -1 if not there; this and the rest: under leases.mu
+	coming   bool // counted in page.coming
+	sent     bool // Redis may count it
 	released bool
-	since    time.Time // when it was released
+	since    time.Time     // when it was released
+	joined   *list.Element // in leases.joined; nil if not there
 }
 
 // page is a group of a node's leases that are renewed together.
 type page struct {
 	name   string
 	leases []*lease
+	coming int           // leases that may be added soon
 	due    time.Time     // of the next renewal
 	place  *list.Element // in leases.pages
 	room   *list.Element // in leases.open; nil if the page is full or empty
@@ -44,8 +48,10 @@ type leases struct {
 	pages    list.List // of *page, in the order of renewal
 	open     list.List // of *page, those with room
 	sessions map[uint64]*lease
-	joined   []*lease // to be counted soon; no login waits for that
-	released []*lease // to be given back
+	joined   list.List // of *lease, to be counted soon; no login waits for that
+	released []*lease  // to be given back
+	// leaving has the leases that Redis may still count although they were released, for each set.
+	leaving map[string]map[*lease]struct{}
 }
 
 func (l *leases) count() int {
@@ -62,27 +68,39 @@ func (l *leases) nextName(birth string) string {
 	return birth + "." + strconv.FormatUint(l.last, 36)
 }
 
-// choose returns the page for the next lease.
-func (l *leases) choose(birth string, due time.Time) *page {
+// choose sets the page of a new lease, and keeps a place for it there. The lease must be held or
+// released.
+func (l *leases) choose(in *lease, due time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	in.page = l.openLocked(in.cluster.birth, due)
+	in.page.coming++
+	in.coming = true
+	l.roomLocked(in.page)
+}
+
+// openLocked returns a page with room.
+func (l *leases) openLocked(birth string, due time.Time) *page {
 	if front := l.open.Front(); front != nil {
 		return front.Value.(*page)
 	}
 	l.lastPage++
 	p := &page{name: pageName(birth, l.lastPage), due: due}
 	p.place = l.pages.PushBack(p)
-	p.room = l.open.PushBack(p)
 	return p
 }
 
-// hold adds a lease to its page, which is renewed from now on. Other leases may have filled the
-// page meanwhile, which does no harm. If the page was empty and dropped, it is due at the time of a
-// new one.
-func (l *leases) hold(in *lease, due time.Time) {
+// hold adds a lease to its page, which is renewed from now on. With join the worker counts the
+// lease soon.
+func (l *leases) hold(in *lease, join bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if join {
+		in.joined = l.joined.PushBack(in)
+	}
 	p := in.page
+	p.coming--
+	in.coming = false
 	in.at = len(p.leases)
 	p.leases = append(p.leases, in)
 	l.total++
@@ -90,16 +108,13 @@ func (l *leases) hold(in *lease, due time.Time) {
 		l.sessions = make(map[uint64]*lease)
 	}
 	l.sessions[in.session] = in
-	if p.place == nil {
-		p.due = due
-		p.place = l.pages.PushBack(p)
-	}
 	l.roomLocked(p)
 }
 
 // roomLocked updates whether the page is among those with room, and drops an empty page.
 func (l *leases) roomLocked(p *page) {
-	full, empty := len(p.leases) >= maxPage, len(p.leases) == 0
+	size := len(p.leases) + p.coming
+	full, empty := size >= maxPage, size == 0
 	switch {
 	case p.room == nil && !full && !empty:
 		p.room = l.open.PushBack(p)
@@ -113,40 +128,6 @@ func (l *leases) roomLocked(p *page) {
 	}
 }
 
-// release stops renewing a lease, and returns whether it was not released before.
-func (l *leases) release(in *lease) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if in.released {
-		return false
-	}
-	in.released, in.since = true, time.Now()
-	l.released = append(l.released, in)
-	if in.at < 0 {
-		return true
-	}
-	p := in.page
-	last := len(p.leases) - 1
-	p.leases[in.at] = p.leases[last]
-	p.leases[in.at].at = in.at
-	p.leases[last] = nil
-	p.leases = p.leases[:last]
-	in.at = -1
-	l.total--
-	if l.sessions[in.session] == in {
-		delete(l.sessions, in.session)
-	}
-	l.roomLocked(p)
-	return true
-}
-
-// Release gives the lease back: the worker informs Redis.
-func (in *lease) Release() {
-	if in.cluster.held.release(in) {
-		in.cluster.poke()
-	}
-}
-
 // find returns the lease of a session, nil if there is none.
 func (l *leases) find(session uint64) *lease {
 	l.mu.Lock()
@@ -154,58 +135,21 @@ func (l *leases) find(session uint64) *lease {
 	return l.sessions[session]
 }
 
-// join makes the worker count a lease that is held.
-func (l *leases) join(in *lease) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.joined = append(l.joined, in)
-}
-
 // takeJoined removes and returns up to that many leases of one page that must be counted now.
 func (l *leases) takeJoined(most int) (p *page, joined []*lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.joined) > 0 && len(joined) < most {
-		in := l.joined[0]
+	for l.joined.Len() > 0 && len(joined) < most {
+		in := l.joined.Front().Value.(*lease)
 		if p != nil && in.page != p {
 			break
 		}
-		l.joined[0] = nil
-		l.joined = l.joined[1:]
-		if !in.released {
-			p, joined = in.page, append(joined, in)
-		}
-	}
-	if len(l.joined) == 0 {
-		l.joined = nil
+		l.joined.Remove(in.joined)
+		in.joined = nil
+		in.sent = true
+		p, joined = in.page, append(joined, in)
 	}
 	return p, joined
-}
-
-// takeReleased removes and returns up to that many leases that must be given back.
-func (l *leases) takeReleased(most int) []*lease {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := min(most, len(l.released))
-	taken := l.released[:n:n]
-	l.released = l.released[n:]
-	if len(l.released) == 0 {
-		l.released = nil
-	}
-	return taken
-}
-
-// keepReleased puts back leases that Redis did not take, except those that have ended.
-func (l *leases) keepReleased(taken []*lease, ended time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var kept []*lease
-	for _, in := range taken {
-		if in.since.After(ended) {
-			kept = append(kept, in)
-		}
-	}
-	l.released = append(kept, l.released...)
 }
 
 // next returns the page to renew now, with its leases, and schedules its next renewal in an
@@ -226,6 +170,9 @@ func (l *leases) next(now time.Time, interval time.Duration, hurry bool) (
 	}
 	p.due = now.Add(interval)
 	l.pages.MoveToBack(front)
+	for _, in := range p.leases {
+		in.sent = true
+	}
 	return p, append(all, p.leases...), 0
 }
 
@@ -233,17 +180,4 @@ func (l *leases) countPages() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.pages.Len()
-}
-
-// releaseAll releases all that is held.
-func (l *leases) releaseAll() {
-	l.mu.Lock()
-	var all []*lease
-	for _, in := range l.sessions {
-		all = append(all, in)
-	}
-	l.mu.Unlock()
-	for _, in := range all {
-		l.release(in)
-	}
 }

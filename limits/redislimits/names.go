@@ -68,8 +68,16 @@ func (n *names) answer(id string) string { return n.prefix + "answer:" + id }
 func (n *names) guesses() string { return n.prefix + "guesses" }
 
 func (n *names) guessesOf(p netip.Prefix) string {
-	hash := sha256.Sum256([]byte(n.hide(p.String())))
+	hash := sha256.Sum256([]byte(n.hide(wide(p).String())))
 	return n.prefix + "guess:" + strconv.Itoa(int(binary.BigEndian.Uint16(hash[:]))%guessLists)
+}
+
+// wide returns the network whose wrong passwords a limiter counts together: for IPv6 it is a /48.
+func wide(p netip.Prefix) netip.Prefix {
+	if all, err := p.Addr().Prefix(48); err == nil && p.Addr().Is6() && p.Bits() > 48 {
+		return all
+	}
+	return p
 }
 
 func (n *names) turn(p netip.Prefix) string { return n.prefix + "turn:" + n.hide(p.String()) }

@@ -31,6 +31,7 @@ type redis struct {
 	socket string
 	args   []string
 	cmd    *exec.Cmd
+	exited <-chan struct{} // closed when it has ended
 }
 
 // startRedis starts a server on a free port of loopback and a Unix socket.
@@ -41,10 +42,16 @@ func startRedis(t testing.TB, args ...string) *redis {
 	dir, err := os.MkdirTemp("", "redis") // short enough for a Unix socket
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &redis{t: t, port: freePort(t), socket: filepath.Join(dir, "redis.sock"), args: args}
+	r := &redis{t: t, socket: filepath.Join(dir, "redis.sock"), args: args}
 	t.Cleanup(r.kill)
-	r.start()
-	return r
+	for range 10 {
+		r.port = freePort(t)
+		if r.try() {
+			return r
+		}
+	}
+	require.FailNow(t, "redis-server does not start")
+	return nil
 }
 
 func freePort(t testing.TB) int {
@@ -54,7 +61,10 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func (r *redis) start() {
+func (r *redis) start() { require.True(r.t, r.try(), "redis-server starts again") }
+
+// try starts the server, and reports whether it runs: another program may have taken the port.
+func (r *redis) try() bool {
 	args := append([]string{
 		"--port", fmt.Sprint(r.port), "--bind", "127.0.0.1", "--unixsocket", r.socket,
 		"--dir", filepath.Dir(r.socket), "--save", "", "--appendonly", "no", "--loglevel", "warning",
@@ -63,13 +73,27 @@ func (r *redis) start() {
 	r.cmd = exec.Command("redis-server", args...)
 	r.cmd.Stdout, r.cmd.Stderr = io.Discard, os.Stderr
 	require.NoError(r.t, r.cmd.Start())
-	eventually(r.t, "redis-server answers", func() bool {
-		conn, err := net.Dial("tcp", r.address())
-		if err == nil {
+	cmd, exited := r.cmd, make(chan struct{})
+	r.exited = exited
+	go func() {
+		cmd.Wait()
+		close(exited)
+	}()
+	runs := false
+	eventually(r.t, "redis-server answers or ends", func() bool {
+		select {
+		case <-exited:
+			return true
+		default:
+		}
+		conn, err := net.Dial("unix", r.socket) // it is there after the port
+		runs = err == nil
+		if runs {
 			conn.Close()
 		}
-		return err == nil
+		return runs
 	})
+	return runs
 }
 
 func (r *redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
@@ -78,7 +102,8 @@ func (r *redis) address() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 func (r *redis) kill() {
 	if r.cmd != nil {
 		r.cmd.Process.Kill()
-		r.cmd.Wait()
+		<-r.exited
+		os.Remove(r.socket)
 		r.cmd = nil
 	}
 }

@@ -14,8 +14,8 @@
 // # What it costs, and what happens without Redis
 //
 // A login first meets the node's own limits. If they allow it and its password was right, it asks
-// Redis for a lease. That is one round trip, and all that a login waits for. Leases are renewed and
-// released in the background.
+// Redis for a lease, which is one round trip. Nothing else waits for Redis after the password
+// check: leases are renewed and released in the background.
 //
 // When Redis is down, hung or slower than Options.Timeout, the node's own limits decide, or with
 // FailClosed nobody can log in. After that, logins neither ask Redis nor wait until it answers a
@@ -23,14 +23,16 @@
 // exceed the limit: nobody is disconnected.
 //
 // If a node dies, its sessions stop counting when their leases end. A Redis that has lost its data
-// is right again after one renewal, a third of a lease. All times are by the clock of Redis, so the
-// clocks of the nodes may differ.
+// is right again after one renewal, a third of a lease. A Redis whose memory is full still counts
+// logins. All times are by the clock of Redis, so the clocks of the nodes may differ.
 //
 // # Guesses
 //
 // Wrong passwords that delay a network (MaxGuessDelay) delay it on all nodes. Of the delayed checks
 // only one runs at a time on all nodes together. With Options.Secret the same name and password
-// again counts once for all nodes, otherwise once on each.
+// again counts once for all nodes, otherwise once on each. A node that has listened for less than
+// two hours asks Redis for earlier wrong passwords when a client connects. A login that comes
+// before the answer waits for it, up to Options.Timeout.
 //
 // # What it does not do
 //
@@ -67,8 +69,9 @@ type Options struct {
 	// [rueidis.ParseURL] makes it from a URL such as "rediss://user:password@host:6379". Zero buffers,
 	// retries and connections get values that suit this package.
 	Client rueidis.ClientOption
-	// Prefix begins each key, in braces: a lease is taken by one script, so all keys must be on one
-	// node of a Redis Cluster. Services with different prefixes can share a Redis.
+	// Prefix begins each key, in braces, so that all keys are on one node of a Redis Cluster. Services
+	// with different prefixes can share a Redis. All keys with it are ours: one of another type is
+	// deleted.
 	Prefix string
 	// Node is the name of this node in [Cluster.Sessions]; if empty, the host's name and the process
 	// number. It must be unique: otherwise Disconnect may end a session on another node of that name.
@@ -136,7 +139,8 @@ type Cluster struct {
 	down      atomic.Bool    // Redis does not answer, and logins do not ask it
 	errors    atomic.Uint64
 	began     time.Time
-	timely    atomic.Int64 // when a login last had an answer in time
+	timely    atomic.Int64 // when a login last had an answer in time, by now
+	listening atomic.Int64 // since when the node has heard all messages, by now
 	lastLog   atomic.Int64 // in Unix nanoseconds
 	toldDown  atomic.Bool  // the log says that Redis is down
 	ctx       context.Context
@@ -218,7 +222,8 @@ func (c *Cluster) Stats() limits.ClusterStats {
 	}
 }
 
-// Close releases all leases and closes the connection, which takes at most a second. Call it after
+// Close releases all leases and closes the connection. It takes at most a second, also when Redis
+// does not answer. Call it after
 // the sessions are closed: those that are still open no longer count. It returns nil, and may be
 // called again.
 func (c *Cluster) Close() error {
@@ -241,6 +246,25 @@ func (c *Cluster) failed(err error) error {
 		c.printf("redislimits: Redis does not count logins: %v", err)
 	}
 	return err
+}
+
+// unshared counts a failed try to share wrong passwords. If Redis only refused it, logins still ask
+// Redis: a stranger can guess, and must not open the breaker.
+func (c *Cluster) unshared(err error) {
+	if _, refused := rueidis.IsRedisErr(err); !refused || c.ctx.Err() != nil {
+		c.failed(err)
+		return
+	}
+	c.errors.Add(1)
+	if c.mayLog() {
+		c.printf("redislimits: Redis does not share wrong passwords: %v", err)
+	}
+}
+
+// isWrongType reports whether a key has a type that we did not give it.
+func isWrongType(err error) bool {
+	refused, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(refused.Error(), "WRONGTYPE")
 }
 
 // mayLog reports whether the last message is at least a minute old. If so, it notes a new message.

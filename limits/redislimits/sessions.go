@@ -52,22 +52,32 @@ func (c *Cluster) published(in *lease) string {
 // entry returns the page's entry in the set of all pages.
 func (c *Cluster) entry(p *page) string { return p.name + " " + c.options.Node }
 
+// cutEntry returns the page's name and the node of an entry.
+func cutEntry(entry string) (page, node string) {
+	page, node, _ = strings.Cut(entry, " ")
+	return page, node
+}
+
 // Sessions returns the logged-in sessions of all nodes, grouped by node. What they are doing is
-// from the last renewal of their lease. After an error the list is not complete.
+// from the last renewal of their lease. After an error the list is not complete, but has all that
+// could be read.
 func (c *Cluster) Sessions(ctx context.Context) ([]Session, error) {
 	client, err := c.connected(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := client.B().Zrange().Key(c.names.pages()).Min("0").Max("-1").Build()
-	pages, err := client.Do(ctx, list).AsStrSlice()
+	pages, err := c.entries(ctx, client)
 	if err != nil {
-		return nil, fmt.Errorf("redislimits: %w", err)
+		return nil, err
 	}
 	var all []Session
 	const atOnce = 16
 	for some := range slices.Chunk(pages, atOnce) {
-		if all, err = c.read(ctx, client, some, all); err != nil {
+		var failed error
+		if all, failed = c.read(ctx, client, some, all); err == nil {
+			err = failed
+		}
+		if ctx.Err() != nil {
 			break
 		}
 	}
@@ -77,31 +87,48 @@ func (c *Cluster) Sessions(ctx context.Context) ([]Session, error) {
 	return all, err
 }
 
-// read appends the sessions of some pages. A page that has ended is empty.
+// entries returns the entries of the pages of all nodes.
+func (c *Cluster) entries(ctx context.Context, client rueidis.Client) ([]string, error) {
+	list := client.B().Zrange().Key(c.names.pages()).Min("0").Max("-1").Build()
+	entries, err := client.Do(ctx, list).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("redislimits: %w", err)
+	}
+	return entries, nil
+}
+
+// read appends the sessions of some pages, and returns the first error. A page that has ended is
+// empty.
 func (c *Cluster) read(
 	ctx context.Context, client rueidis.Client, pages []string, all []Session,
-) ([]Session, error) {
+) (_ []Session, failed error) {
+	fail := func(err error) {
+		if failed == nil {
+			failed = err
+		}
+	}
 	var commands rueidis.Commands
 	for _, entry := range pages {
-		name, _, _ := strings.Cut(entry, " ")
+		name, _ := cutEntry(entry)
 		commands = append(commands, client.B().Hgetall().Key(c.names.page(name)).Build())
 	}
 	for i, result := range client.DoMulti(ctx, commands...) {
 		fields, err := result.AsStrMap()
 		if err != nil {
-			return all, fmt.Errorf("redislimits: %w", err)
+			fail(fmt.Errorf("redislimits: %w", err))
 		}
-		_, node, _ := strings.Cut(pages[i], " ")
+		_, node := cutEntry(pages[i])
 		for name, value := range fields {
 			session, err := c.parse(name, value)
 			if err != nil {
-				return all, err
+				fail(err)
+				continue
 			}
 			session.Node = node
 			all = append(all, session)
 		}
 	}
-	return all, nil
+	return all, failed
 }
 
 func (c *Cluster) parse(name, value string) (Session, error) {
@@ -139,6 +166,9 @@ type order struct {
 	Session uint64 `json:"session"`
 	Text    string `json:"text"`
 	Answer  string `json:"answer"` // the list for the answer
+	// Births are those of the nodes that may have the session. A stranger may send an order again when
+	// the node has started again. It does not end the session that has this number then.
+	Births []string `json:"births"`
 }
 
 // Disconnect ends a session of [Cluster.Sessions] on any node, as [limits.Limiter.Disconnect] does,
@@ -151,7 +181,13 @@ func (c *Cluster) Disconnect(
 	if err != nil {
 		return false, err
 	}
-	o := order{Session: id, Text: text, Answer: c.names.answer(rand.Text())}
+	entries, err := c.entries(ctx, client)
+	if err != nil {
+		return false, err
+	}
+	o := order{
+		Session: id, Text: text, Answer: c.names.answer(rand.Text()), Births: births(entries, node),
+	}
 	channel := c.names.node(node)
 	message, err := json.Marshal(o)
 	if err != nil {
@@ -173,6 +209,19 @@ func (c *Cluster) Disconnect(
 	return len(got) == 2 && got[1] == answerEnded, nil
 }
 
+// births returns the births of the nodes with that name that have pages.
+func births(entries []string, node string) []string {
+	var all []string
+	for _, entry := range entries {
+		page, of := cutEntry(entry)
+		birth, _, _ := strings.Cut(page, ".")
+		if of == node && !slices.Contains(all, birth) {
+			all = append(all, birth)
+		}
+	}
+	return all
+}
+
 const (
 	answerTimeout = 5 * time.Second
 	answerEnded   = "ended"
@@ -183,9 +232,14 @@ const (
 // connection is lost gets no answer.
 func (c *Cluster) listen() {
 	node, guesses := c.names.node(c.options.Node), c.names.guesses()
+	ctx := rueidis.WithOnSubscriptionHook(c.ctx, func(s rueidis.PubSubSubscription) {
+		if s.Kind == "subscribe" { // messages may have been lost before
+			c.listening.Store(c.now())
+		}
+	})
 	for c.ctx.Err() == nil {
 		subscribe := c.client.B().Subscribe().Channel(node, guesses).Build()
-		c.client.Receive(c.ctx, subscribe, func(m rueidis.PubSubMessage) {
+		c.client.Receive(ctx, subscribe, func(m rueidis.PubSubMessage) {
 			if m.Channel == guesses {
 				c.hear(m.Message)
 			} else {
@@ -209,7 +263,8 @@ func (c *Cluster) obey(channel, message string) {
 		return
 	}
 	answer := answerNone
-	if in := c.held.find(o.Session); in != nil {
+	in := c.held.find(o.Session)
+	if in != nil && slices.Contains(o.Births, c.birth) {
 		in.login.Disconnect(o.Text)
 		answer = answerEnded
 	}

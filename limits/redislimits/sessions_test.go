@@ -8,6 +8,7 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/redis/rueidis"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -171,6 +172,51 @@ func TestOrdersNeedTheSecret(t *testing.T) {
 	found, err := newNode(t, o).Disconnect(ctx, "mx1", id, "Bye")
 	assert.NoError(t, err)
 	assert.True(t, found)
+}
+
+// A neighbour who cannot read an order can send it again. When the node has started again, another
+// session may have the same number.
+func TestAnOrderThatIsSentAgainEndsNobody(t *testing.T) {
+	r := startRedis(t)
+	o := options(r.address())
+	o.Node, o.Secret = "mx1", []byte("0123456789abcdef")
+	first := newNode(t, o)
+	ended := make(chan string, 100)
+	l := login("karen", 2)
+	l.Disconnect = func(text string) { ended <- text }
+	admit(t, first, l)
+	client := r.client()
+	orders := make(chan string, 100)
+	go client.Receive(
+		t.Context(), client.B().Subscribe().Channel("{imapgate}node:mx1").Build(),
+		func(m rueidis.PubSubMessage) { orders <- m.Message },
+	)
+	eventually(t, "the order is obeyed and heard", func() bool {
+		found, err := first.Disconnect(t.Context(), "mx1", l.Info().ID, "old")
+		return err == nil && found && len(orders) > 0
+	})
+	require.NoError(t, first.Close())
+
+	for len(ended) > 0 {
+		<-ended
+	}
+	second, again := newNode(t, o), <-orders
+	admit(t, second, l)
+	for range 3 {
+		eventually(t, "orders are obeyed again", func() bool {
+			do(t, client, "PUBLISH", "{imapgate}node:mx1", again)
+			found, err := second.Disconnect(t.Context(), "mx1", l.Info().ID, "new")
+			return err == nil && found
+		})
+		for done := false; !done; {
+			select {
+			case text := <-ended:
+				assert.Equal(t, "new", text)
+			default:
+				done = true
+			}
+		}
+	}
 }
 
 func TestASilentSessionOfTheNodeMakesRoom(t *testing.T) {

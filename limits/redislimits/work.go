@@ -2,6 +2,7 @@ package redislimits
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -51,7 +52,7 @@ func (c *Cluster) work() {
 // closed before.
 func (c *Cluster) connect() bool {
 	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
-		client, err := rueidis.NewClient(c.options.Client)
+		client, err := c.newClient()
 		if err == nil {
 			c.client = client
 			close(c.ready)
@@ -69,6 +70,30 @@ func (c *Cluster) connect() bool {
 	}
 }
 
+// newClient connects to Redis, until the cluster is closed.
+func (c *Cluster) newClient() (rueidis.Client, error) {
+	type result struct {
+		client rueidis.Client
+		err    error
+	}
+	made := make(chan result, 1)
+	go func() {
+		client, err := rueidis.NewClient(c.options.Client)
+		made <- result{client, err}
+	}()
+	select {
+	case r := <-made:
+		return r.client, r.err
+	case <-c.ctx.Done():
+		go func() {
+			if r := <-made; r.err == nil {
+				r.client.Close()
+			}
+		}()
+		return nil, errClosed
+	}
+}
+
 // worker has the state that only the worker uses.
 type worker struct {
 	*Cluster
@@ -83,7 +108,7 @@ func (w *worker) turn() time.Duration {
 	if w.down.Load() && !w.recover() {
 		return time.Until(w.nextProbe)
 	}
-	if !w.joinNew() || !w.giveBack() || !w.shareGuesses() {
+	if !w.giveBack() || !w.joinNew() || !w.shareGuesses() {
 		return firstProbe
 	}
 	return w.renewNext()
@@ -100,6 +125,7 @@ func (w *worker) recover() bool {
 	if err := probeScript.Exec(ctx, w.client, []string{w.names.pages()}, nil).Error(); err != nil {
 		w.probe = min(max(2*w.probe, firstProbe), lastProbe)
 		w.nextProbe = time.Now().Add(w.probe)
+		w.leaveReplica(ctx, err)
 		return false
 	}
 	w.probe, w.nextProbe = 0, time.Time{}
@@ -108,6 +134,15 @@ func (w *worker) recover() bool {
 		w.printf("redislimits: Redis answers again")
 	}
 	return true
+}
+
+// leaveReplica ends the connection to a Redis that has become a replica. The next one goes to
+// whatever has its address now.
+func (w *worker) leaveReplica(ctx context.Context, err error) {
+	refused, ok := rueidis.IsRedisErr(err)
+	if ok && strings.HasPrefix(refused.Error(), "READONLY") {
+		w.client.Do(ctx, w.client.B().Quit().Build())
+	}
 }
 
 // joinNew counts the sessions whose logins did not wait for that.
@@ -131,16 +166,18 @@ func (w *worker) giveBack() bool {
 		if len(released) == 0 {
 			return true
 		}
-		if err := w.remove(released); err != nil {
+		ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+		err := w.remove(ctx, released)
+		cancel()
+		if err != nil {
 			w.held.keepReleased(released, time.Now().Add(-w.options.Lease))
 			return false
 		}
+		w.held.left(released)
 	}
 }
 
-func (w *worker) remove(released []*lease) error {
-	ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
-	defer cancel()
+func (w *worker) remove(ctx context.Context, released []*lease) error {
 	var commands rueidis.Commands
 	for _, in := range released {
 		for _, set := range in.sets {
@@ -150,7 +187,7 @@ func (w *worker) remove(released []*lease) error {
 		commands = append(commands, w.client.B().Hdel().Key(page).Field(in.name).Build())
 	}
 	for _, result := range w.client.DoMulti(ctx, commands...) {
-		if err := result.Error(); err != nil {
+		if err := result.Error(); err != nil && !isWrongType(err) {
 			return w.failed(err)
 		}
 	}
@@ -213,10 +250,11 @@ func (w *worker) renew(p *page, all []*lease) (added int64, err error) {
 // leave gives back all leases that are held.
 func (w *worker) leave() {
 	w.held.releaseAll()
-	deadline := time.Now().Add(workTimeout)
-	for !w.down.Load() && time.Now().Before(deadline) {
+	ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+	defer cancel()
+	for !w.down.Load() {
 		released := w.held.takeReleased(maxBatch)
-		if len(released) == 0 || w.remove(released) != nil {
+		if len(released) == 0 || w.remove(ctx, released) != nil {
 			return
 		}
 	}
