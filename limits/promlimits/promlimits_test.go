@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/readme"
 	"github.com/imapgate/imapgate/limits"
 	"github.com/imapgate/imapgate/limits/promlimits"
 )
@@ -91,6 +92,22 @@ func TestEveryLimitAndCounterAppears(t *testing.T) {
 	assert.Contains(t, got, "imapgate_cluster_leases 3")
 	assert.Contains(t, got, "imapgate_cluster_errors_total 2")
 	assert.Contains(t, got, "imapgate_cluster_up 0")
+}
+
+// The README has each metric, and none that does not exist.
+func TestReadmeHasEveryMetric(t *testing.T) {
+	c, registry := newCollector(fullOptions())
+	c.OnEvent(limits.Event{Kind: limits.EventAdmitted, Command: "FETCH", Waited: time.Second})
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	var want, got []string
+	for _, family := range families {
+		want = append(want, family.GetName())
+	}
+	for _, row := range readme.Table(t, "README.md", "Metric") {
+		got = append(got, readme.Names(row[0])...)
+	}
+	assert.ElementsMatch(t, want, got)
 }
 
 func TestWithoutAClusterThereAreNoFiguresOfOne(t *testing.T) {
@@ -174,6 +191,19 @@ func TestAlertRules(t *testing.T) {
 	} {
 		out, err := promtool(t, args...).CombinedOutput()
 		assert.NoError(t, err, "%s", out)
+	}
+}
+
+// Each alert has a test in which it fires.
+func TestEachAlertIsTested(t *testing.T) {
+	rules, err := os.ReadFile("alerts.yml")
+	require.NoError(t, err)
+	tests, err := os.ReadFile("testdata/alerts_test.yml")
+	require.NoError(t, err)
+	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllSubmatch(rules, -1)
+	require.NotEmpty(t, alerts)
+	for _, alert := range alerts {
+		assert.Regexp(t, `alertname: `+string(alert[1])+`\n +exp_alerts:`, string(tests))
 	}
 }
 
