@@ -138,12 +138,16 @@ func (n *node) serveSessions(w http.ResponseWriter, r *http.Request) {
 	table := tabwriter.NewWriter(&body, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tID\tUSER\tADDRESS\tDOES")
 	for _, s := range sessions {
-		user := strings.Trim(strconv.QuoteToGraphic(s.User), `"`)
+		does := cmp.Or(s.Command, "nothing")
 		fmt.Fprintf(
-			table, "%s\t%d\t%s\t%s\t%s\n", s.Node, s.ID, user, s.Addr, cmp.Or(s.Command, "nothing"),
+			table, "%s\t%d\t%s\t%s\t%s\n", plain(s.Node), s.ID, plain(s.User), s.Addr, plain(does),
 		)
 	}
 	table.Flush()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write(body.Bytes())
 }
+
+// plain returns a text without control characters: clients choose names, and all that write to the
+// Redis may have chosen the rest.
+func plain(text string) string { return strings.Trim(strconv.QuoteToGraphic(text), `"`) }

@@ -165,6 +165,28 @@ func TestTheThirdLoginOnTheOtherNode(t *testing.T) {
 	})
 }
 
+// What others have written to the Redis is shown without control characters.
+func TestSessionsOfStrangersArePlainText(t *testing.T) {
+	redis := startRedis(t)
+	s := startServer(t, "-redis", redis)
+	conn, err := net.Dial("tcp", redis)
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, command := range [][]string{
+		{"ZADD", "{imapgate}pages", "1e18", "page.1 no\x1bde"},
+		{"HSET", "{imapgate}page:page.1", "a", `{"u":"ka\u001bren","m":"ID\u001bLE"}`},
+	} {
+		fmt.Fprintf(conn, "*%d\r\n", len(command))
+		for _, word := range command {
+			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(word), word)
+		}
+	}
+	eventually(t, "it is listed", func() bool {
+		return strings.Contains(s.get("/sessions"), `ka\x1bren`)
+	})
+	assert.NotContains(t, s.get("/sessions"), "\x1b")
+}
+
 func TestWithoutRedisItCountsAlone(t *testing.T) {
 	s := startServer(t, "-max-logins-per-user", "1")
 	_, answer := s.login()
