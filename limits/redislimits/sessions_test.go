@@ -2,7 +2,11 @@ package redislimits_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,6 +83,35 @@ func TestClientsReadTheLimitOfAllNodes(t *testing.T) {
 	eventually(t, "the place is free", func() bool { return count(t, client, "karen") == 1 })
 	_, answer = two.login("karen")
 	assert.Contains(t, answer, "OK")
+}
+
+// However many clients of two or three servers log in at once, as many as the limit get in.
+func TestRacingServersNeverExceedTheLimit(t *testing.T) {
+	for nodes := 2; nodes <= 3; nodes++ {
+		r := startRedis(t)
+		var in, refused atomic.Int64
+		var all sync.WaitGroup
+		for range nodes {
+			s := serve(t, options(r.address()), limits.Options{MaxLoginsPerUser: 10})
+			for client := range 20 {
+				all.Go(func() {
+					c := imaptest.NewConn(t, s.DialFrom(fmt.Sprintf("192.0.2.%d", client)))
+					c.Line()
+					answer := imaptest.Last(c.Cmd("a LOGIN karen pass"))
+					switch {
+					case strings.HasPrefix(answer, "OK"):
+						in.Add(1)
+					case assert.Equal(t, noUserLogins, answer):
+						refused.Add(1)
+					}
+				})
+			}
+		}
+		all.Wait()
+		assert.EqualValues(t, 10, in.Load())
+		assert.EqualValues(t, 20*nodes-10, refused.Load())
+		assert.Equal(t, 10, count(t, r.client(), "karen"))
+	}
 }
 
 // Without the right password, no key has the name, and nobody learns the state of Redis.
