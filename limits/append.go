@@ -15,9 +15,8 @@ func (s *session) Append(
 ) (*imap.AppendData, error) {
 	var turn turn
 	defer s.endCommand(&turn)
-	event := Event{Command: commandAppend, User: s.user}
-	most := s.appendLimit()
-	if most.value > 0 && r.Size() > most.value && s.refuse(event, most) {
+	if most := s.appendLimit(); most.value > 0 && r.Size() > most.value &&
+		s.refuse(Event{Command: commandAppend, User: s.user}, most) {
 		return nil, ErrAppendSize
 	}
 	err := s.beginCommand(&turn, commandAppend)
