@@ -7,36 +7,40 @@ import (
 
 // deadline is the read or write deadline of a connection. go-imap sets one for each command and
 // each response, and each time the runtime would move a timer, although hardly one ever fires. So
-// one that is later than the one before is applied by look, up to aheadInterval after it was set.
-// That is soon enough, because the earlier one has not passed by then, unless it was that short.
+// one that is later than the one before is applied by look, up to aheadInterval after it was set. A
+// connection whose deadline has passed fails until it gets another, so one that passes soon is
+// replaced at once.
 type deadline struct {
 	want time.Time // as the server has set it
-	set  int64     // as the connection has it, in Unix nanoseconds; 0: none; passed: it was over then
+	set  int64     // as the connection has it, in Unix nanoseconds; 0: none; passed: it is over soon
 }
 
 // passed is later than any deadline, so that the next one is applied at once.
 const passed = math.MaxInt64
 
+// soon is how long before a deadline look must have seen it, to be in time on a busy machine too.
+const soon = 10 * time.Second
+
 // change notes a new deadline, and reports whether it must be applied now.
 func (d *deadline) change(t time.Time) (now bool) {
 	d.want = t
-	return !t.IsZero() && (d.set == 0 || t.UnixNano() < d.set)
+	return d.set == passed || !t.IsZero() && (d.set == 0 || t.UnixNano() < d.set)
 }
 
 // apply gives the connection the deadline, unless it has it.
-func (d *deadline) apply(set func(time.Time) error) error {
+func (d *deadline) apply(set func(time.Time) error) (err error) {
 	want := int64(0)
 	if !d.want.IsZero() {
 		want = d.want.UnixNano()
 	}
-	if want == d.set {
-		return nil
+	if want != d.set {
+		d.set = want
+		err = set(d.want)
 	}
-	d.set = want
-	if want != 0 && time.Until(d.want) <= 0 {
+	if want != 0 && time.Until(d.want) < soon {
 		d.set = passed
 	}
-	return set(d.want)
+	return err
 }
 
 // SetDeadline sets both deadlines.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -47,6 +48,64 @@ func TestWhichDeadlinesAreAppliedAtOnce(t *testing.T) {
 		apply()
 	}
 	assert.Equal(t, []time.Time{none, time.Unix(1, 0), none}, applied)
+}
+
+// The server works on a command for longer than the deadline of reading it. Or, in the middle of a
+// response, for longer than that of writing it.
+func TestADeadlineThatPassesSoonIsReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d deadline
+		applied := 0
+		look := func() {
+			d.apply(func(time.Time) error {
+				applied++
+				return nil
+			})
+		}
+		command := time.Now().Add(30 * time.Second)
+		require.True(t, d.change(command))
+		look()
+		time.Sleep(19 * time.Second)
+		look()
+		assert.Equal(t, 1, applied)
+		assert.False(t, d.change(command.Add(time.Hour)), "look is in time")
+		d.change(command)
+		time.Sleep(2 * time.Second)
+		look()
+		assert.Equal(t, 1, applied)
+		for range 2 {
+			assert.True(t, d.change(command.Add(time.Hour)))
+			assert.True(t, d.change(time.Time{}))
+			d.change(command)
+			time.Sleep(10 * time.Second)
+			look()
+		}
+		d.change(command.Add(time.Hour))
+		look()
+		assert.False(t, d.change(command.Add(2*time.Hour)))
+		require.True(t, d.change(time.Now().Add(time.Millisecond)))
+		look()
+		assert.True(t, d.change(command.Add(time.Hour)), "no look comes before it passes")
+	})
+}
+
+func TestADeadlineThatHasPassed(t *testing.T) {
+	c, _, client := pair(t)
+	p := make([]byte, 100)
+	for range 3 {
+		c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err := c.Read(p)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		c.SetReadDeadline(time.Now().Add(time.Hour))
+		_, err = io.WriteString(client, "b NOOP\r\n")
+		require.NoError(t, err)
+		n, err := c.Read(p)
+		require.NoError(t, err)
+		assert.Equal(t, "b NOOP\r\n", string(p[:n]))
+		write(t, c, "b OK NOOP completed\r\n")
+		c.SetReadDeadline(time.Time{})
+		c.look()
+	}
 }
 
 func TestAnEarlierDeadlineInterrupts(t *testing.T) {

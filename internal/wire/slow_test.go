@@ -1,0 +1,74 @@
+package wire_test
+
+import (
+	"crypto/tls"
+	"net"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/wire"
+)
+
+// slow is a session whose CREATE takes longer than any deadline of go-imap's for a command.
+type slow struct{ imaptest.Stub }
+
+func (slow) Create(string, *imap.CreateOptions) error {
+	time.Sleep(time.Minute)
+	return nil
+}
+
+// socketListener is a listener whose connections the guard takes for sockets: it applies later
+// deadlines only now and then.
+type socketListener struct{ net.Listener }
+
+type likeSocket struct{ net.Conn }
+
+// noSocket tells nothing.
+type noSocket struct{}
+
+func (l socketListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return likeSocket{conn}, err
+}
+
+func (likeSocket) SyscallConn() (syscall.RawConn, error) { return noSocket{}, nil }
+
+func (noSocket) Control(func(uintptr)) error    { return nil }
+func (noSocket) Read(func(uintptr) bool) error  { return nil }
+func (noSocket) Write(func(uintptr) bool) error { return nil }
+
+func TestACommandThatTakesLongerThanADeadline(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := imaptest.Listen()
+			start(t, guardedServer(quiet(imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return slow{}, nil, nil
+				},
+				InsecureAuth: true,
+				TLSConfig:    imaptest.ServerTLS(),
+			}), wire.Config{}), socketListener{ln})
+			c := dial(t, ln)
+			c.Line()
+			if secure {
+				assert.True(t, imaptest.IsOK(c.Cmd("a STARTTLS")))
+				c = imaptest.NewConn(t, tls.Client(c.Conn, imaptest.ClientTLS()))
+			}
+			assert.True(t, imaptest.IsOK(c.Cmd("b LOGIN karen pass")))
+			for range 3 {
+				assert.True(t, imaptest.IsOK(c.Cmd("c CREATE x")))
+				assert.True(t, imaptest.IsOK(c.Cmd("d NOOP")))
+				time.Sleep(30 * time.Minute)
+				assert.True(t, imaptest.IsOK(c.Cmd("e NOOP")))
+			}
+			c.Cmd("f LOGOUT")
+		})
+	}
+}
