@@ -126,10 +126,10 @@ type Options struct {
 	MaxAppendSize int64
 
 	// MaxLoginBytes is how many bytes of any kind a connection may send before its login. One more
-	// ends it with a BYE. Only imapgate.Server enforces it.
+	// ends it with a BYE. Only imapgate.Server and imapgate.NewListener enforce it.
 	MaxLoginBytes int64
-	// MaxCommandBytes is how many bytes a command may have after login. Its literals count, but not
-	// the message of an APPEND. A larger command gets a NO. Only imapgate.Server enforces it.
+	// MaxCommandBytes is how many bytes a command may have after login, literals included, but not the
+	// message of an APPEND. A larger one gets a NO, from imapgate.Server and imapgate.NewListener.
 	MaxCommandBytes int64
 
 	// LimitsFor, if not nil, returns the limits of a client; client.Limits are the usual ones. It is
