@@ -213,11 +213,6 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			"f ID NIL\r\n",
 		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\n" +
 			"c APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
-		"0 LOGIN u p\r\na CREATE\xfb\xfb\xfb\xfb\xfb\xfb\xfb" + strings.Repeat("x", 100) + "\"\r\n" +
-			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
-		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
-		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
-			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
 		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n",
 		"a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
@@ -225,6 +220,16 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		for kind := range byte(kinds) {
 			f.Add(kind, []byte(input))
 		}
+	}
+	for _, input := range []string{
+		"0 LOGIN u p\r\na CREATE\xfb\xfb\xfb\xfb\xfb\xfb\xfb" + strings.Repeat("x", 100) + "\"\r\n" +
+			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
+		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
+		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
+			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
+	} {
+		f.Add(byte(0), []byte(input))
+		f.Add(byte(smallLimits), []byte(input))
 	}
 	f.Fuzz(func(t *testing.T, kind byte, input []byte) {
 		if len(input) > 1<<10 || bytes.Count(input, []byte{fillCommand}) > 4 {
