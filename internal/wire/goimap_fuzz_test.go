@@ -224,7 +224,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 	for _, input := range []string{
 		"0 LOGIN u p\r\na CREATE\xfb\xfb\xfb\xfb\xfb\xfb\xfb" + strings.Repeat("x", 100) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
-		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
+		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID", "a CHECK \r\nb CHECK\r\n",
 		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 	} {
@@ -378,6 +378,8 @@ func assertSame(t *testing.T, goIMAP, guarded string, hasLiterals bool) {
 			return
 		case early != nil && mistake.MatchString(want):
 			want, got = mistake.FindStringSubmatch(want)[1], early[1]
+		case wrongCheck && strings.HasSuffix(want, " OK CHECK completed"):
+			continue // go-imap ignores a space at the end; the guard answers before it sees the end
 		case wrongCheck:
 			want, _, _ = strings.Cut(want, ", got ") // the guard repeats nothing of the client's
 		}
