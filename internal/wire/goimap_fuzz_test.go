@@ -224,7 +224,8 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 	for _, input := range []string{
 		"0 LOGIN u p\r\na CREATE\xfb\xfb\xfb\xfb\xfb\xfb\xfb" + strings.Repeat("x", 100) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
-		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID", "a CHECK \r\nb CHECK\r\n",
+		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
+		"a CHECK \r\nb CHECK\r\n",
 		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 	} {
