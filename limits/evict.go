@@ -34,12 +34,19 @@ func sweep(logins []*admission.Login[*session]) (hungUp, silent []*admission.Log
 	return hungUp, silent
 }
 
+// evictAll evicts the sessions, which do not count any more: all of them, also if OnEvent panics.
+func evictAll(logins []*admission.Login[*session]) {
+	for _, in := range slices.Backward(logins) {
+		defer in.Session.evict()
+	}
+}
+
 // evict ends a session to make room. It does not wait until the session is closed.
 func (s *session) evict() {
+	defer func() { go s.hangUp(byeEvicted) }()
 	most := int64(s.limits.Load().MaxLoginsPerUser)
 	s.report(Event{
 		Kind: EventEvicted, User: s.identity.Load().user,
 		Limit: maxLoginsPerUser.option, Max: maxLoginsPerUser.text(most),
 	})
-	go s.hangUp(byeEvicted)
 }

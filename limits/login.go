@@ -199,9 +199,7 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		in, evicted, refused = attempt.Admit(user, s)
 	}
 	s.login = in
-	for _, older := range evicted {
-		older.Session.evict()
-	}
+	evictAll(evicted)
 	if refused.Is() {
 		r := loginRefusal(refused)
 		if s.refuse(Event{Command: command, User: user}, r) {

@@ -424,3 +424,34 @@ func (s *slowStore) Store(
 	time.Sleep(20 * time.Minute)
 	return nil
 }
+
+// The limit goes down, and the next login takes the place of several sessions. None of them may
+// stay, as they do not count any more.
+func TestEveryEvictedSessionEndsIfOnEventPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{
+			MaxLoginsPerUser: 4, EvictIdle: time.Minute,
+			OnEvent: func(limits.Event) { panic("OnEvent") },
+		}
+		s := serve(t, &backend{}, options)
+		var idle []*imaptest.Conn
+		for range 4 {
+			c, answer := s.login("192.0.2.1", "karen")
+			assert.Contains(t, answer, "OK")
+			idle = append(idle, c)
+		}
+		time.Sleep(time.Hour / 2)
+		options.MaxLoginsPerUser = 2
+		assert.NoError(t, s.limiter.SetOptions(options))
+		newest := s.dial("192.0.2.1")
+		newest.Send("a LOGIN karen pass")
+		newest.Rest()
+		for i, c := range idle[:3] {
+			assert.Equal(
+				t, []string{"* BYE [LIMIT] A newer login of this user took the place of this idle session"},
+				c.Rest(), "%d", i,
+			)
+		}
+		assert.True(t, imaptest.IsOK(idle[3].Cmd("a NOOP")))
+	})
+}
