@@ -62,10 +62,13 @@ func (s *session) checkTerms(criteria *imap.SearchCriteria) error {
 		return nil
 	}
 	terms, depth := countTerms(criteria)
+	exceeds := func(n int, most refusal) bool {
+		return most.value > 0 && int64(n) > most.value && s.refuse(s.searchEvent(0), most)
+	}
 	switch {
-	case mostTerms.value > 0 && int64(terms) > mostTerms.value && s.refuse(s.searchEvent(0), mostTerms):
+	case exceeds(terms, mostTerms):
 		return ErrSearchTerms
-	case mostDepth.value > 0 && int64(depth) > mostDepth.value && s.refuse(s.searchEvent(0), mostDepth):
+	case exceeds(depth, mostDepth):
 		return ErrSearchDepth
 	default:
 		return nil

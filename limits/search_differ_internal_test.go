@@ -74,7 +74,8 @@ func TestTermsOfDifferentTextsDiffer(t *testing.T) {
 		for i := range text {
 			text[i] = 'b'
 			differ(string(text))
-			assert.Equal(t, termHeader.folded(string(text)), termHeader.folded(strings.ToUpper(string(text))))
+			upper := strings.ToUpper(string(text))
+			assert.Equal(t, termHeader.folded(string(text)), termHeader.folded(upper))
 			text[i] = 'a'
 		}
 	}

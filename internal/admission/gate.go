@@ -143,8 +143,8 @@ func (g *Gate) ticketLocked(
 	return Ticket{gate: g, key: key, waiter: w}
 }
 
-// enterAtOnce gives the ticket, which holds nothing, a slot if there is room for the caller now, and
-// reports whether it did. The limits are those that the caller had after so many changes.
+// enterAtOnce gives the ticket, which holds nothing, a slot if there is room for the caller now,
+// and reports whether it did. The limits are those that the caller had after so many changes.
 func (g *Gate) enterAtOnce(t *Ticket, key *Key, limits KeyLimits, changes uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
