@@ -226,6 +226,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
 		"a CHECK \r\nb CHECK\r\n",
+		"a APPEND \xfb \xfd\r\nb LOGIN u p\r\n",
 		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 	} {
@@ -290,7 +291,10 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		refused := slices.ContainsFunc(strings.Split(got, "\r\n"), overLimit.MatchString)
 		// go-imap takes the end of a line that is too long for another command.
 		tooLong := len(input) > 50000
-		if !refused || !tooLong && !bytes.ContainsRune(input, '{') {
+		// go-imap gives up after a mailbox in a literal and another literal, if nobody is logged in. The
+		// guard only refuses that command.
+		gaveUp := strings.Contains(want, "NO [SERVERBUG]")
+		if !gaveUp && (!refused || !tooLong && !bytes.ContainsRune(input, '{')) {
 			// Otherwise go-imap may have taken a literal of the refused command for commands, and the
 			// next one for a literal.
 			assertSubsequence(t, theirs.list, ours.list)
