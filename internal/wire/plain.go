@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Nearly every command is one line without anything special in it. Such a line is taken whole here.
 // All others are taken byte by byte in take, and the result must be the same.
@@ -86,17 +83,6 @@ func (r *requests) plainCommand(line []byte) int {
 	}
 	return n
 }
-
-// endOfAtom returns the end of the atom that begins at start. No atom contains the end of a line.
-func endOfAtom(line []byte, start int) int {
-	for isAtomChar(line[start]) {
-		start++
-	}
-	return start
-}
-
-// isUID reports whether go-imap takes the name for UID.
-func isUID(name []byte) bool { return strings.ToUpper(string(name)) == "UID" }
 
 // plainArguments takes a line that ends in these arguments, unless it exceeds a limit.
 func (r *requests) plainArguments(line, arguments []byte) int {

@@ -300,14 +300,3 @@ func (r *requests) scan(b byte) {
 		r.spec.feed(b)
 	}
 }
-
-// isAtomChar reports whether go-imap accepts the byte in a command name.
-func isAtomChar(b byte) bool { return atomChars[b] }
-
-var atomChars = func() (is [256]bool) {
-	for i := range is {
-		b := byte(i)
-		is[i] = b > ' ' && b != 0x7f && (b < 0x80 || b > 0x9f) && strings.IndexByte(`(){%*"\]`, b) < 0
-	}
-	return is
-}()
