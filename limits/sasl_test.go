@@ -440,3 +440,24 @@ func TestAProvenClientThatDoesNotGoOnHoldsNobodyUp(t *testing.T) {
 		assert.Zero(t, s.limiter.Stats().LoginChecks)
 	})
 }
+
+func TestEachStepOfAnExchangeHasItsOwnTimeToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mech, proof = "SCRAM-SHA-256", "c=biws,r=nonce,p=proof"
+		b := &backend{}
+		s := serveSessions(
+			t, b, saslBackend(b, mech, 3, 29*time.Second), &limits.Options{MaxLoginChecks: 1},
+		)
+		other := s.dial("192.0.2.2")
+		other.Send("a AUTHENTICATE " + mech + " " + b64("n,,n=adam,r=nonce"))
+		other.Line()
+
+		c := s.dial("192.0.2.1")
+		answer := make(chan string)
+		go func() { answer <- authenticate(c, mech, "n,,n=karen,r=nonce", proof, "") }()
+		time.Sleep(time.Second)
+		other.Send(b64(proof)) // it gets the check after karen's, and makes her last step wait
+		assert.Regexp(t, "^OK ", <-answer)
+		other.Line()
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,27 @@ func TestAFlushThatFailsClosesTheConnection(t *testing.T) {
 	socket.Conn.SetWriteDeadline(time.Unix(1, 0)) // it fails even before the reset arrives
 	c.flush()
 	assert.ErrorIs(t, socket.Conn.SetDeadline(time.Time{}), net.ErrClosed)
+}
+
+// failsOnce is a connection whose first write fails.
+type failsOnce struct {
+	net.Conn
+	writes int
+}
+
+func (f *failsOnce) Write(p []byte) (int, error) {
+	if f.writes++; f.writes == 1 {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(p), nil
+}
+
+func TestNothingIsWrittenAfterAWriteThatFailed(t *testing.T) {
+	var h held
+	require.True(t, h.add([]byte(flags)))
+	socket := &failsOnce{}
+	assert.ErrorIs(t, h.write(socket, make([]byte, bufferSize)), os.ErrDeadlineExceeded)
+	assert.Equal(t, 1, socket.writes)
 }
 
 func TestALongLiteralIsNotHeld(t *testing.T) {
