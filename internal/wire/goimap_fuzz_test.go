@@ -226,6 +226,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
 		"a CHECK x\r\nb CHECK\r\nc UID CHECK\r\n", "a CHECK w\xfc\nb CHECK\r\nc UID",
 		"a CHECK \r\nb CHECK\r\n",
+		"0 LOGIN u p\r\na CREATE \"" + strings.Repeat("x", 110) + "\nb CREATE \"y\\\"z\"\r\nc NOOP\r\n",
 		"a APPEND \xfb \xfd\r\nb LOGIN u p\r\n", "a APPEND \x00\xff\xfd\r\nb LOGIN u p\r\n",
 		"0 LOGIN u p\r\na CREATE \"x\xf5" + strings.Repeat("x", 80) + "\"\r\n" +
 			"b CREATE \"" + strings.Repeat("y", 102) + "\\\"z\"\r\nc NOOP\r\n",
@@ -290,9 +291,10 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		want := talk(t, bare, hidden)
 		// go-imap takes the end of a line that is too long for another command.
 		tooLong := len(input) > 50000
-		if !onlyGuardRefuses(want, got) || !tooLong && !bytes.ContainsRune(input, '{') {
-			// Otherwise go-imap may have taken a literal of the refused command for commands, and the
-			// next one for a literal.
+		// go-imap may take a literal of a refused command for commands, and the next one for a literal;
+		// and it takes a line break in quotes for a part of the text.
+		mayDiffer := tooLong || bytes.ContainsAny(input, "{\"")
+		if !onlyGuardRefuses(want, got) || !mayDiffer {
 			assertSubsequence(t, theirs.list, ours.list)
 		}
 		if tooLong {
@@ -307,7 +309,7 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 			t,
 			itsLetter.ReplaceAllString(want, "got it"),
 			itsLetter.ReplaceAllString(got, "got it"),
-			bytes.ContainsAny(input, "{\""),
+			mayDiffer,
 		)
 	})
 }
