@@ -70,7 +70,7 @@ func (c *client) KeyLimits(gate *admission.Gate) admission.KeyLimits {
 	case &c.limiter.commands.gate:
 		most = limits.MaxCommandsPerUser
 	}
-	off := gate == &c.limiter.guessing.gate && settings.MaxGuessDelay == 0
+	off := gate == &c.limiter.guessing.gate && limits.MaxGuessDelay == 0
 	return admission.KeyLimits{
 		Max:        most,
 		MaxWaiting: maxWaiting,

@@ -24,10 +24,14 @@ type ClientLimits struct {
 	MaxLoginsPerIP      int // a stranger can see its refusals: it should depend only on the address
 	MaxFailedLogins     int // a stranger can see its refusals, too
 	MaxLoginChecksPerIP int // a stranger can see its refusals, too
-	MaxFetchesPerUser   int
-	MaxSearchesPerUser  int
-	MaxCommandsPerUser  int
-	MaxWaitingPerUser   int
+	// MaxGuessDelay is zero for a webmail host that slows down guesses itself. Otherwise the wrong
+	// passwords of one of its users delay the others. A stranger can see it, too.
+	MaxGuessDelay time.Duration
+
+	MaxFetchesPerUser  int
+	MaxSearchesPerUser int
+	MaxCommandsPerUser int
+	MaxWaitingPerUser  int
 	// Set ProgressInterval to zero for a client that mistakes a notice inside a FETCH for an error.
 	ProgressInterval time.Duration
 }

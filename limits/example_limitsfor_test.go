@@ -20,6 +20,7 @@ func ExampleOptions_limitsFor() {
 		own := client.Limits
 		if webmail.Contains(client.Addr) {
 			own.MaxConnectionsPerIP, own.MaxLoginsPerIP, own.MaxLoginChecksPerIP = 0, 0, 0
+			own.MaxGuessDelay = 0 // or one user's wrong passwords delay the others
 		}
 		if change, ok := table[client.User]; ok {
 			change(&own)

@@ -21,10 +21,18 @@ func (c *client) guessNetwork() netip.Prefix {
 	return network(c.addr)
 }
 
+// longestDelay is MaxGuessDelay for this client.
+func (c *client) longestDelay() time.Duration { return c.limits.Load().MaxGuessDelay }
+
+// delayReached is reached for MaxGuessDelay.
+func (c *client) delayReached() refusal {
+	return refusal{limit: maxGuessDelay, value: int64(c.longestDelay())}
+}
+
 // noteWrong notes a wrong password, which delays the next checks from the client's network.
 func (c *client) noteWrong(guess admission.Guess) {
 	settings, network := c.limiter.settings.Load(), c.guessNetwork()
-	counts := c.limiter.guesses.Wrong(network, guess, settings.MaxGuessDelay)
+	counts := c.limiter.guesses.Wrong(network, guess, c.longestDelay())
 	if counts && settings.guesses != nil {
 		settings.guesses.Guessed(network, uint64(guess))
 	}
@@ -46,12 +54,13 @@ func (l *Limiter) hearGuesses(cluster GuessCluster) {
 // they are known before the password check.
 func (s *session) askGuesses() {
 	settings, network := s.limiter.settings.Load(), s.guessNetwork()
-	if settings.guesses != nil && settings.MaxGuessDelay > 0 && network.IsValid() {
+	if settings.guesses != nil && s.longestDelay() > 0 && network.IsValid() {
 		s.guessesKnown = settings.guesses.Connected(network)
 	}
 }
 
-// hearGuess notes a wrong password on another machine.
+// hearGuess notes a wrong password on another machine. LimitsFor is not asked, as it knows clients
+// of this machine only.
 func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duration) {
 	longest := l.settings.Load().MaxGuessDelay
 	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
@@ -61,7 +70,7 @@ func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duratio
 // others there do not delay the user. The caller must be sure whose password was right: someone who
 // could choose the name could guess that user's password without a delay.
 func (c *client) noteRight(user string) {
-	if c.limiter.settings.Load().MaxGuessDelay > 0 {
+	if c.longestDelay() > 0 {
 		c.limiter.guesses.Right(c.guessNetwork(), user)
 	}
 }
@@ -69,8 +78,7 @@ func (c *client) noteRight(user string) {
 // guessDelay returns the network in whose queue the check of the user's password waits, and how
 // long until its turn. The network is the zero Prefix if the check need not wait.
 func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
-	longest := c.limiter.settings.Load().MaxGuessDelay
-	return c.limiter.guesses.Delay(c.guessNetwork(), user, longest)
+	return c.limiter.guesses.Delay(c.guessNetwork(), user, c.longestDelay())
 }
 
 // awaitGuesses waits as long as wrong passwords from the login's network demand, and until no other
@@ -130,7 +138,7 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 	if waited <= 0 {
 		return
 	}
-	longest := s.reached(maxGuessDelay)
+	longest := s.delayReached()
 	s.report(Event{
 		Kind: EventDelayed, Command: command, User: user, Waited: waited,
 		Limit: longest.limit.option, Max: longest.limit.text(longest.value), DryRun: s.dryRun(),
@@ -144,7 +152,7 @@ func (s *session) sleep(user string) (ended *limit) {
 	for {
 		settings := s.limiter.settings.Load()
 		_, wait := s.guessDelay(user)
-		wait = min(wait, settings.MaxGuessDelay-time.Since(start))
+		wait = min(wait, s.longestDelay()-time.Since(start))
 		if wait <= 0 || settings.DryRun {
 			return nil
 		}
@@ -167,7 +175,7 @@ func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended r
 		}
 		slept += time.Since(start)
 		settings := s.limiter.settings.Load()
-		every := s.limiter.guesses.Interval(by, settings.MaxGuessDelay)
+		every := s.limiter.guesses.Interval(by, s.longestDelay())
 		if settings.guesses == nil || every == 0 || settings.DryRun {
 			return refusal{}
 		}
@@ -179,7 +187,7 @@ func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended r
 			return refusal{limit: ended}
 		}
 		if !time.Now().Before(a.latest) {
-			ended = s.reached(maxGuessDelay)
+			ended = s.delayReached()
 			ended.timedOut = true
 			return ended
 		}

@@ -143,6 +143,42 @@ func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 }
 
 // A login that waits because of wrong passwords holds nothing that other logins need.
+func TestLimitsForSaysWhomWrongPasswordsDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told recorder
+		webmail, cafe := netip.MustParseAddr("192.0.2.80"), netip.MustParseAddr("192.0.2.90")
+		options := &limits.Options{
+			MaxGuessDelay: 15 * time.Second, OnEvent: told.add,
+			LimitsFor: func(c limits.Client) limits.ClientLimits {
+				switch c.Addr {
+				case webmail:
+					c.Limits.MaxGuessDelay = 0
+				case cafe:
+					c.Limits.MaxGuessDelay = 3 * time.Second
+				}
+				return c.Limits
+			},
+		}
+		s := serve(t, &backend{}, options)
+		for address, longest := range map[string]time.Duration{
+			"192.0.2.80": 0, "192.0.2.90": 3 * time.Second, "192.0.2.1": 15 * time.Second,
+		} {
+			s.wrong(address, 5)
+			assert.Equal(t, longest, s.delayOf(address, "karen"))
+		}
+		for _, e := range told.all() {
+			if e.Kind == limits.EventDelayed && e.Addr == cafe {
+				assert.Equal(t, "3s", e.Max)
+			}
+			assert.False(t, e.Kind == limits.EventDelayed && e.Addr == webmail)
+		}
+		without := *options
+		without.LimitsFor = nil
+		assert.NoError(t, s.limiter.SetOptions(&without))
+		assert.Zero(t, s.delayOf("192.0.2.80", "bob"), "nothing was counted")
+	})
+}
+
 func TestALoginThatIsDelayedKeepsNobodyElseWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(time.Second)}, &limits.Options{

@@ -160,7 +160,7 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 func (s *session) refuseLogin(command, user string, a *attempt) error {
 	event := Event{Command: command, User: user, Waited: a.Waited}
 	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
-		r := s.reached(maxGuessDelay)
+		r := s.delayReached()
 		r.timedOut = true
 		s.refuse(event, r)
 		s.renewDeadlines()

@@ -53,7 +53,7 @@ func (s *session) take(t *turn, q *queue, key *admission.Key) error {
 	event := Event{Command: t.command, User: t.user, Waited: t.Waited()}
 	r := q.refusal(t.Refusal)
 	if r.limit == maxGuessDelay {
-		r.value = s.reached(maxGuessDelay).value
+		r.value = s.delayReached().value
 	}
 	if s.refuse(event, r) {
 		return r.answer()
