@@ -24,7 +24,8 @@
 //	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Preserve})
 //	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 //	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
-//	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
+//	limiter := limits.New(limits.DefaultOptions())
+//	newSession = limiter.Wrap(newSession)
 //
 // If you must keep your own server, [NewListener] puts the guard in front of it. On a socket the
 // guard writes the lines of an answer in one piece; data of a slow command can arrive 5 ms later.

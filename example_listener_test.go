@@ -1,6 +1,7 @@
 package imapgate_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log"
 	"net"
@@ -15,8 +16,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// Put the guard, without IDLE, in front of your own server. A TLS listener goes below the guard:
-// NewListener(tls.NewListener(…), …).
+// Put the guard, without IDLE, in front of your own server.
 func ExampleNewListener() {
 	mail := imapmemserver.New()
 	mail.AddUser(imapmemserver.NewUser("karen", "pass"))
@@ -47,4 +47,27 @@ func ExampleNewListener() {
 	fmt.Println(client.Caps().Has(imap.CapIdle), err)
 	// Output:
 	// false imap: BAD Unknown command
+}
+
+// The same with IDLE, for a port with TLS. The TLS listener goes below the guard.
+func ExampleNewListener_tls() {
+	mail := imapmemserver.New()
+	newSession := func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+		return mail.NewSession(), nil, nil
+	}
+	tlsConfig := &tls.Config{} // with your certificate
+
+	limiter := limits.New(limits.DefaultOptions())
+	defer limiter.Close()
+	server := imapserver.New(&imapserver.Options{
+		NewSession:   limiter.Wrap(newSession),
+		InsecureAuth: true, // the server does not see that the listener is encrypted
+	})
+	listener, err := tls.Listen("tcp", ":993", tlsConfig)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.Serve(imapgate.NewListener(listener, limiter, idle.On)); err != nil {
+		log.Print(err)
+	}
 }

@@ -36,11 +36,17 @@ func ExampleServer_Shutdown() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go server.ListenAndServe(":143") // with STARTTLS
-	go server.ListenAndServeTLS(":993")
+	failed := make(chan error, 2)
+	go func() { failed <- server.ListenAndServe(":143") }() // with STARTTLS
+	go func() { failed <- server.ListenAndServeTLS(":993") }()
 
-	stop, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	<-stop.Done()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	select {
+	case err := <-failed:
+		log.Fatal(err)
+	case <-ctx.Done():
+	}
 	patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	server.Shutdown(patience) // running commands are completed, every client reads a BYE

@@ -1,6 +1,9 @@
 package imapgate_test
 
 import (
+	"crypto/tls"
+	"log"
+
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
 
@@ -19,10 +22,16 @@ func Example_stack() {
 		},
 	}
 
+	tlsConfig := &tls.Config{} // with your certificate
+
 	newSession := copymeta.Wrap(backend.NewSession, &copymeta.Options{Flags: copymeta.Preserve})
 	newSession = vfolders.Wrap(newSession, &vfolders.Options{Prefixes: []string{"#users"}})
 	newSession = idle.Wrap(newSession, &idle.Options{Mode: idle.Poll})
-	newSession = limits.New(limits.DefaultOptions()).Wrap(newSession)
-	server := imapserver.New(&imapserver.Options{NewSession: newSession})
-	server.ListenAndServe(":143")
+	limiter := limits.New(limits.DefaultOptions())
+	defer limiter.Close()
+	newSession = limiter.Wrap(newSession)
+	server := imapserver.New(&imapserver.Options{NewSession: newSession, TLSConfig: tlsConfig})
+	if err := server.ListenAndServe(":143"); err != nil {
+		log.Print(err)
+	}
 }

@@ -21,7 +21,7 @@ func Example_limits() {
 			return mail.NewSession(), nil, nil
 		},
 	}
-	var tlsConfig *tls.Config
+	tlsConfig := &tls.Config{} // with your certificate
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 

@@ -183,7 +183,8 @@ const lastWords = time.Second
 // Shutdown stops the server and lets commands complete. No client gets in and no new command
 // starts. Commands that run or queue are completed, also APPEND and COPY; their clients then read
 // "* BYE [UNAVAILABLE] The server is shutting down". All others, also those in IDLE, read it at
-// once. It returns nil when the last connection is closed.
+// once. It returns nil when the last connection is closed. Serve returns before that: the program
+// must not end then.
 //
 // If ctx is done first, Shutdown does what Close does and returns the error of ctx. But commands
 // that queue, or whose backend takes a context, have one more second to be answered.

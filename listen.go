@@ -11,7 +11,7 @@ import (
 )
 
 // ListenAndServe listens on a TCP address and serves it in clear, with STARTTLS if there is a
-// TLSConfig. An empty address means ":143".
+// TLSConfig. An empty address means ":143". It returns when Serve does.
 func (s *Server) ListenAndServe(addr string) error {
 	if addr == "" {
 		addr = ":143"
@@ -24,7 +24,7 @@ func (s *Server) ListenAndServe(addr string) error {
 }
 
 // ListenAndServeTLS listens on a TCP address and serves it with implicit TLS. An empty address
-// means ":993". It is an error if the server has no TLSConfig.
+// means ":993". It is an error if the server has no TLSConfig. It returns when Serve does.
 func (s *Server) ListenAndServeTLS(addr string) error {
 	if s.options.TLSConfig == nil {
 		return errors.New("imapgate: Server.TLSConfig is nil")

@@ -141,7 +141,13 @@ func TestReadmeSettings(t *testing.T) {
 	assert.Len(t, rows, 10)
 	for name, row := range rows {
 		require.Contains(t, all, name)
-		assert.Equal(t, all[name][1], row[0], "the default of %s", name)
+		most, own, _ := strings.Cut(row[0], ", ")
+		assert.Equal(t, all[name][1], most, "the default of %s", name)
+		for words, suffix := range map[string]string{"one user ": "PerUser", "one address ": "PerIP"} {
+			if number, ok := strings.CutPrefix(own, words); ok {
+				assert.Equal(t, all[name+suffix][1], number, "the default of %s", name+suffix)
+			}
+		}
 		answer := declared[name].Answer
 		if !strings.HasPrefix(row[1], "`BYE ") { // these have the words of the table of limits
 			assert.Contains(t, row[1], answer, name)

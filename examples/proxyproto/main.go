@@ -1,6 +1,6 @@
 // Command proxyproto is an IMAP server behind a proxy that sends the PROXY protocol, such as
 // HAProxy. The limits count the address of the client, not that of the proxy. It is a module of its
-// own, so that the packages do not depend on go-proxyproto.
+// own, so that the packages do not depend on go-proxyproto: run it in its folder.
 package main
 
 import (
