@@ -36,7 +36,8 @@ func admin(limiter *limits.Limiter) http.Handler {
 	return mux
 }
 
-// An HTTP handler that shows the sessions and disconnects one.
+// An HTTP handler that shows the sessions and disconnects one. The limiter of an imapgate.Server is
+// what its method Limiter returns.
 func ExampleLimiter_Disconnect() {
 	mail := imapmemserver.New()
 	mail.AddUser(imapmemserver.NewUser("karen", "pass"))

@@ -1,6 +1,6 @@
 // Command reload is an IMAP server with its settings in a YAML file, which it reads again at
 // SIGHUP. It is a module of its own, so that the packages do not depend on a YAML library: run it
-// in its folder.
+// in its folder. The file settings.go says how options are read.
 package main
 
 import (

@@ -17,7 +17,7 @@ func Example() {
 	defer redis.Close()
 
 	cluster := redislimits.DefaultOptions()
-	cluster.Client.InitAddress = []string{redis.Addr()}
+	cluster.Client.InitAddress = []string{redis.Addr()} // such as 127.0.0.1:6379
 	node, err := redislimits.New(cluster)
 	if err != nil {
 		panic(err)
