@@ -95,7 +95,7 @@ func (c *conn) readAhead(a *ahead) {
 	defer scratch.Put(buffer)
 	for {
 		n, err := inner.Read(buffer[:])
-		if a.add(buffer[:n], err) {
+		if a.add(buffer[:n], err, c.life.hasEnded()) {
 			return
 		}
 		if err != nil {
@@ -107,13 +107,15 @@ func (c *conn) readAhead(a *ahead) {
 	}
 }
 
-// add stores what was read, and reports whether readAhead must stop.
-func (a *ahead) add(data []byte, err error) (last bool) {
+// add stores what was read, and reports whether readAhead must stop. A deadline that passes is none
+// of the server's, unless the server waits for data. If the connection has ended, it is that of
+// linger, which waits for the same socket.
+func (a *ahead) add(data []byte, err error, ended bool) (last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.data = append(a.data, data...)
 	last = a.quit || a.wanted && len(data) > 0
-	if err != nil && (a.wanted || !errors.Is(err, os.ErrDeadlineExceeded)) {
+	if err != nil && (a.wanted || ended || !errors.Is(err, os.ErrDeadlineExceeded)) {
 		last = true
 		if !a.quit {
 			a.err = err

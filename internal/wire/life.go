@@ -41,6 +41,12 @@ func (l *life) leave() (ok bool) {
 	return !l.ended
 }
 
+func (l *life) hasEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
 func (l *life) isDraining() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
