@@ -198,26 +198,43 @@ func TestSendingMegabytesAhead(t *testing.T) {
 	})
 }
 
-// Append takes a message. It pauses for longer than the guard's interval.
+// Append takes a message. It pauses for longer than the guard's interval, before it or behind its
+// first byte.
 func (h holding) Append(
-	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+	mailbox string, r imap.LiteralReader, _ *imap.AppendOptions,
 ) (*imap.AppendData, error) {
-	io.CopyN(io.Discard, r, 1)
-	<-time.After(500 * time.Millisecond)
+	if mailbox != "before" {
+		io.CopyN(io.Discard, r, 1)
+	}
+	<-time.After(long)
 	_, err := io.Copy(io.Discard, r)
 	return nil, err
 }
 
-// The rest of a large message does not count as sent ahead, however slowly the backend takes it.
+// A large message does not count as sent ahead, however slowly the backend takes it.
 func TestALargeMessageForASlowBackendIsTaken(t *testing.T) {
 	overEach(t, func(t *testing.T, transport string) {
-		address := serveHolding(t, transport == "TLS", nil, nil, nil)
+		running, finish := make(chan struct{}), make(chan struct{})
+		address := serveHolding(t, transport == "TLS", running, finish, nil)
 		c := dialTCP(t, address, transport)
 		assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
-		c.Send("b APPEND INBOX {8000000}")
-		assert.Contains(t, c.Line(), "+ ")
-		_, err := io.WriteString(c.Conn, strings.Repeat("x", 8_000_000)+"\r\n")
-		assert.NoError(t, err)
-		assert.True(t, imaptest.IsOK(c.Answer("b")))
+		assert.True(t, imaptest.IsOK(c.Cmd("a SELECT INBOX")))
+		upload := func(command string) {
+			assert.Contains(t, c.Line(), "+ ", command)
+			_, err := io.WriteString(c.Conn, strings.Repeat("x", 8_000_000)+"\r\n")
+			assert.NoError(t, err)
+			require.True(t, imaptest.IsOK(c.Answer("b")), command)
+		}
+		for _, command := range []string{"b APPEND INBOX {8000000}", "b APPEND before {8000000}"} {
+			c.Send(command)
+			upload(command)
+		}
+		c.Send("s SEARCH SEEN")
+		<-running
+		c.Send("b APPEND {6+}\r\nbefore (\\Seen) {8000000}")
+		<-time.After(long)
+		finish <- struct{}{}
+		assert.True(t, imaptest.IsOK(c.Answer("s")))
+		upload("pipelined")
 	})
 }

@@ -34,7 +34,7 @@ type ahead struct {
 	wanted  bool          // the server waits for data
 	quit    bool          // readAhead must stop
 	arrived chan struct{} // has room for one signal
-	stopped chan struct{}
+	stopped chan struct{} // closed when readAhead has stopped
 }
 
 // watchLocked schedules the next look, unless one is scheduled already.
@@ -70,22 +70,35 @@ func (c *conn) look() {
 	}
 	busy := !l.reading && l.turns > 0 && l.turns == c.lastTurns
 	c.lastTurns = l.turns
-	// The bytes of an APPEND are not sent ahead: the message may be long, and its backend slow.
-	if !busy || l.message || l.ended || l.ahead != nil || c.dialogue.current() == startTLSCommand ||
+	if !busy || l.noAhead || l.ended || c.dialogue.current() == startTLSCommand ||
 		unreadBytes(c.socket) == 0 {
 		return
 	}
-	l.ahead = &ahead{
-		running: true, arrived: make(chan struct{}, 1), stopped: make(chan struct{}),
+	if l.ahead == nil {
+		l.ahead = &ahead{arrived: make(chan struct{}, 1)}
 	}
-	l.reads.set = 0
-	c.NetConn().SetReadDeadline(time.Time{})
-	go c.readAhead(l.ahead)
+	if stopped := l.ahead.start(); stopped != nil {
+		l.reads.set = 0
+		c.NetConn().SetReadDeadline(time.Time{})
+		go c.readAhead(l.ahead, stopped)
+	}
+}
+
+// start notes that readAhead runs from now on, and returns what it must close when it stops. It
+// returns nil if it runs already, or can read nothing more.
+func (a *ahead) start() (stopped chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.running || a.err != nil {
+		return nil
+	}
+	a.running, a.quit, a.stopped = true, false, make(chan struct{})
+	return a.stopped
 }
 
 // readAhead reads until the server takes over.
-func (c *conn) readAhead(a *ahead) {
-	defer close(a.stopped)
+func (c *conn) readAhead(a *ahead, stopped chan struct{}) {
+	defer close(stopped)
 	most := maxAhead
 	if !c.dialogue.loggedIn() {
 		most = maxAheadLogin
@@ -167,9 +180,10 @@ func (l *life) endAhead() {
 	l.ahead = nil
 }
 
-// takeAhead stops reading ahead, and returns what was read.
-func (c *conn) takeAhead() []byte {
+// stopAhead stops reading ahead until the server reads again. The server still gets what was read.
+func (c *conn) stopAhead() *ahead {
 	c.life.mu.Lock()
+	c.life.noAhead = true
 	a := c.life.ahead
 	c.life.mu.Unlock()
 	if a == nil {
@@ -179,10 +193,18 @@ func (c *conn) takeAhead() []byte {
 	running := a.running
 	a.quit = true
 	a.mu.Unlock()
-	inner := c.NetConn()
 	if running {
-		inner.SetReadDeadline(time.Now())
+		c.NetConn().SetReadDeadline(time.Now())
 		<-a.stopped
+	}
+	return a
+}
+
+// takeAhead stops reading ahead, and returns what was read.
+func (c *conn) takeAhead() []byte {
+	a := c.stopAhead()
+	if a == nil {
+		return nil
 	}
 	c.life.endAhead()
 	c.renewReadDeadline()

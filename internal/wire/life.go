@@ -11,7 +11,7 @@ type life struct {
 	turns    uint32 // how often the server has begun or finished a read
 	reading  bool   // the server reads now
 	mayEnd   bool   // the server reads now, and no command runs
-	message  bool   // the last read was for the message of an APPEND
+	noAhead  bool   // nothing is read ahead until the server reads again
 	draining bool
 	ended    bool
 	ahead    *ahead // nil if nothing is read ahead
@@ -28,7 +28,7 @@ func (l *life) enter(mayEnd bool) (_ *ahead, ok bool) {
 		return nil, false
 	}
 	l.turns++
-	l.reading, l.mayEnd, l.message = true, mayEnd, !mayEnd
+	l.reading, l.mayEnd, l.noAhead = true, mayEnd, !mayEnd
 	return l.ahead, true
 }
 

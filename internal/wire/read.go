@@ -108,6 +108,9 @@ func (c *conn) handOn(p, in []byte) (n int, err error) {
 	if c.requests.overlong {
 		return 0, c.bye(byeTag)
 	}
+	if c.requests.awaitsMessage() {
+		c.stopAhead() // the message may be long, and the server may take it late and slowly
+	}
 	return n, nil
 }
 

@@ -95,6 +95,12 @@ func (r *requests) betweenCommands() bool { return r.state == inTag && r.text ==
 // the server works on nothing, unless it takes a message.
 func (r *requests) mayEnd() bool { return !r.message }
 
+// awaitsMessage reports whether the line that the server got last announced the message of an
+// APPEND.
+func (r *requests) awaitsMessage() bool {
+	return r.state == afterLine && r.spec.state == literalComplete && r.announcesMessage()
+}
+
 // passesLiteral reports whether the next bytes are of a literal that goes to the server.
 func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inDropped }
 
