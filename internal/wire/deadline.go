@@ -78,10 +78,14 @@ func (c *conn) applyDeadlinesLocked() {
 	}
 }
 
-// renewReadDeadline gives the connection the read deadline, whatever it has.
+// renewReadDeadline gives the connection the read deadline, whatever it has. If the connection has
+// ended, it has the one of linger.
 func (c *conn) renewReadDeadline() {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
+	if c.life.ended {
+		return
+	}
 	c.life.reads.set = passed
 	c.life.reads.apply(c.NetConn().SetReadDeadline)
 }

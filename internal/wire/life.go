@@ -14,7 +14,8 @@ type life struct {
 	noAhead  bool   // nothing is read ahead until the server reads again
 	draining bool
 	ended    bool
-	ahead    *ahead // nil if nothing is read ahead
+	ahead    *ahead         // nil if nothing is read ahead
+	farewell sync.WaitGroup // another goroutine says goodbye
 
 	reads, writes deadline // of the server
 }
@@ -54,7 +55,7 @@ func (l *life) isDraining() bool {
 }
 
 // drain notes that the connection must end. If it returns true, no command runs, and the caller
-// must end it now.
+// must end it now, and then call farewell.Done.
 func (l *life) drain() (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +63,10 @@ func (l *life) drain() (now bool) {
 		return false
 	}
 	l.draining = true
-	l.ended = l.mayEnd
+	if l.mayEnd {
+		l.ended = true
+		l.farewell.Add(1)
+	}
 	return l.ended
 }
 
@@ -76,13 +80,14 @@ func (l *life) end() {
 // drain ends the connection as soon as no command runs on it.
 func (c *conn) drain(text string) {
 	switch now := c.life.drain(); {
-	case c.shaking():
-		go c.Close() // before the handshake nothing can be said
 	case now:
 		go func() {
+			defer c.life.farewell.Done()
 			c.goodbye(text)
 			c.Close()
 		}()
+	case c.shaking():
+		go c.Close() // before the handshake nothing can be said
 	}
 }
 

@@ -75,7 +75,8 @@ func (c *conn) beforeReading() (*ahead, error) {
 // afterReading checks what was read, and whether the connection must end.
 func (c *conn) afterReading(in []byte, err error) error {
 	if !c.life.leave() {
-		return c.end(net.ErrClosed) // another goroutine has said goodbye
+		c.life.farewell.Wait() // the server closes the connection at once, but the client must read
+		return c.end(net.ErrClosed)
 	}
 	if len(in) == 0 {
 		return c.failed(err)
