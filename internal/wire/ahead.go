@@ -99,10 +99,6 @@ func (a *ahead) start() (stopped chan struct{}) {
 // readAhead reads until the server takes over.
 func (c *conn) readAhead(a *ahead, stopped chan struct{}) {
 	defer close(stopped)
-	most := maxAhead
-	if !c.dialogue.loggedIn() {
-		most = maxAheadLogin
-	}
 	inner := c.NetConn()
 	buffer := scratch.Get().(*[bufferSize]byte)
 	defer scratch.Put(buffer)
@@ -114,7 +110,7 @@ func (c *conn) readAhead(a *ahead, stopped chan struct{}) {
 		if err != nil {
 			inner.SetReadDeadline(time.Time{}) // not one of the server
 		}
-		if a.size() > most {
+		if size := a.size(); size > maxAhead || size > maxAheadLogin && !c.dialogue.loggedIn() {
 			c.cutOff()
 		}
 	}

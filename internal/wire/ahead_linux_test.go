@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,13 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// readsAhead returns a connection that is read ahead while a command runs, and its client.
-func readsAhead(t *testing.T) (*conn, net.Conn) {
-	c, _, client := pair(t)
-	p := make([]byte, 100)
+// readAhead makes the guard read ahead while a command runs.
+func readAhead(t *testing.T, c *conn, client net.Conn) {
 	_, err := io.WriteString(client, "a NOOP\r\n")
 	require.NoError(t, err)
-	_, err = c.Read(p)
+	_, err = c.Read(make([]byte, 100))
 	require.NoError(t, err)
 	_, err = io.WriteString(client, "b NOOP\r\n")
 	require.NoError(t, err)
@@ -26,7 +25,6 @@ func readsAhead(t *testing.T) (*conn, net.Conn) {
 		c.look()
 		runtime.Gosched()
 	}
-	return c, client
 }
 
 // A client that does not close its side is waited for a second, not for ever: the guard must not
@@ -42,7 +40,8 @@ func TestAGoodbyeToAClientThatIsReadAheadEnds(t *testing.T) {
 		},
 	} {
 		t.Run(text, func(t *testing.T) {
-			c, client := readsAhead(t)
+			c, _, client := pair(t)
+			readAhead(t, c, client)
 			require.True(t, c.guard().add(c))
 			defer c.Close()
 			end(c)
@@ -64,3 +63,21 @@ var canceled = func() context.Context {
 	cancel()
 	return ctx
 }()
+
+// What was sent ahead of a slow login does not lower the limit of the session.
+func TestALoginRaisesTheLimitOfWhatIsReadAhead(t *testing.T) {
+	c, _, client := pair(t)
+	c.dialogue.authenticated = false
+	readAhead(t, c, client)
+	c.dialogue.mu.Lock()
+	c.dialogue.authenticated = true
+	c.dialogue.mu.Unlock()
+	_, err := io.WriteString(client, strings.Repeat("c NOOP\r\n", maxAheadLogin/4))
+	require.NoError(t, err)
+	for c.life.ahead.size() < maxAheadLogin*2 {
+		require.False(t, c.life.hasEnded())
+		runtime.Gosched()
+	}
+	assert.False(t, c.life.hasEnded())
+	c.Close()
+}
