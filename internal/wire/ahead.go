@@ -214,7 +214,7 @@ func (c *conn) cutOff() {
 	conn := c.NetConn()
 	if c.writing.TryLock() {
 		conn.SetWriteDeadline(time.Now().Add(byeTimeout))
-		if c.responses.betweenLines() && c.write(nil) == nil {
+		if c.betweenLines() && c.write(nil) == nil {
 			sayGoodbye(conn, byeAhead)
 		}
 		c.writing.Unlock()

@@ -171,3 +171,30 @@ func TestALongLineIsNotHeld(t *testing.T) {
 		assert.Equal(t, want, line)
 	}
 }
+
+// After a write that failed, a part of a line may be sent, so a BYE would land inside it.
+func TestNoBYEInsideALine(t *testing.T) {
+	for name, end := range map[string]func(c *conn){
+		"goodbye": func(c *conn) { c.goodbye("So long") }, "cut off": (*conn).cutOff,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _, client := pairWithoutTimer(t)
+			c.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+			var err error
+			for err == nil {
+				_, err = io.WriteString(c, flags) // nobody reads
+			}
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				end(c)
+				c.Close()
+			}()
+			said, err := io.ReadAll(client)
+			require.NoError(t, err)
+			assert.NotContains(t, string(said), "BYE")
+			<-ended
+		})
+	}
+}

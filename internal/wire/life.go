@@ -99,7 +99,7 @@ func (c *conn) goodbye(text string) {
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.responses.betweenLines() && !c.shaking() && c.write(nil) == nil {
+	if c.betweenLines() && !c.shaking() && c.write(nil) == nil {
 		sayGoodbye(conn, text)
 	}
 }

@@ -74,13 +74,18 @@ func (c *conn) send(p []byte) error {
 }
 
 // write writes what is held and p.
-func (c *conn) write(p []byte) error {
-	if !c.held.empty() {
-		return c.held.write(c.NetConn(), p)
+func (c *conn) write(p []byte) (err error) {
+	switch {
+	case !c.held.empty():
+		err = c.held.write(c.NetConn(), p)
+	case len(p) > 0:
+		_, err = c.NetConn().Write(p)
 	}
-	if len(p) == 0 {
-		return nil
+	if err != nil {
+		c.torn = true
 	}
-	_, err := c.NetConn().Write(p)
 	return err
 }
+
+// betweenLines reports whether a whole response may be written now.
+func (c *conn) betweenLines() bool { return !c.torn && c.responses.betweenLines() }
