@@ -44,17 +44,15 @@ func (d *dialogue) next() (answered, challenged, loggedIn bool) {
 	return answered, challenged, d.authenticated
 }
 
-// begin takes the name of the command that goes to the server next, and returns what happens to it.
-// It also returns which command it is, if the client is logged in. Bare means without arguments.
+// begin takes the name of the command that goes to the server next, and returns which command it is,
+// and what happens to it. Bare means without arguments.
 func (d *dialogue) begin(name string, bare bool) (command, verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	name = strings.ToUpper(name)
 	d.command, d.answer, d.running = commandOf(name), "", true
-	if v := d.judgeLocked(name, bare); v != passes || !d.authenticated {
-		return otherCommand, v
-	}
-	return d.command, passes
+	v := d.judgeLocked(name, bare)
+	return d.command, v
 }
 
 func (d *dialogue) judgeLocked(name string, bare bool) verdict {

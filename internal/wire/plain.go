@@ -68,7 +68,7 @@ func (r *requests) plainCommand(line []byte) int {
 	if r.loggedIn {
 		r.most = r.conn.limits
 	}
-	if command != searchCommand {
+	if r.current = command; command != searchCommand {
 		return r.plainArguments(line, line[end:])
 	}
 	nesting := newNesting(r.most.SearchDepth)
@@ -113,5 +113,5 @@ func (r *requests) size(text int) int64 {
 
 // announcesMessage reports whether the announced literal is the message of an APPEND.
 func (r *requests) announcesMessage() bool {
-	return r.specAt != 1 && r.conn.dialogue.current() == appendCommand
+	return r.specAt != 1 && r.current == appendCommand
 }

@@ -52,12 +52,13 @@ type requests struct {
 	cr        bool    // a CR is held back
 	quoted    bool
 	escaped   bool
-	message   bool  // the literal is the message of an APPEND
-	swallows  bool  // the literals of a dropped command are dropped too
-	overlong  bool  // the tag is too long
-	loggedIn  bool  // somebody was logged in when the command began
-	arguments int32 // bytes after the name
-	specAt    int32 // position of the brace of spec in the arguments
+	message   bool    // the literal is the message of an APPEND
+	swallows  bool    // the literals of a dropped command are dropped too
+	overlong  bool    // the tag is too long
+	loggedIn  bool    // somebody was logged in when the command began
+	current   command // once its name is known
+	arguments int32   // bytes after the name
+	specAt    int32   // position of the brace of spec in the arguments
 
 	name     []byte // held back
 	text     int    // bytes of this command so far, without literals
@@ -106,7 +107,6 @@ func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inD
 
 // endLine decides what follows a line that the server has not answered.
 func (r *requests) endLine(challenged bool) {
-	command := r.conn.dialogue.current()
 	size, ok := r.spec.take()
 	switch {
 	case r.message:
@@ -115,7 +115,7 @@ func (r *requests) endLine(challenged bool) {
 		r.reset()
 	case r.quoted:
 		r.state = inArguments
-	case ok && command == appendCommand && r.specAt != 1: // not the name of the mailbox
+	case ok && r.current == appendCommand && r.specAt != 1: // not the name of the mailbox
 		r.message = true
 		r.literal, r.state = size, inArguments
 	case ok && size <= maxBuffered:
@@ -123,7 +123,7 @@ func (r *requests) endLine(challenged bool) {
 		r.literal, r.state = size, inArguments
 	case ok:
 		r.state = inArguments
-	case (command == authenticateCommand || command == idleCommand) && challenged:
+	case (r.current == authenticateCommand || r.current == idleCommand) && challenged:
 		r.state = inChallenge
 	default:
 		r.reset()
@@ -283,7 +283,7 @@ func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	if r.loggedIn {
 		r.most = r.conn.limits
 	}
-	if command == searchCommand {
+	if r.current = command; command == searchCommand {
 		r.nesting = newNesting(r.most.SearchDepth)
 	}
 	r.text += len(r.name)
