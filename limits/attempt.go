@@ -10,6 +10,7 @@ import (
 type attempt struct {
 	*admission.Attempt[*session]
 	session *session
+	owner   string    // the key of the user whose password is checked; "" if not known
 	guess   turn      // in the queue of its network, after wrong passwords from there
 	check   turn      // in the queue of all checks
 	delayed bool      // it has waited because of wrong passwords

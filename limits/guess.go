@@ -75,10 +75,10 @@ func (c *client) noteRight(user string) {
 	}
 }
 
-// guessDelay returns the network in whose queue the check of the user's password waits, and how
+// guessDelay returns the network in whose queue the check of the owner's password waits, and how
 // long until its turn. The network is the zero Prefix if the check need not wait.
-func (c *client) guessDelay(user string) (by netip.Prefix, wait time.Duration) {
-	return c.limiter.guesses.Delay(c.guessNetwork(), user, c.longestDelay())
+func (c *client) guessDelay(owner string) (by netip.Prefix, wait time.Duration) {
+	return c.limiter.guesses.Delay(c.guessNetwork(), owner, c.longestDelay())
 }
 
 // awaitGuesses waits as long as wrong passwords from the login's network demand, and until no other
@@ -90,7 +90,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 		s.refuse(Event{Command: command, User: user, Waited: time.Since(start)}, r)
 		return r.answer()
 	}
-	by, wait := s.guessDelay(user)
+	by, wait := s.guessDelay(a.owner)
 	if !by.IsValid() {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	if err := s.take(&a.guess, &s.limiter.guessing, key); err != nil {
 		return err
 	}
-	if ended := s.sleepForAll(a, user, by); ended.limit != nil {
+	if ended := s.sleepForAll(a, by); ended.limit != nil {
 		event := Event{Command: command, User: user, Waited: time.Since(start)}
 		s.refuse(event, ended)
 		return ended.answer()
@@ -147,11 +147,11 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 
 // sleep waits until the network's next check may begin. Wrong passwords that arrive meanwhile
 // lengthen the wait, up to MaxGuessDelay. It returns what stopped the wait early, or nil.
-func (s *session) sleep(user string) (ended *limit) {
+func (s *session) sleep(owner string) (ended *limit) {
 	start := time.Now()
 	for {
 		settings := s.limiter.settings.Load()
-		_, wait := s.guessDelay(user)
+		_, wait := s.guessDelay(owner)
 		wait = min(wait, s.longestDelay()-time.Since(start))
 		if wait <= 0 || settings.DryRun {
 			return nil
@@ -165,12 +165,12 @@ func (s *session) sleep(user string) (ended *limit) {
 
 // sleepForAll is sleep for a whole cluster: only one machine at a time makes a check for the
 // network. The delay is no wait for others, so it leaves the attempt its time for a check.
-func (s *session) sleepForAll(a *attempt, user string, by netip.Prefix) (ended refusal) {
+func (s *session) sleepForAll(a *attempt, by netip.Prefix) (ended refusal) {
 	var slept time.Duration
 	defer func() { a.latest = a.latest.Add(slept) }()
 	for {
 		start := time.Now()
-		if ended := s.sleep(user); ended != nil {
+		if ended := s.sleep(a.owner); ended != nil {
 			return refusal{limit: ended}
 		}
 		slept += time.Since(start)

@@ -289,6 +289,32 @@ func TestOnlyWhoIsProvenIsKnown(t *testing.T) {
 	}
 }
 
+// A client may ask to act as a user who is known there. The password is that of another one, whom the
+// delay concerns, and the same password for the next one is another guess.
+func TestAGuessIsOneOfWhosePasswordItIs(t *testing.T) {
+	for mech, message := range map[string]string{
+		"PLAIN":         "mallory\x00user%d\x00guess",
+		"SCRAM-SHA-256": "n,a=mallory,n=user%d,r=guess",
+	} {
+		t.Run(mech, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := &backend{}
+				s := serveSessions(
+					t, b, saslBackend(b, mech, 1, 0), &limits.Options{MaxGuessDelay: 15 * time.Second},
+				)
+				s.delayOf("192.0.2.1", "mallory")
+				for i, want := range []time.Duration{0, 2, 4, 8, 15, 15} {
+					took := elapsed(func() {
+						answer := authenticate(s.dial("192.0.2.1"), mech, fmt.Sprintf(message, i))
+						assert.Equal(t, authFailed, answer)
+					})
+					assert.Equal(t, want*time.Second, took)
+				}
+			})
+		})
+	}
+}
+
 // The name from Options.Username is enough.
 func TestWhomTheBackendNamesIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

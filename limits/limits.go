@@ -71,8 +71,9 @@
 // 2 s, the next one 4 s, 8 s and so on up to MaxGuessDelay. All connections of the network share
 // this delay and are checked one at a time. The same name and password again do not count: that is
 // a phone with an old password. One wrong password is forgiven every 15 minutes. Users who have
-// logged in from the network within a week do not wait, nor does anybody in other networks. A /48
-// in which 16 /64s have guessed waits as a whole.
+// logged in from the network within a week do not wait, nor does anybody in other networks. In a
+// SASL exchange with two identities that is the user whose password is checked. A /48 in which 16
+// /64s have guessed waits as a whole.
 //
 // # Shared searches
 //

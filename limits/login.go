@@ -17,7 +17,7 @@ import (
 // Login logs in if the limits allow it. The package comment says when the backend is asked.
 func (s *session) Login(username, password string) error {
 	defer s.sayBye()
-	user, attempt, err := s.begin(commandLogin, username, true)
+	user, attempt, err := s.begin(commandLogin, username, username, true)
 	if err != nil {
 		return err
 	}
@@ -30,19 +30,26 @@ func (s *session) Login(username, password string) error {
 }
 
 // begin waits until a login may be checked, and with isCheck also for a slot for the check.
-// username is the name that the client gave, "" if none yet. begin returns the user's key and the
-// attempt, or the answer to a login that is refused.
+// username is the name that the client gave, "" if none yet, and owner that of the user whose
+// password it is. begin returns the user's key and the attempt, or the answer to a login that is
+// refused.
 func (s *session) begin(
-	command, username string, isCheck bool,
+	command, username, owner string, isCheck bool,
 ) (user string, _ *attempt, err error) {
 	if e := s.ending.Load(); e != nil {
 		return "", nil, e.answer
 	}
-	user = s.limiter.settings.Load().userKey(username)
+	settings := s.limiter.settings.Load()
+	user = settings.userKey(username)
+	ownerKey := user
+	if owner != username {
+		ownerKey = settings.userKey(owner)
+	}
 	if err := s.identify(user); err != nil {
 		return "", nil, err
 	}
 	a := s.ask(user)
+	a.owner = ownerKey
 	if a.Refusal.Is() {
 		return "", nil, s.refuseLogin(command, user, a)
 	}
@@ -92,7 +99,7 @@ func (s *session) awaitCheck(a *attempt, command, user string) error {
 		if err := s.take(&a.check, &s.limiter.checks, a.check.key); err != nil {
 			return err
 		}
-		by, _ := s.guessDelay(user)
+		by, _ := s.guessDelay(a.owner)
 		if !by.IsValid() || a.guess.queue != nil || s.dryRun() {
 			return nil
 		}
@@ -159,7 +166,7 @@ func (s *session) loginCaller(user string) admission.LoginCaller {
 // refusal names the wrong passwords, and the connection stays open.
 func (s *session) refuseLogin(command, user string, a *attempt) error {
 	event := Event{Command: command, User: user, Waited: a.Waited}
-	if by, _ := s.guessDelay(user); by.IsValid() && a.Refusal.TimedOut {
+	if by, _ := s.guessDelay(a.owner); by.IsValid() && a.Refusal.TimedOut {
 		r := s.delayReached()
 		r.timedOut = true
 		s.refuse(event, r)

@@ -49,9 +49,10 @@ type exchange struct {
 	server    sasl.Server
 	mech      string
 	user      string
+	owner     string          // whose password it is; not user if the client acts as somebody else
 	proves    bool            // success proves that the client is the user
 	messages  int             // number of the client's messages, without empty ones
-	guess     admission.Guess // the hash of the user and the last message that was not empty
+	guess     admission.Guess // the hash of the owner and the last message that was not empty
 	challenge []byte          // the last one
 	failed    bool            // a failure was counted before the server returned its error
 
@@ -66,8 +67,9 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 		e.messages++
 		if e.messages == 1 && !e.asksForPassword() {
 			e.user, e.proves = saslUser(e.mech, response), provesName(e.mech, response)
+			e.owner = passwordOwner(e.mech, response)
 		}
-		key := s.limiter.settings.Load().userKey(e.user)
+		key := s.limiter.settings.Load().userKey(e.owner)
 		e.guess = s.limiter.guesses.Guess(key, e.password(response))
 	}
 	user, attempt, err := e.begin(response != nil)
@@ -116,16 +118,20 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 // something.
 func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
-	if kept := e.resume(); kept != nil {
-		if end := s.ending.Load(); end != nil {
-			kept.End()
-			return "", nil, end.answer
-		}
-		kept.latest = time.Now().Add(loginWait)
-		user := s.limiter.settings.Load().userKey(e.user)
-		return user, kept, s.goOn(kept, commandAuthenticate, user, isCheck)
+	if e.proven == nil {
+		return s.begin(commandAuthenticate, e.user, e.owner, isCheck)
 	}
-	return s.begin(commandAuthenticate, e.user, isCheck)
+	user = s.limiter.settings.Load().userKey(e.user) // which may panic, so it comes first
+	kept := e.resume()
+	if kept == nil {
+		return s.begin(commandAuthenticate, e.user, e.owner, isCheck)
+	}
+	if end := s.ending.Load(); end != nil {
+		kept.End()
+		return "", nil, end.answer
+	}
+	kept.latest = time.Now().Add(loginWait)
+	return user, kept, s.goOn(kept, commandAuthenticate, user, isCheck)
 }
 
 // refuseToken counts a bad bearer token. The server answers it with a challenge, and returns an
@@ -226,6 +232,24 @@ func saslUser(mech string, message []byte) string {
 		return unescape(field(rest, "n=", ","))
 	default:
 		return ""
+	}
+}
+
+// passwordOwner returns the user whose password or proof the client sends, from its first message:
+// the user name, whoever the session will act as. Otherwise a client could guess the passwords of
+// others without a delay, by acting as one user who need not wait.
+func passwordOwner(mech string, message []byte) string {
+	switch {
+	case mech == "PLAIN":
+		if parts := bytes.SplitN(message, []byte{0}, 3); len(parts) == 3 {
+			return string(parts[1])
+		}
+		return ""
+	case strings.HasPrefix(mech, "SCRAM-"):
+		_, rest := gs2(message)
+		return unescape(field(rest, "n=", ","))
+	default:
+		return saslUser(mech, message)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -459,5 +460,36 @@ func TestEachStepOfAnExchangeHasItsOwnTimeToWait(t *testing.T) {
 		other.Send(b64(proof)) // it gets the check after karen's, and makes her last step wait
 		assert.Regexp(t, "^OK ", <-answer)
 		other.Line()
+	})
+}
+
+// An exchange keeps its attempt between two steps. It must not be lost in the next one.
+func TestUserKeyThatPanicsInAnExchangeKeepsNoCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		b := &backend{}
+		s := serveSessions(t, b, saslBackend(b, "SCRAM-SHA-1", 3, 0), &limits.Options{
+			MaxLoginsPerUser: 5,
+			UserKey: func(name string) string {
+				if broken.Load() {
+					panic("UserKey is broken")
+				}
+				return name
+			},
+		})
+		c := s.dial("192.0.2.1")
+		c.Send("a AUTHENTICATE SCRAM-SHA-1")
+		for _, message := range []string{"n,,n=karen,r=x", "c=x,r=x,p=x"} {
+			c.Line()
+			c.Send(b64(message))
+		}
+		c.Line()
+		broken.Store(true)
+		c.Send("")
+		c.Rest()
+		broken.Store(false)
+		assert.Contains(t, s.Log(), "UserKey is broken")
+		time.Sleep(time.Minute)
+		s.inUse(limits.Stats{})
 	})
 }
