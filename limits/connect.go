@@ -87,15 +87,30 @@ func (s *session) connect() error {
 		s.releaseConnection = accepted.drop
 		return nil
 	}
-	release, r, err := s.count(settings)
-	if err != nil {
-		return err
-	}
-	if r.limit != nil && s.refuse(Event{Command: commandConnect}, r) {
-		return r.answer()
-	}
+	release, err := s.admitConnection(settings)
 	s.releaseConnection = release
-	return nil
+	return err
+}
+
+// admitConnection counts the client's connection, or returns the refusal. Then nothing is counted,
+// nor if OnEvent panics.
+func (c *client) admitConnection(settings *settings) (release func(), err error) {
+	held, r, err := c.count(settings)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if release == nil && held != nil {
+			held()
+		}
+	}()
+	if r.limit != nil && c.refuse(Event{Command: commandConnect}, r) {
+		return nil, r.answer()
+	}
+	if held == nil { // DryRun was switched on after the count
+		held, _ = c.limiter.connections.Acquire(c.ip, admission.CounterLimits{})
+	}
+	return held, nil
 }
 
 // count counts the client's connection, or returns the refusal. The client's limits must have been
@@ -168,7 +183,9 @@ func (s *session) refuseConnection() {
 		abort(conn)
 		return
 	}
+	s.timers.Lock()
 	s.endsBy = time.Now().Add(endTimeout)
+	s.timers.Unlock()
 	l.sessions.add(s.id, s)
 	var look func()
 	pause := 10 * time.Millisecond
@@ -202,17 +219,13 @@ func (l *Limiter) Accept(conn net.Conn) (net.Conn, error) {
 	if err := c.refreshLimits(); err != nil {
 		return nil, err
 	}
-	event := Event{Command: commandConnect}
 	if l.closed.Load() {
-		c.refuse(event, refusal{limit: limiterClosed})
+		c.refuse(Event{Command: commandConnect}, refusal{limit: limiterClosed})
 		return nil, asGreeting(ErrClosed)
 	}
-	release, r, err := c.count(settings)
+	release, err := c.admitConnection(settings)
 	if err != nil {
 		return nil, err
-	}
-	if r.limit != nil && c.refuse(event, r) {
-		return nil, r.answer()
 	}
 	accepted := &acceptedConn{Conn: conn, limiter: l, release: release}
 	accepted.holders.Store(1)

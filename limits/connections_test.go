@@ -2,12 +2,16 @@ package limits_test
 
 import (
 	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
@@ -202,4 +206,91 @@ type twice struct{ imapserver.Session }
 
 func (s twice) Close() error {
 	return errors.Join(s.Session.Close(), s.Session.Close())
+}
+
+func TestOnEventThatPanicsUnderDryRunKeepsNoConnection(t *testing.T) {
+	options := &limits.Options{
+		MaxConnections: 1, DryRun: true, OnEvent: func(limits.Event) { panic("OnEvent is broken") },
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, options)
+		s.dial("192.0.2.1")
+		assert.Empty(t, imaptest.NewConn(t, s.DialFrom("192.0.2.2")).Rest())
+		s.inUse(limits.Stats{Connections: 1})
+	})
+	limiter := limits.New(options)
+	conn, client := net.Pipe()
+	defer client.Close()
+	accepted, err := limiter.Accept(conn)
+	require.NoError(t, err)
+	assert.Panics(t, func() { limiter.Accept(conn) })
+	accepted.Close()
+	assert.Zero(t, limiter.Stats().Connections)
+}
+
+// Whether a connection is counted and whether it is refused are decided one after the other.
+func TestAConnectionIsCountedOnceWhileDryRunIsSwitched(t *testing.T) {
+	options := []*limits.Options{{MaxConnections: 1}, {MaxConnections: 1, DryRun: true}}
+	limiter := limits.New(options[0])
+	conn, client := net.Pipe()
+	defer client.Close()
+	first, err := limiter.Accept(conn)
+	require.NoError(t, err)
+	stop := make(chan struct{})
+	var switching sync.WaitGroup
+	switching.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				assert.NoError(t, limiter.SetOptions(options[i%2]))
+			}
+		}
+	})
+	for range 20000 {
+		if accepted, err := limiter.Accept(conn); err == nil {
+			accepted.Close()
+		}
+	}
+	close(stop)
+	switching.Wait()
+	first.Close()
+	assert.Zero(t, limiter.Stats().Connections)
+}
+
+// Sessions looks at each connection after it has listed them all, so at some that are refused only
+// then. It is for the race detector.
+func TestSessionsWhileConnectionsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		b := &backend{}
+		s := serveSessions(
+			t, b, func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				if full.Load() {
+					return nil, nil, errors.New("full")
+				}
+				return b.NewSession(conn)
+			}, &limits.Options{},
+		)
+		for range 30 {
+			s.dial("192.0.2.1")
+		}
+		full.Store(true)
+		stop := make(chan struct{})
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.limiter.Sessions()
+				}
+			}
+		}()
+		for range 200 {
+			imaptest.NewConn(t, s.DialFrom("192.0.2.1")).Rest()
+		}
+		close(stop)
+	})
 }

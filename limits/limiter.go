@@ -108,13 +108,13 @@ type session struct {
 	bye       *time.Timer // closes the connection after a refusal
 	noLogin   *time.Timer // closes it after LoginTimeout
 	connected time.Time   // when LoginTimeout began to count
+	endsBy    time.Time   // when a refused connection is closed; zero if it was not refused
 	loggedIn  bool
 	closed    bool
 
 	stopsFetch, stopsSearch bool // the backend accepts a context
 
-	releaseConnection func()    // nil if the connection is not counted
-	endsBy            time.Time // when a refused connection is closed; zero if it was not refused
+	releaseConnection func() // nil if the connection is not counted
 }
 
 // stalls checks the connections on which a command runs at intervals, and closes those whose client

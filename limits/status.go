@@ -43,9 +43,9 @@ func (l *Limiter) Sessions() []SessionInfo {
 // info needs the current time of both clocks.
 func (s *session) info(wall time.Time, at clock.Instant) SessionInfo {
 	identity := s.identity.Load()
-	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls, Ending: !s.endsBy.IsZero()}
+	info := SessionInfo{ID: s.id, Addr: s.remote, TLS: identity.tls}
 	s.timers.Lock()
-	info.LoggedIn, info.Connected = s.loggedIn, s.connected
+	info.LoggedIn, info.Connected, info.Ending = s.loggedIn, s.connected, !s.endsBy.IsZero()
 	s.timers.Unlock()
 	if info.LoggedIn {
 		info.User = identity.user
