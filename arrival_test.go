@@ -214,3 +214,22 @@ func TestCloseDoesNotWaitForHeaders(t *testing.T) {
 		})
 	}
 }
+
+// A panic of a callback ends its connection, as it does where go-imap catches it, and not the
+// program.
+func TestACallbackThatPanicsWhenAConnectionArrives(t *testing.T) {
+	for name, serve := range waysBehindProxy {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := serve(t, &limits.Options{
+					MaxConnectionsPerIP: 1, OnEvent: func(limits.Event) { panic("OnEvent is broken") },
+				}, false)
+				defer b.close()
+				assert.Contains(t, b.greeted("192.0.2.1"), "* OK ")
+				assert.Equal(t, "* BYE Internal server error", b.greeted("192.0.2.1"))
+				assert.Contains(t, b.greeted("192.0.2.2"), "* OK ")
+				assert.Equal(t, 2, b.limiter.Stats().Connections)
+			})
+		})
+	}
+}

@@ -79,12 +79,16 @@ func NewServer(options *Options) (*Server, error) {
 		listeners: make(map[*serving]struct{}),
 	}
 	s.wrap(options)
-	s.guard = wire.New(guardOf(s.limiter, wire.Config{
+	config := wire.Config{
 		Terminates:   true,
 		StartTLS:     options.Server.TLSConfig,
 		InsecureAuth: options.Server.InsecureAuth,
 		HideIdle:     func() bool { return s.packages.Load().hidesIdle },
-	}))
+	}
+	if logger := options.Server.Logger; logger != nil {
+		config.Logf = logger.Printf
+	}
+	s.guard = wire.New(guardOf(s.limiter, config))
 	inner := options.Server
 	inner.TLSConfig, inner.InsecureAuth = nil, true
 	inner.NewSession = s.limiter.Wrap(s.newSession)

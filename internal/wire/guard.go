@@ -12,6 +12,7 @@ package wire
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"net"
 	"sync"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	// Refused is called with the name and value of a limit that is exceeded, and reports whether to
 	// refuse what exceeds it. Nil means yes.
 	Refused func(conn net.Conn, limit string, value int64) (refuse bool)
+	// Logf logs a panic of Admit. Nil means [log.Printf].
+	Logf func(format string, args ...any)
 }
 
 // Guard is what all connections of a server share.
@@ -80,6 +83,14 @@ func (g *Guard) limits(conn net.Conn) Limits {
 		return Limits{}
 	}
 	return g.config.Limits(conn)
+}
+
+func (g *Guard) logf(format string, args ...any) {
+	if g.config.Logf == nil {
+		log.Printf(format, args...)
+		return
+	}
+	g.config.Logf(format, args...)
 }
 
 func (g *Guard) refuses(conn net.Conn, limit string, value int64) bool {

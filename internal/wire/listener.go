@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"errors"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ const (
 	// connection is chosen.
 	maxArriving = 1000
 )
+
+var errPanic = errors.New("wire: a panic")
 
 // listener admits each connection in a goroutine of its own, so that none waits for another.
 type listener struct {
@@ -171,8 +175,15 @@ func (l *listener) admit(a *arrival) {
 	}
 }
 
-// ask returns the connection to serve, or why it is refused.
-func (l *listener) ask(conn net.Conn) (net.Conn, error) {
+// ask returns the connection to serve, or why it is refused. A panic refuses it too: go-imap, which
+// catches the panics of a connection, does not have it yet.
+func (l *listener) ask(conn net.Conn) (_ net.Conn, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.guard.logf("panic admitting a connection: %v\n%s", v, debug.Stack())
+			err = errPanic
+		}
+	}()
 	if admit := l.guard.config.Admit; admit != nil {
 		return admit(conn)
 	}
