@@ -289,8 +289,8 @@ func TestOnlyWhoIsProvenIsKnown(t *testing.T) {
 	}
 }
 
-// A client may ask to act as a user who is known there. The password is that of another one, whom the
-// delay concerns, and the same password for the next one is another guess.
+// A client may ask to act as a user who is known there. The password is that of another one, whom
+// the delay concerns, and the same password for the next one is another guess.
 func TestAGuessIsOneOfWhosePasswordItIs(t *testing.T) {
 	for mech, message := range map[string]string{
 		"PLAIN":         "mallory\x00user%d\x00guess",

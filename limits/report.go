@@ -1,6 +1,10 @@
 package limits
 
-import "time"
+import (
+	"log"
+	"runtime/debug"
+	"time"
+)
 
 // report passes the event on, and counts it if it is not a refusal.
 func (c *client) report(event Event) {
@@ -21,6 +25,15 @@ func (c *client) report(event Event) {
 	if onEvent := c.limiter.settings.Load().OnEvent; onEvent != nil {
 		event.Addr = c.addr
 		onEvent(event)
+	}
+}
+
+// catchPanic is deferred where a timer calls OnEvent. A panic ends the connection and is logged, as
+// go-imap does it for a command. Otherwise it would end the program.
+func (c *client) catchPanic() {
+	if v := recover(); v != nil {
+		log.Printf("limits: panic of OnEvent: %v\n%s", v, debug.Stack())
+		abort(c.conn.NetConn())
 	}
 }
 

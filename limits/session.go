@@ -67,6 +67,7 @@ func (s *session) armLoginTimeout() {
 		return
 	}
 	s.noLogin = time.AfterFunc(time.Until(s.connected.Add(timeout)), func() {
+		defer s.catchPanic()
 		s.timers.Lock()
 		late := s.loggedIn || s.closed
 		s.timers.Unlock()

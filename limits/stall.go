@@ -48,6 +48,7 @@ func (w *stalls) look(l *Limiter) {
 // endStalled closes the connection of a client that has stalled. Only the client of an APPEND gets
 // a BYE: others do not read, and the client of a FETCH would read it as a part of the message.
 func (s *session) endStalled(command string, timeout time.Duration) {
+	defer s.catchPanic()
 	event := Event{Command: command, User: s.identity.Load().user, Waited: timeout}
 	switch {
 	case !s.refuse(event, s.reached(stallTimeout)):

@@ -455,3 +455,26 @@ func TestEveryEvictedSessionEndsIfOnEventPanics(t *testing.T) {
 		assert.True(t, imaptest.IsOK(idle[3].Cmd("a NOOP")))
 	})
 }
+
+// A timer reports these, and not a command, whose panic go-imap would catch.
+func TestOnEventThatPanicsInATimerEndsTheConnectionOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := serveUploads(t, 0, limits.Options{StallTimeout: stallTimeout})
+		options := s.limiter.Options()
+		options.LoginTimeout = 10 * time.Second
+		options.OnEvent = func(e limits.Event) {
+			if e.Kind == limits.EventTimedOut || e.Kind == limits.EventStalled {
+				panic("OnEvent is broken")
+			}
+		}
+		assert.NoError(t, s.limiter.SetOptions(options))
+		stalled := s.selected("karen")
+		stalled.Send("a APPEND INBOX {1000}")
+		late := s.dial("192.0.2.2")
+		assert.Empty(t, late.Rest())
+		assert.Equal(t, []string{"+ Ready for literal data"}, stalled.Rest())
+		refused := s.limiter.Stats().Refused
+		assert.EqualValues(t, 1, refused.LoginTimeout)
+		assert.EqualValues(t, 1, refused.Stalled)
+	})
+}
