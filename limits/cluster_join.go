@@ -39,6 +39,9 @@ func (j *joining) join() error {
 	}
 	exempt := s.limits.Load().exempt
 	if r.limit == nil || j.told || exempt || !s.refuse(Event{Command: j.command, User: j.user}, r) {
+		if s.login == nil { // it lost its place before DryRun was switched on
+			s.login = j.attempt.AdmitAnyway(j.user, s)
+		}
 		return nil
 	}
 	s.lease.release()

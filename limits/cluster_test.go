@@ -453,3 +453,21 @@ func TestALeaseGoesBackToTheClusterThatGaveIt(t *testing.T) {
 		assert.Len(t, second.all(), 1)
 	})
 }
+
+// A login that finds no room in the cluster gives up its place in the limiter. If DryRun lets it in
+// after all, it counts.
+func TestALoginThatDryRunLetsInWhileTheClusterIsAskedCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &store{down: limits.ErrTooManyUserLogins}
+		options := &limits.Options{MaxLoginsPerUser: 5, Cluster: cluster}
+		s := serve(t, &backend{}, options)
+		cluster.before = func() {
+			dryRun := *options
+			dryRun.DryRun = true
+			assert.NoError(t, s.limiter.SetOptions(&dryRun))
+		}
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+		assert.Equal(t, 1, s.limiter.Stats().Sessions)
+	})
+}
