@@ -55,6 +55,16 @@ func inOrder(messages []message) []message {
 	return slices.CompactFunc(messages, func(a, b message) bool { return a.uid == b.uid })
 }
 
+// seqNumsOf returns the sequence numbers of the messages, sorted.
+func seqNumsOf(messages []message) []uint32 {
+	seqNums := make([]uint32, len(messages))
+	for i, m := range messages {
+		seqNums[i] = m.seqNum
+	}
+	slices.Sort(seqNums)
+	return seqNums
+}
+
 func uidsOf(messages []message) imap.UIDSet {
 	var uids imap.UIDSet
 	for _, m := range messages {

@@ -64,10 +64,15 @@ func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]me
 		return nil, err
 	}
 	messages = inOrder(messages)
+	var seqNums []uint32 // sorted; nil if not needed yet
 	return messages, j.rest(func(p *part) error {
-		found := slices.ContainsFunc(messages, func(m message) bool {
-			return m.uid == p.UID || m.seqNum == p.SeqNum && m.seqNum != 0
-		})
+		if seqNums == nil { // a backend may tell something more of each of a million messages
+			seqNums = seqNumsOf(messages)
+		}
+		_, found := find(messages, p.UID)
+		if !found && p.SeqNum != 0 {
+			_, found = slices.BinarySearch(seqNums, p.SeqNum)
+		}
 		if found || p.Size < 0 && !mayContain(numSet, p, len(messages) > 0) {
 			return nil // nobody asked for it
 		}
