@@ -11,13 +11,16 @@ import (
 )
 
 // The chart has a panel for each scene, two in a row. A panel shows when the ordinary user asked,
-// and how long the answer took. All panels have the same logarithmic scale.
+// and how long the answer took. All panels have the same logarithmic scale. The letters are so
+// large because a phone shows the chart at a third of its width.
 const (
-	chartWidth, chartHeight = 960, 760
-	panelLeft, panelTop     = 94, 114
-	panelWidth, panelHeight = 408, 226
-	panelGap, rowGap        = 30, 102
+	chartWidth, chartHeight = 960, 1110
+	panelLeft, panelTop     = 124, 256
+	panelWidth, panelHeight = 380, 240
+	panelGap, rowGap        = 54, 166
 	panelsInRow             = 2
+	lineHeight              = 34
+	letterWidth             = 14 // on average
 )
 
 var colors = [2]string{unlimited: "#c2410c", limited: "#1d4ed8"}
@@ -43,7 +46,7 @@ func drawChart(acts []act, length time.Duration) []byte {
 	c.printf(
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" `+
 			`font-family="system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif" `+
-			`font-size="13" fill="#1f2937">`,
+			`font-size="27" fill="#1f2937">`,
 		chartWidth,
 		chartHeight,
 		chartWidth,
@@ -55,28 +58,23 @@ func drawChart(acts []act, length time.Duration) []byte {
 		`<rect x="0.5" y="0.5" width="%d" height="%d" rx="8" fill="#ffffff" stroke="#d1d5db"/>`,
 		chartWidth-1, chartHeight-1,
 	)
-	c.text(
-		20, 32, `font-size="18" font-weight="bold"`,
-		"How long an ordinary user waits while others stampede",
-	)
+	for i, line := range []string{"How long an ordinary user waits", "while others stampede"} {
+		c.text(20, float64(46+i*40), `font-size="34" font-weight="bold"`, line)
+	}
 	c.legend(acts)
-	c.text(20, chartHeight-16, `font-size="12" fill="#6b7280"`, model())
+	const footer = chartHeight - 24
+	lines := strings.Split(model(), "; ")
+	for i, line := range lines {
+		c.text(20, float64(footer-(len(lines)-1-i)*lineHeight), `fill="#6b7280"`, line)
+	}
 	c.text(
-		chartWidth-20, chartHeight-16, `font-size="12" fill="#6b7280" text-anchor="end"`,
-		"go run ./examples/stampede",
+		chartWidth-20, footer, `fill="#6b7280" text-anchor="end"`, "go run ./examples/stampede",
 	)
 	for i, act := range acts {
 		x := panelLeft + i%panelsInRow*(panelWidth+panelGap)
 		y := panelTop + i/panelsInRow*(panelHeight+rowGap)
-		isFirst := i%panelsInRow == 0
-		if isFirst {
-			upright := fmt.Sprintf(
-				`text-anchor="middle" transform="translate(24 %d) rotate(-90)"`, y+panelHeight/2,
-			)
-			c.text(0, 0, upright, "waiting time (log scale)")
-		}
 		c.printf(`<g transform="translate(%d %d)">`, x, y)
-		c.panel(act, isFirst)
+		c.panel(act, i%panelsInRow == 0)
 		c.printf(`</g>`)
 	}
 	c.printf(`</svg>`)
@@ -96,20 +94,21 @@ func summary(acts []act) string {
 }
 
 func (c *chart) legend(acts []act) {
-	const y = 53
-	x := 20.0
+	x, y := 20.0, 120.0
 	entry := func(color, shape, text string) {
 		c.printf(`<g fill="%s" stroke="%s">`, color, color)
-		c.marker(x+6, y, shape)
+		c.marker(x+8, y, shape)
 		c.printf(`</g>`)
-		c.text(x+18, y+4.5, `fill="#1f2937"`, text)
-		x += 18 + 7*float64(len(text)) + 24
+		c.text(x+26, y+9, `fill="#1f2937"`, text)
+		x += 26 + letterWidth*float64(len(text)) + 30
 	}
 	entry(colors[unlimited], "circle", unlimited.String())
 	entry(colors[limited], "square", limited.String())
+	c.text(chartWidth-20, y+9, `fill="#6b7280" text-anchor="end"`, "log scale")
 	for _, act := range acts {
 		for _, result := range act.results {
 			if result.waits.answered() < len(result.waits) {
+				x, y = 20, y+lineHeight
 				entry("#6b7280", "open", "still without an answer when the scene ended")
 				return
 			}
@@ -121,17 +120,17 @@ func (c *chart) legend(acts []act) {
 func (c *chart) marker(x, y float64, shape string) {
 	switch shape {
 	case "circle":
-		c.printf(`<circle cx="%.1f" cy="%.1f" r="3.5" stroke="none"/>`, x, y)
+		c.printf(`<circle cx="%.1f" cy="%.1f" r="5" stroke="none"/>`, x, y)
 	case "square":
-		c.printf(`<rect x="%.1f" y="%.1f" width="5" height="5" stroke="none"/>`, x-2.5, y-2.5)
+		c.printf(`<rect x="%.1f" y="%.1f" width="8" height="8" stroke="none"/>`, x-4, y-4)
 	default:
-		c.printf(`<path d="M%.1f %.1fl5 9h-10z" fill="#ffffff" stroke-width="1.8"/>`, x, y-6)
+		c.printf(`<path d="M%.1f %.1fl8 14h-16z" fill="#ffffff" stroke-width="2.5"/>`, x, y-9)
 	}
 }
 
 // panel draws a scene. The origin is the top left corner of its panel.
 func (c *chart) panel(a act, withScale bool) {
-	c.text(0, -30, `font-size="14" font-weight="bold"`, a.title)
+	c.text(0, -50, `font-weight="bold"`, a.caption)
 	median := func(side side) string {
 		return fmt.Sprintf(
 			`<tspan fill="%s" font-weight="bold">%v</tspan>`, colors[side],
@@ -139,27 +138,26 @@ func (c *chart) panel(a act, withScale bool) {
 		)
 	}
 	c.printf(
-		`<text x="0" y="-11" fill="#4b5563">%s, median: %s → %s</text>`, a.command, median(unlimited),
-		median(limited),
+		`<text x="0" y="-16" fill="#4b5563">median %s → %s</text>`, median(unlimited), median(limited),
 	)
 	c.printf(`<rect width="%d" height="%d" fill="#f9fafb"/>`, panelWidth, panelHeight)
 	for decade := math.Ceil(c.from); decade <= c.to; decade++ {
 		y := c.y(math.Pow(10, decade))
 		c.printf(`<path d="M0 %.1fh%d" stroke="#d1d5db"/>`, y, panelWidth)
 		if withScale {
-			c.text(-8, y+4.5, `text-anchor="end"`, decadeName(decade))
+			c.text(-8, y+9, `text-anchor="end"`, decadeName(decade))
 		}
 	}
 	end := c.end(a)
 	step := niceStep(end)
 	for i := 0; float64(i)*step <= end*1.0001; i++ {
 		x := float64(i) * step / end * panelWidth
-		c.printf(`<path d="M%.1f %dv5" stroke="#9ca3af"/>`, x, panelHeight)
+		c.printf(`<path d="M%.1f %dv7" stroke="#9ca3af"/>`, x, panelHeight)
 		c.text(
-			x, panelHeight+20, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64),
+			x, panelHeight+lineHeight, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64),
 		)
 	}
-	c.text(panelWidth/2, panelHeight+42, `text-anchor="middle"`, "seconds since the stampede began")
+	c.text(panelWidth/2, panelHeight+2*lineHeight, `text-anchor="middle"`, "seconds since it began")
 	c.series(a.results[unlimited].waits, end, colors[unlimited], "circle")
 	c.series(a.results[limited].waits, end, colors[limited], "square")
 }
@@ -172,7 +170,7 @@ func (c *chart) series(all waits, end float64, color, shape string) {
 		fmt.Fprintf(&line, "%.1f,%.1f ", w.start.Seconds()/end*panelWidth, c.y(w.took.Seconds()))
 	}
 	c.printf(
-		`<polyline points="%s" fill="none" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()),
+		`<polyline points="%s" fill="none" stroke-width="2" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()),
 	)
 	for _, w := range all {
 		mark := shape
@@ -230,7 +228,7 @@ func (c *chart) end(a act) float64 {
 }
 
 // niceStep returns the distance of the marks on an axis of that length.
-func niceStep(length float64) float64 { return niceAbove(length / 6) }
+func niceStep(length float64) float64 { return niceAbove(length / 5) }
 
 // niceAbove returns the least number that is not below x and is 1, 2 or 5 times a power of ten.
 func niceAbove(x float64) float64 {

@@ -78,7 +78,7 @@ func TestShortRun(t *testing.T) {
 	require.NoError(t, err)
 	assertSVG(t, svg)
 	for _, scene := range scenes {
-		assert.Contains(t, string(svg), ">"+scene.title+"<")
+		assert.Contains(t, string(svg), ">"+scene.caption+"<")
 	}
 }
 

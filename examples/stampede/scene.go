@@ -32,15 +32,16 @@ func (s side) String() string {
 // scene is one kind of stampede.
 type scene struct {
 	title   string
+	caption string // a shorter title, for the chart
 	command string // what the ordinary user waits for
 	play    func(ctx context.Context, s *stage) (result, error)
 }
 
 var scenes = []scene{
-	{"200 logins of one user at once", "LOGIN", playStorm},
-	{"50 FETCH loops of three users", "FETCH", playFetches},
-	{"A SEARCH of 2 s every second", "SEARCH", playSearches},
-	{"250 connections that guess passwords", "LOGIN", playGuesses},
+	{"200 logins of one user at once", "200 logins of one user", "LOGIN", playStorm},
+	{"50 FETCH loops of three users", "50 FETCH loops", "FETCH", playFetches},
+	{"A SEARCH of 2 s every second", "A SEARCH every second", "SEARCH", playSearches},
+	{"250 connections that guess passwords", "250 password guessers", "LOGIN", playGuesses},
 }
 
 // result is what was measured on one side: how long the ordinary user waited, and other facts. Both
