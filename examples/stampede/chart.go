@@ -153,9 +153,8 @@ func (c *chart) panel(a act, withScale bool) {
 	for i := 0; float64(i)*step <= end*1.0001; i++ {
 		x := float64(i) * step / end * panelWidth
 		c.printf(`<path d="M%.1f %dv7" stroke="#9ca3af"/>`, x, panelHeight)
-		c.text(
-			x, panelHeight+lineHeight, `text-anchor="middle"`, strconv.FormatFloat(float64(i)*step, 'g', 3, 64),
-		)
+		seconds := strconv.FormatFloat(float64(i)*step, 'g', 3, 64)
+		c.text(x, panelHeight+lineHeight, `text-anchor="middle"`, seconds)
 	}
 	c.text(panelWidth/2, panelHeight+2*lineHeight, `text-anchor="middle"`, "seconds since it began")
 	c.series(a.results[unlimited].waits, end, colors[unlimited], "circle")
@@ -170,7 +169,8 @@ func (c *chart) series(all waits, end float64, color, shape string) {
 		fmt.Fprintf(&line, "%.1f,%.1f ", w.start.Seconds()/end*panelWidth, c.y(w.took.Seconds()))
 	}
 	c.printf(
-		`<polyline points="%s" fill="none" stroke-width="2" stroke-opacity="0.35"/>`, strings.TrimSpace(line.String()),
+		`<polyline points="%s" fill="none" stroke-width="2" stroke-opacity="0.35"/>`,
+		strings.TrimSpace(line.String()),
 	)
 	for _, w := range all {
 		mark := shape
