@@ -89,8 +89,8 @@
 //
 // LimitsFor is called when a connection arrives (without a user), for each login (with the name
 // that the client claims, and again without one if the login failed) and by SetOptions. A stranger
-// can see the refusals of MaxLoginsPerIP, MaxFailedLogins and MaxLoginChecksPerIP, and the delays of
-// MaxGuessDelay, so they should depend only on the address.
+// can see the refusals of MaxLoginsPerIP, MaxFailedLogins and MaxLoginChecksPerIP, and the delays
+// of MaxGuessDelay, so they should depend only on the address.
 package limits
 
 import (

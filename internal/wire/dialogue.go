@@ -44,8 +44,8 @@ func (d *dialogue) next() (answered, challenged, loggedIn bool) {
 	return answered, challenged, d.authenticated
 }
 
-// begin takes the name of the command that goes to the server next, and returns which command it is,
-// and what happens to it. Bare means without arguments.
+// begin takes the name of the command that goes to the server next. It returns which command that
+// is, and what happens to it. Bare means without arguments.
 func (d *dialogue) begin(name string, bare bool) (command, verdict) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
