@@ -10,11 +10,12 @@ import (
 type attempt struct {
 	*admission.Attempt[*session]
 	session *session
-	owner   string    // the key of the user whose password is checked; "" if not known
-	guess   turn      // in the queue of its network, after wrong passwords from there
-	check   turn      // in the queue of all checks
-	delayed bool      // it has waited because of wrong passwords
-	latest  time.Time // when it stops waiting for others
+	owner   string        // the key of the user whose password is checked; "" if not known
+	guess   turn          // in the queue of its network, after wrong passwords from there
+	check   turn          // in the queue of all checks
+	delayed bool          // it has waited because of wrong passwords
+	paused  time.Duration // while it waited for the time of the next check, not for others in line
+	latest  time.Time     // when it stops waiting for others
 }
 
 // endCheck gives back the slots that the password check holds, all of them even if a callback

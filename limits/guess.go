@@ -101,7 +101,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 	a.delayed = true
 	s.limiter.delayed.Add(1)
 	defer s.limiter.delayed.Add(-1)
-	start = time.Now()
+	start, paused := time.Now(), a.paused
 	key := s.limiter.keys.Hold(by.String())
 	a.guess = turn{command: command, user: user, key: key, latest: a.latest}
 	if err := s.take(&a.guess, &s.limiter.guessing, key); err != nil {
@@ -112,7 +112,7 @@ func (s *session) awaitGuesses(a *attempt, command, user string) error {
 		s.refuse(event, ended)
 		return ended.answer()
 	}
-	s.tellDelay(command, user, time.Since(start))
+	s.tellDelay(command, user, a.guess.Waited()+a.paused-paused)
 	return nil
 }
 
@@ -147,16 +147,16 @@ func (s *session) tellDelay(command, user string, waited time.Duration) {
 
 // sleep waits until the network's next check may begin. Wrong passwords that arrive meanwhile
 // lengthen the wait, up to MaxGuessDelay. It returns what stopped the wait early, or nil.
-func (s *session) sleep(owner string) (ended *limit) {
+func (s *session) sleep(a *attempt) (ended *limit) {
 	start := time.Now()
 	for {
 		settings := s.limiter.settings.Load()
-		_, wait := s.guessDelay(owner)
+		_, wait := s.guessDelay(a.owner)
 		wait = min(wait, s.longestDelay()-time.Since(start))
 		if wait <= 0 || settings.DryRun {
 			return nil
 		}
-		if ended = s.pause(wait, settings.replaced); ended != nil {
+		if ended = a.pause(wait, settings.replaced); ended != nil {
 			return ended
 		}
 		s.refreshLimits() // SetOptions may not have reached this session yet
@@ -170,7 +170,7 @@ func (s *session) sleepForAll(a *attempt, by netip.Prefix) (ended refusal) {
 	defer func() { a.latest = a.latest.Add(slept) }()
 	for {
 		start := time.Now()
-		if ended := s.sleep(a.owner); ended != nil {
+		if ended := s.sleep(a); ended != nil {
 			return refusal{limit: ended}
 		}
 		slept += time.Since(start)
@@ -183,7 +183,7 @@ func (s *session) sleepForAll(a *attempt, by netip.Prefix) (ended refusal) {
 		if wait <= 0 {
 			return refusal{}
 		}
-		if ended := s.pause(min(wait, time.Until(a.latest)), settings.replaced); ended != nil {
+		if ended := a.pause(min(wait, time.Until(a.latest)), settings.replaced); ended != nil {
 			return refusal{limit: ended}
 		}
 		if !time.Now().Before(a.latest) {
@@ -192,6 +192,14 @@ func (s *session) sleepForAll(a *attempt, by netip.Prefix) (ended refusal) {
 			return ended
 		}
 	}
+}
+
+// pause is the session's, and adds to the time that the attempt has paused.
+func (a *attempt) pause(wait time.Duration, changed <-chan struct{}) (ended *limit) {
+	start := time.Now()
+	ended = a.session.pause(wait, changed)
+	a.paused += time.Since(start)
+	return ended
 }
 
 // pause waits for that time, or until the channel is closed. It returns anything else that stopped

@@ -83,6 +83,22 @@ func TestWrongPasswordsDelayTheNextCheckOfTheirNetwork(t *testing.T) {
 	})
 }
 
+// The clock goes on between any two looks at it, which is no wait. In a bubble it does not.
+func TestALoginThatNeedNotWaitIsNotToldOf(t *testing.T) {
+	var told recorder
+	limiter := limits.New(&limits.Options{MaxGuessDelay: time.Nanosecond, OnEvent: told.add})
+	s := imaptest.NewServer(t, &imapserver.Options{
+		NewSession: limiter.Wrap((&backend{}).NewSession), InsecureAuth: true,
+	})
+	c := s.Dial()
+	c.Line()
+	assert.Equal(t, authFailed, imaptest.Last(c.Cmd("a LOGIN karen guess")))
+	assert.Contains(t, imaptest.Last(c.Cmd("b LOGIN karen pass")), "OK")
+	for _, e := range told.all() {
+		assert.NotEqual(t, limits.EventDelayed, e.Kind)
+	}
+}
+
 func TestTheLongestDelayIsWhatTheOptionSays(t *testing.T) {
 	for longest, want := range map[time.Duration][]time.Duration{
 		time.Second:      {0, 1, 1, 1},
