@@ -33,7 +33,6 @@ type conn struct {
 	loggedIn bool
 
 	greeted   bool       // the server has said something; guarded by writing
-	torn      bool       // a write has failed, so half a line may be sent; guarded by writing
 	lastTurns uint32     // turns at the last look; only look uses it
 	writing   sync.Mutex // guards responses and held
 	held      held       // written by the server, but not to the client yet

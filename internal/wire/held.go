@@ -19,6 +19,7 @@ type held struct {
 	buffer *[bufferSize]byte // nil if empty
 	n      int32             // bytes in buffer
 	timer  bool              // flush will be called
+	torn   bool              // a write has failed, so half a line may be sent
 }
 
 func (h *held) empty() bool { return h.n == 0 }

@@ -82,10 +82,10 @@ func (c *conn) write(p []byte) (err error) {
 		_, err = c.NetConn().Write(p)
 	}
 	if err != nil {
-		c.torn = true
+		c.held.torn = true
 	}
 	return err
 }
 
 // betweenLines reports whether a whole response may be written now.
-func (c *conn) betweenLines() bool { return !c.torn && c.responses.betweenLines() }
+func (c *conn) betweenLines() bool { return !c.held.torn && c.responses.betweenLines() }
