@@ -78,18 +78,17 @@ func (c *conn) look() {
 		l.ahead = &ahead{arrived: make(chan struct{}, 1)}
 	}
 	if stopped := l.ahead.start(); stopped != nil {
-		l.reads.set = 0
 		c.NetConn().SetReadDeadline(time.Time{})
 		go c.readAhead(l.ahead, stopped)
 	}
 }
 
-// start notes that readAhead runs from now on, and returns what it must close when it stops. It
-// returns nil if it runs already, or can read nothing more.
+// start notes that readAhead runs from now on, and returns what it must close when it stops, or nil
+// if it runs already.
 func (a *ahead) start() (stopped chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.running || a.err != nil {
+	if a.running {
 		return nil
 	}
 	a.running, a.quit, a.stopped = true, false, make(chan struct{})

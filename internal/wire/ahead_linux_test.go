@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -55,6 +56,30 @@ func TestAGoodbyeToAClientThatIsReadAheadEnds(t *testing.T) {
 			assert.Equal(t, "a OK NOOP completed\r\n* BYE "+text+"\r\n", string(said))
 		})
 	}
+}
+
+// While linger waits, its deadline holds, whatever the server has set.
+func TestTheDeadlineOfLingerHolds(t *testing.T) {
+	c, socket, client := pair(t)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
+	c.life.end()
+	require.NoError(t, socket.Conn.SetReadDeadline(time.Unix(1, 0)))
+	c.renewReadDeadline()
+	_, err := io.WriteString(client, "a NOOP\r\n")
+	require.NoError(t, err)
+	_, err = socket.Conn.Read(make([]byte, 100))
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+func TestReadingAheadMayBeginAgainAfterAMessage(t *testing.T) {
+	c, _, client := pair(t)
+	c.stopAhead()
+	assert.True(t, c.life.noAhead)
+	_, err := io.WriteString(client, "a NOOP\r\n")
+	require.NoError(t, err)
+	_, err = c.Read(make([]byte, 100))
+	require.NoError(t, err)
+	assert.False(t, c.life.noAhead)
 }
 
 // canceled does not wait for anything.
