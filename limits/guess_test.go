@@ -159,6 +159,29 @@ func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 }
 
 // A login that waits because of wrong passwords holds nothing that other logins need.
+func TestOnlyWhomLimitsForDelaysIsCheckedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &backend{login: func(_, password string) error {
+			if password != "pass" {
+				return imapserver.ErrAuthFailed
+			}
+			time.Sleep(time.Second)
+			return nil
+		}}
+		s := serve(t, slow, &limits.Options{LimitsFor: func(c limits.Client) limits.ClientLimits {
+			c.Limits.MaxGuessDelay = 15 * time.Second
+			return c.Limits
+		}})
+		s.wrong("192.0.2.1", 1)
+		took := make(chan time.Duration)
+		for _, user := range []string{"karen", "bob"} {
+			go func() { took <- s.delayOf("192.0.2.1", user) }()
+		}
+		assert.Equal(t, 3*time.Second, <-took)
+		assert.Equal(t, 4*time.Second, <-took)
+	})
+}
+
 func TestLimitsForSaysWhomWrongPasswordsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told recorder
