@@ -242,5 +242,6 @@ func (s *session) flightKey(
 		return flightKey{}, false
 	}
 	terms, ok := searchTerm(criteria, options)
-	return flightKey{s.place(), terms}, ok
+	place, hash := s.place()
+	return flightKey{place, terms.number(hash)}, ok
 }

@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -15,7 +17,7 @@ import (
 func TestPlacesThatDiffer(t *testing.T) {
 	addr := netip.MustParseAddrPort("192.0.2.1:143")
 	inbox := mailbox{name: "INBOX", uidValidity: 1}
-	seen := make(map[place]string)
+	seen, hashes := make(map[unique.Handle[place]]string), make(map[uint64]string)
 	for name, s := range map[string]*session{
 		"karen":            {account: account{1, "karen", addr, ""}, mailbox: inbox},
 		"another backend":  {account: account{2, "karen", addr, ""}, mailbox: inbox},
@@ -33,24 +35,28 @@ func TestPlacesThatDiffer(t *testing.T) {
 			account: account{1, "k", addr, ""}, mailbox: mailbox{name: "192.0.2.1:143x"},
 		},
 	} {
-		place := s.place()
+		place, hash := s.place()
 		assert.Empty(t, seen[place], "the same as %s", name)
-		assert.Equal(t, place, s.place(), "it stays the same")
-		seen[place] = name
+		assert.Empty(t, hashes[hash], "the same as %s", name)
+		again, hashAgain := s.place()
+		assert.Equal(t, place, again, "it stays the same")
+		assert.Equal(t, hash, hashAgain)
+		seen[place], hashes[hash] = name, name
 	}
 }
 
 // Keys with one hash would run as if no other search were equal to them.
 func TestHashesOfDifferentSearchesDiffer(t *testing.T) {
 	seen := make(map[uint64]flightKey)
-	for _, place := range []place{{}, {1}} {
+	for _, name := range []string{"INBOX", "Sent"} {
+		s := &session{account: account{name: "karen"}, mailbox: mailbox{name: name}}
 		for larger := range int64(2) {
 			for i := range 16 {
-				terms, ok := searchTerm(&imap.SearchCriteria{Larger: larger}, &imap.SearchOptions{
+				criteria := &imap.SearchCriteria{Larger: larger}
+				key, ok := s.flightKey(imapserver.NumKindUID, criteria, &imap.SearchOptions{
 					ReturnMin: i&1 > 0, ReturnMax: i&2 > 0, ReturnAll: i&4 > 0, ReturnCount: i&8 > 0,
 				})
 				assert.True(t, ok)
-				key := flightKey{place, terms}
 				assert.Equal(t, key.Hash(), key.Hash())
 				assert.NotContains(t, seen, key.Hash())
 				seen[key.Hash()] = key

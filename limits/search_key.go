@@ -1,14 +1,14 @@
 package limits
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -29,11 +29,9 @@ const maxSharedDepth = 30
 type mailbox struct {
 	name        string
 	uidValidity uint32
-	place       place // of the session's account; zero before it was asked for
+	place       unique.Handle[place] // of the session's account; zero before it was asked for
+	placeHash   uint64
 }
-
-// A place is a digest of an account and a mailbox. Nobody can find two that have the same one.
-type place [sha256.Size]byte
 
 // account says whose mail a session reads: an exact name at one of the wrapped backends. A backend
 // may choose the mail store by the address or the TLS name of the server. The name comes from LOGIN
@@ -45,33 +43,34 @@ type account struct {
 	serverName string // of TLS
 }
 
-// place returns where the session searches. Each text has its length before it.
-func (s *session) place() place {
-	m, a := &s.mailbox, &s.account
-	if m.place != (place{}) {
-		return m.place
+// place is where a session searches: an account and a mailbox.
+type place struct {
+	account     account
+	mailbox     string
+	uidValidity uint32
+}
+
+var placeSeed = maphash.MakeSeed()
+
+// place returns where the session searches, and the hash of that.
+func (s *session) place() (_ unique.Handle[place], hash uint64) {
+	m := &s.mailbox
+	if m.place == (unique.Handle[place]{}) {
+		p := place{s.account, m.name, m.uidValidity}
+		m.place, m.placeHash = unique.Make(p), maphash.Comparable(placeSeed, p)
 	}
-	text := binary.BigEndian.AppendUint64(nil, a.backend)
-	text = binary.BigEndian.AppendUint32(text, m.uidValidity)
-	for _, part := range []string{a.name, a.localAddr.String(), a.serverName, m.name} {
-		text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
-		text = append(text, part...)
-	}
-	m.place = sha256.Sum256(text)
-	return m.place
+	return m.place, m.placeHash
 }
 
 // flightKey is what SEARCHes must have in common to get the same answer. The place has the account,
 // not the key that the user is counted by, which can stand for several accounts.
 type flightKey struct {
-	place place
-	terms term // what to search for, and what of it to return
+	place unique.Handle[place]
+	terms term // what to search for, what of it to return, and the hash of the place
 }
 
 // Hash returns the same for equal keys, and hardly ever the same for different ones.
-func (k flightKey) Hash() uint64 {
-	return uint64(k.terms.number(binary.NativeEndian.Uint64(k.place[:])))
-}
+func (k flightKey) Hash() uint64 { return uint64(k.terms) }
 
 // A term is the hash of a term of a SEARCH, which is a name and values. The hash has a secret key
 // and 64 bits, so that two different terms never have the same one by accident. Somebody who could
