@@ -25,6 +25,10 @@ const (
 // once the answer to the current command has been written.
 type answerer interface{ AfterAnswer(func()) }
 
+// A goodbyer is a connection that says BYE itself. It knows where a response ends, and waits until
+// the client has read the BYE.
+type goodbyer interface{ HangUp(text string) }
+
 // endWith decides that the connection is closed after the answer to the current command. Only the
 // first decision counts.
 func (s *session) endWith(answer *imap.Error, text string) {
@@ -70,6 +74,11 @@ func (s *session) sayBye() {
 // KB, it is written in one piece.
 func (c *client) hangUp(text string) {
 	conn := c.conn.NetConn()
+	if g, ok := layers.Find[goodbyer](conn); ok {
+		c.lost() // what waits for the client gives up now: HangUp may take two seconds
+		g.HangUp(text)
+		return
+	}
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
 	defer kill.Stop()
 	defer c.lost()

@@ -70,6 +70,19 @@ func (l *life) drain() (now bool) {
 	return l.ended
 }
 
+// takeLeave notes that the connection is over. If it returns true, it was not over before, and the
+// caller must say goodbye now, and then call farewell.Done.
+func (l *life) takeLeave() (now bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return false
+	}
+	l.ended = true
+	l.farewell.Add(1)
+	return true
+}
+
 // end notes that the connection is over.
 func (l *life) end() {
 	l.mu.Lock()
@@ -89,6 +102,16 @@ func (c *conn) drain(text string) {
 	case c.shaking():
 		go c.Close() // before the handshake nothing can be said
 	}
+}
+
+// HangUp says BYE with the text, between two responses, and closes the connection. A client that
+// does not take the BYE, or does not close its own side, delays that by a second each.
+func (c *conn) HangUp(text string) {
+	if c.life.takeLeave() {
+		c.goodbye(text)
+		c.life.farewell.Done()
+	}
+	c.Close()
 }
 
 // goodbye says BYE and waits until the client has read it. It says nothing if another response is
