@@ -158,7 +158,6 @@ func TestAnyNumberOfConnectionsWaitsForTheSameDelay(t *testing.T) {
 	})
 }
 
-// A login that waits because of wrong passwords holds nothing that other logins need.
 func TestOnlyWhomLimitsForDelaysIsCheckedOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &backend{login: func(_, password string) error {
@@ -218,6 +217,32 @@ func TestLimitsForSaysWhomWrongPasswordsDelay(t *testing.T) {
 	})
 }
 
+// Wrong passwords that arrive during the wait lengthen it, but not beyond the client's own limit.
+func TestADelayThatGrowsStaysWithinTheClientsOwnLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{
+			MaxGuessDelay: 15 * time.Second,
+			LimitsFor: func(c limits.Client) limits.ClientLimits {
+				c.Limits.MaxGuessDelay = 3 * time.Second
+				return c.Limits
+			},
+		})
+		s.delayOf("192.0.2.1", "karen") // so that karen's own guesses do not wait
+		s.wrong("192.0.2.1", 1)
+		var guesser sync.WaitGroup
+		guesser.Go(func() {
+			for i := range 10 {
+				time.Sleep(time.Second)
+				took, _ := s.try("192.0.2.1", "karen", fmt.Sprint("guess", i))
+				assert.Zero(t, took)
+			}
+		})
+		assert.Equal(t, 3*time.Second, s.delayOf("192.0.2.1", "bob"))
+		guesser.Wait()
+	})
+}
+
+// A login that waits because of wrong passwords holds nothing that other logins need.
 func TestALoginThatIsDelayedKeepsNobodyElseWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, &backend{login: slowCheck(time.Second)}, &limits.Options{
@@ -350,6 +375,30 @@ func TestAGuessIsOneOfWhosePasswordItIs(t *testing.T) {
 					assert.Equal(t, want*time.Second, took)
 				}
 			})
+		})
+	}
+}
+
+// A wrong password that arrives while a login waits for a slot delays it as well, by whose password
+// it brings.
+func TestAWrongPasswordDuringTheWaitForASlot(t *testing.T) {
+	for message, took := range map[string]time.Duration{
+		"karen\x00mallory\x00pass": time.Second + 2*time.Second + time.Second,
+		"mallory\x00karen\x00pass": time.Second + time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &backend{login: slowCheck(time.Second)}
+			s := serveSessions(t, b, saslBackend(b, "PLAIN", 1, time.Second), &limits.Options{
+				MaxGuessDelay: 15 * time.Second, MaxLoginChecks: 1,
+			})
+			s.delayOf("192.0.2.1", "karen")
+			var guesser sync.WaitGroup
+			guesser.Go(func() { s.wrong("192.0.2.1", 1) })
+			synctest.Wait()
+			assert.Equal(t, took, elapsed(func() {
+				assert.Contains(t, authenticate(s.dial("192.0.2.1"), "PLAIN", message), "OK")
+			}), "%q", message)
+			guesser.Wait()
 		})
 	}
 }
