@@ -118,11 +118,11 @@ func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error
 // something.
 func (e *exchange) begin(isCheck bool) (user string, _ *attempt, err error) {
 	s := e.session
-	if e.proven == nil {
-		return s.begin(commandAuthenticate, e.user, e.owner, isCheck)
+	var kept *attempt
+	if e.proven != nil {
+		user = s.limiter.settings.Load().userKey(e.user) // which may panic, so it comes first
+		kept = e.resume()
 	}
-	user = s.limiter.settings.Load().userKey(e.user) // which may panic, so it comes first
-	kept := e.resume()
 	if kept == nil {
 		return s.begin(commandAuthenticate, e.user, e.owner, isCheck)
 	}
