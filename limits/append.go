@@ -29,7 +29,7 @@ func (s *session) Append(
 	if err != nil {
 		return nil, err
 	}
-	s.upload.LiteralReader = r
+	s.upload.begin(r)
 	return s.Session.Append(mailbox, &s.upload, options)
 }
 

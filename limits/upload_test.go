@@ -206,3 +206,41 @@ func TestAStallTimeoutThatComesLateHoldsForAnUpload(t *testing.T) {
 		assert.Equal(t, "* BYE [LIMIT] The message came too slowly", c.Line())
 	})
 }
+
+// archive is a backend session that tells how the message of an APPEND ended.
+type archive struct {
+	backendSession
+	ended chan error
+}
+
+func (s *archive) Append(
+	_ string, r imap.LiteralReader, _ *imap.AppendOptions,
+) (*imap.AppendData, error) {
+	_, err := io.Copy(io.Discard, r)
+	s.ended <- err
+	return nil, err
+}
+
+// A client that is gone in the middle of a message has not sent a shorter one.
+func TestTheEndOfAConnectionIsNotTheEndOfAMessage(t *testing.T) {
+	for sent, want := range map[string]error{
+		"":            io.ErrUnexpectedEOF,
+		"123":         io.ErrUnexpectedEOF,
+		"123456789":   nil,
+		"123456789\r": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, ended := &backend{}, make(chan error, 1)
+			s := serveSessions(t, b, func(*imapserver.Conn) (
+				imapserver.Session, *imapserver.GreetingData, error,
+			) {
+				return &archive{backendSession{backend: b}, ended}, nil, nil
+			}, &limits.Options{})
+			c, _ := s.login("192.0.2.1", "karen")
+			_, err := io.WriteString(c, "a APPEND INBOX {9+}\r\n"+sent)
+			require.NoError(t, err)
+			c.Close()
+			assert.Equal(t, want, <-ended, "%q", sent)
+		})
+	}
+}
