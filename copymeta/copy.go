@@ -38,6 +38,7 @@ type copied struct {
 	done        int            // how many of messages have a copy now
 	unsure      bool           // which ones
 	noUID       bool           // APPEND reported a UIDVALIDITY without a UID
+	replaced    bool           // the destination was deleted and made anew between two of them
 	uidValidity uint32         // of the copies
 	newest      imap.UID       // in the destination, as far as is known
 	known       bool           // so are the UIDs of all copies
@@ -84,7 +85,7 @@ func (s *session) copyAll(
 	}
 	c, err := s.copyMessages(ctx, messages, d, p, now)
 	if err == nil && c.noUID {
-		err = s.checkStored(&c, d)
+		err = c.checkStored(d, s.lookAt(d.name))
 	}
 	return c, err
 }
@@ -177,7 +178,11 @@ func (c *copied) add(m *message, data *imap.AppendData) error {
 	if isKnown && data.UIDValidity == c.uidValidity && data.UID <= c.newest {
 		return notStored(m.uid)
 	}
-	if !isKnown || c.done > 0 && data.UIDValidity != c.uidValidity {
+	isOther := c.done > 0 && data != nil && data.UIDValidity != c.uidValidity
+	if isOther && data.UIDValidity != 0 && c.uidValidity != 0 {
+		c.replaced = true
+	}
+	if !isKnown || isOther {
 		c.known = false
 	}
 	c.done++

@@ -1,6 +1,8 @@
 package copymeta
 
 import (
+	"cmp"
+
 	"github.com/emersion/go-imap/v2"
 )
 
@@ -28,11 +30,34 @@ func (s *session) lookAt(dest string) destination {
 	return d
 }
 
+// prove fails if some of a MOVE's copies may not be there, whatever the APPENDs have said. Otherwise
+// it returns the error of the copying, which may be nil.
+func (s *session) prove(c *copied, d destination, err error) error {
+	if c.done == 0 || err == nil && c.known {
+		return err
+	}
+	now := s.lookAt(d.name)
+	if c.replaced || d.isReplaced(c, now) {
+		c.unsure = true
+		return cmp.Or(err, error(errReplaced))
+	}
+	if c.known {
+		return err
+	}
+	return cmp.Or(err, c.checkStored(d, now))
+}
+
+// isReplaced tells whether the mailbox was deleted after the last copy, and maybe made anew.
+func (d destination) isReplaced(c *copied, now destination) bool {
+	validity := cmp.Or(c.uidValidity, d.uidValidity)
+	return d.doubt == nil && now.doubt != nil ||
+		validity != 0 && now.uidValidity != 0 && validity != now.uidValidity
+}
+
 // checkStored fails if the backend has stored fewer messages than it said, which UIDNEXT shows.
 // Others may have appended some too. It is for a backend that reports no UIDs, and may be one that
 // stores equal messages once.
-func (s *session) checkStored(c *copied, d destination) error {
-	now := s.lookAt(d.name)
+func (c *copied) checkStored(d, now destination) error {
 	if d.uidNext == 0 || now.uidNext == 0 || now.uidValidity != d.uidValidity {
 		return nil // nobody knows
 	}

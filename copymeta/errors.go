@@ -56,6 +56,13 @@ var errStillThere = &imap.Error{
 	Text: "another client has kept the rest",
 }
 
+// errReplaced is why a MOVE failed whose APPENDs all succeeded: the copies may be gone.
+var errReplaced = &imap.Error{
+	Type: imap.StatusResponseTypeNo,
+	Code: imap.ResponseCodeInUse,
+	Text: "the destination was deleted meanwhile",
+}
+
 // errNotStored is why a COPY failed whose APPENDs all succeeded.
 var errNotStored = &imap.Error{
 	Type: imap.StatusResponseTypeNo,

@@ -114,10 +114,7 @@ func (s *session) copyForMove(
 	copier, ok := s.Session.(Copier)
 	if !ok {
 		c, err := s.copyMessages(ctx, messages, d, p, now)
-		if err == nil && !c.known {
-			err = s.checkStored(&c, d)
-		}
-		return c, err
+		return c, s.prove(&c, d, err)
 	}
 	data, err := copier.CopyMeta(uidsOf(messages), d.name, p.date, p.flags)
 	if err != nil {

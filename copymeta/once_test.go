@@ -109,17 +109,3 @@ func (s *sameAgain) Append(
 	}
 	return s.data, err
 }
-
-// A mailbox that is made anew meanwhile has a UIDNEXT that says nothing.
-func TestAMoveWithoutUIDsToAMailboxMadeAnew(t *testing.T) {
-	b := newBackend(stored{content: "one"})
-	b.noUIDs = true
-	b.onAppend = func() {
-		archive := b.mailboxes["Archive"]
-		archive.validity, archive.next = archive.validity+1, 0
-	}
-	c := open(t, b, resetMove)
-	assert.Equal(t, "OK MOVE completed", imaptest.Last(c.Cmd("a MOVE 1 Archive")))
-	assert.Equal(t, []string{"one"}, contents(b.mailboxes["Archive"]))
-	assert.Empty(t, b.mailboxes["INBOX"].messages)
-}
