@@ -71,6 +71,8 @@ func (s *session) move(
 	}
 	defer leave()
 	if waited { // until somebody else had moved them
+		// Not the client's set from now on: a message that has come meanwhile may be in it.
+		numSet = uidsOf(messages[:1])
 		if messages, err = s.lookAgain(ctx, messages); err != nil {
 			return moved{}, err
 		}

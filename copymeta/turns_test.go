@@ -487,3 +487,32 @@ func TestAMoveThatCannotLookAgain(t *testing.T) {
 	assert.Len(t, m.mailboxes["Archive"].messages, 1)
 	assert.Empty(t, m.undone)
 }
+
+// "*" stands for another message by the time that the turn has come. That one is not copied, where
+// the backend is asked to copy nothing because it does not let the client ask for the destination.
+func TestAMoveWhoseMessagesAreGoneCopiesNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(1)
+		s.takes = 2 * time.Second
+		var sessions []*storeSession
+		server := imaptest.Serve(t, copymeta.Wrap(
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				sessions = append(sessions, &storeSession{store: s})
+				return sessions[len(sessions)-1], nil, nil
+			}, resetMove,
+		))
+		karen, bob := server.Login("karen", "pass"), server.Login("bob", "pass")
+		karen.Cmd("s SELECT INBOX")
+		bob.Cmd("s SELECT Shared")
+		sessions[1].status = noSuchMailbox
+		karen.Send("a UID MOVE 1:* Archive")
+		synctest.Wait()
+		bob.Send("b UID MOVE 1:* Archive")
+		synctest.Wait()
+		sessions[1].locked(func() { s.mailboxes["karen INBOX"].add(stored{content: "new"}) })
+		assert.True(t, imaptest.IsOK(karen.Answer("a")))
+		assert.Equal(t, "OK UID MOVE completed", imaptest.Last(bob.Answer("b")))
+		assert.Equal(t, []string{"new"}, contents(s.mailboxes["karen INBOX"]))
+		assert.Empty(t, s.mailboxes["bob Archive"].messages)
+	})
+}
