@@ -21,7 +21,8 @@
 // So that sessions do not poll together, the first wait is a random part of PollInterval, and each
 // later one is up to a tenth shorter than it. A session over MaxPerUser waits four times as long,
 // until there is room. With MaxPolls, sessions are polled first come first served, and the next
-// wait begins when the poll has ended.
+// wait begins when the poll has ended. A client is told what is new when its turn is over, so that
+// one that does not read keeps nobody waiting.
 //
 // A poll tells what the backend's Poll tells. With a backend whose Poll has nothing new, because it
 // looks for news in its Idle only, clients hear of new mail when they select the mailbox again.

@@ -48,6 +48,30 @@ type turn chan struct{}
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
 
+func (t turn) TryLock() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// lockUntil locks mu if that is possible before the IDLE is over. A client may begin any number of
+// them during one poll, and none may wait for it any longer than it lasts.
+func (s *session) lockUntil(stop <-chan struct{}) bool {
+	if s.mu.TryLock() {
+		return true
+	}
+	select {
+	case s.mu <- struct{}{}:
+		return true
+	case <-stop:
+	case <-s.closing:
+	}
+	return false
+}
+
 func newSession(
 	inner imapserver.Session, conn *imapserver.Conn, options *Options, users *users,
 	polls *semaphore.Weighted,
@@ -67,8 +91,13 @@ func newSession(
 // Idle returns when stop is closed or the session is.
 func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	defer s.endAfter(s.options.MaxDuration)()
-	user, mode := s.decide()
-	if mode != On && mode != Poll {
+	user, mode, ok := s.decide(stop)
+	switch {
+	case !ok && mode == Off:
+		return ErrOff
+	case !ok:
+		return nil
+	case mode != On && mode != Poll:
 		return s.refuse(w, stop)
 	}
 	release, err := s.place(user, w, stop)
@@ -127,22 +156,31 @@ func (s *session) bye(text string) {
 }
 
 // refuse waits for the client to send DONE: go-imap has told it to go on already, and answers only
-// then.
+// then. If the session is busy, that is because an IDLE before was left without DONE: then this
+// one need not poll too.
 func (s *session) refuse(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	select {
 	case <-stop:
 	case <-s.closing:
 		return nil
 	}
-	if err := s.pollOnce(w, nil); err != nil {
-		return err
+	if s.mu.TryLock() {
+		defer s.mu.Unlock()
+		if err := s.pollOrBye(w, func() {}); err != nil {
+			return err
+		}
 	}
 	return ErrOff
 }
 
-// decide returns who is in IDLE, and how that is served. A panic of ModeFor or Username ends the
-// connection: go-imap would catch it, and leave the client in an IDLE that nobody serves.
-func (s *session) decide() (user string, mode Mode) {
+// decide returns who is in IDLE, and how that is served, or false if the IDLE is over before that
+// is known. A panic of ModeFor or Username ends the connection: go-imap would catch it, and leave
+// the client in an IDLE that nobody serves.
+func (s *session) decide(stop <-chan struct{}) (user string, mode Mode, ok bool) {
+	if !s.lockUntil(stop) {
+		return "", s.options.Mode, false
+	}
+	defer s.mu.Unlock()
 	decided := false
 	defer func() {
 		if !decided {
@@ -154,7 +192,7 @@ func (s *session) decide() (user string, mode Mode) {
 		mode = s.options.ModeFor(user)
 	}
 	decided = true
-	return user, mode
+	return user, mode, true
 }
 
 // place waits for a place among the sessions of the user, and polls meanwhile. It returns nil if
@@ -199,25 +237,37 @@ func (s *session) pollUntil(
 	}
 }
 
-// pollOnce polls once. When the backend cannot tell what is new, it ends the connection, because
-// the client would take silence for no news. It waits for its turn until stop is closed, or not at
-// all if stop is nil.
-func (s *session) pollOnce(w *imapserver.UpdateWriter, stop <-chan struct{}) (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.polls != nil && stop != nil {
-		if !s.takeTurn(stop) {
-			return nil
-		}
-		defer s.polls.Release(1)
+// pollOnce polls once, when it is this session's turn, unless stop is closed before.
+func (s *session) pollOnce(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	if !s.lockUntil(stop) {
+		return nil
 	}
+	defer s.mu.Unlock()
+	if s.polls == nil {
+		return s.pollOrBye(w, func() {})
+	}
+	if !s.takeTurn(stop) {
+		return nil
+	}
+	return s.pollOrBye(w, sync.OnceFunc(func() { s.polls.Release(1) }))
+}
+
+// pollOrBye ends the connection when the backend cannot tell what is new, because the client would
+// take silence for no news. It calls release before anything is written to the client, who may be
+// slow to read while others wait for their turn.
+func (s *session) pollOrBye(w *imapserver.UpdateWriter, release func()) (err error) {
 	polled := false // not if it panics: go-imap catches that and leaves the client in IDLE
 	defer func() {
+		release()
 		if !polled || err != nil {
 			s.bye("Cannot look for updates")
 		}
 	}()
-	err = s.pollLocked(w, true)
+	if s.polls == nil {
+		err = s.pollLocked(w, true)
+	} else {
+		err = s.pollThenWrite(w, release)
+	}
 	polled = true
 	return err
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/imapgate/imapgate/internal/saslname"
 )
 
+// userName is called under mu.
 func (s *session) userName() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.options.Username != nil {
 		if user := s.options.Username(keep.Backend(s.Session)); user != "" {
 			return user
