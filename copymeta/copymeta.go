@@ -76,11 +76,11 @@
 // With [Options.Move], MOVE and UID MOVE are such a copy, after which the messages that were
 // copied, and no others, get \Deleted and are expunged by their UIDs. If only some could be copied,
 // and not taken out again, those are moved (RFC 6851 section 3.3: none should be left in both
-// mailboxes), and the client gets COPYUID for them and a NO that says how many. But none is moved if
-// the destination was deleted meanwhile, and maybe made anew: copies may have gone with it. If the
-// backend's PERMANENTFLAGS have neither \Deleted nor \*, it is asked to take \Deleted off a message
-// that does not have it, before anything is read: where messages cannot be deleted, that is its
-// chance to say so.
+// mailboxes), and the client gets COPYUID for them and a NO that says how many. But none is moved
+// if the destination was deleted meanwhile, and maybe made anew: copies may have gone with it. If
+// the backend's PERMANENTFLAGS have neither \Deleted nor \*, it is asked to take \Deleted off a
+// message that does not have it, before anything is read: where messages cannot be deleted, that is
+// its chance to say so.
 //
 // MOVEs of one message take turns, over all sessions of one Wrap, so that it is never moved twice.
 // A message is known by its UID, size and internal date and the UIDVALIDITY of its mailbox,

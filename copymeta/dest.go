@@ -30,8 +30,8 @@ func (s *session) lookAt(dest string) destination {
 	return d
 }
 
-// prove fails if some of a MOVE's copies may not be there, whatever the APPENDs have said. Otherwise
-// it returns the error of the copying, which may be nil.
+// prove fails if some of a MOVE's copies may not be there, whatever the APPENDs have said, or with
+// the error of the copying.
 func (s *session) prove(c *copied, d destination, err error) error {
 	if c.done == 0 || err == nil && c.known {
 		return err
