@@ -30,7 +30,7 @@ func (s *session) List(
 		if !share.short {
 			return s.write(w, l.merge(), share)
 		}
-		if err := share.wait(); err != nil {
+		if err := share.wait(s.socket); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 const (
@@ -22,8 +24,9 @@ const (
 
 // budget is the memory for the answers of all sessions. A nil budget has no limit.
 type budget struct {
-	size int64
-	free *semaphore.Weighted
+	size    int64
+	free    *semaphore.Weighted
+	watcher socket.Watcher // of the clients that wait
 }
 
 func newBudget(size int64) *budget {
@@ -73,13 +76,15 @@ func (s *share) take(size int64) (ok bool, err error) {
 }
 
 // wait waits, first come first served, until there is room for what was counted and a little more.
-// It returns ErrTooManyLists when it has waited for longestWait, in all calls together.
-func (s *share) wait() error {
+// It returns ErrTooManyLists when it has waited for longestWait, in all calls together, or when the
+// client is gone, who must not be in the way of those behind.
+func (s *share) wait(client *socket.Socket) error {
 	if s.deadline.IsZero() {
 		s.deadline = time.Now().Add(longestWait)
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
 	defer cancel()
+	defer s.budget.watcher.Watch(client, cancel).Stop()
 	more := min(s.needed+step, s.budget.size)
 	if err := s.budget.free.Acquire(ctx, more); err != nil {
 		return ErrTooManyLists

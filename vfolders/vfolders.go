@@ -113,8 +113,8 @@
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
 // that takes. Where there is no room, a LIST waits for its turn, first come first served, for up to
-// 30 s; a client that takes more than 20 s to read its answer while others wait loses its
-// connection.
+// 30 s, or until its client hangs up, which only Linux tells. A client that takes more than 20 s to
+// read its answer while others wait loses its connection.
 package vfolders
 
 import (
@@ -127,6 +127,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/keep"
+	"github.com/imapgate/imapgate/internal/socket"
 )
 
 // NewSessionFunc is what an [imapserver.Server] calls for each connection.
@@ -213,6 +214,9 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			return nil, nil, err
 		}
 		outer := &session{Session: inner, conn: conn, options: &o, budget: budget, history: history}
+		if budget != nil && conn != nil {
+			outer.socket = socket.Of(conn.NetConn())
+		}
 		return keep.Optional(outer, inner), greeting, nil
 	}
 }
@@ -223,7 +227,8 @@ type session struct {
 	conn    *imapserver.Conn
 	options *Options
 	budget  *budget
-	history *History // nil: nothing is remembered
+	history *History       // nil: nothing is remembered
+	socket  *socket.Socket // nil: no LIST waits, or the connection cannot tell
 	who     who
 	// virtual is set while a virtual folder is selected, and so nothing in the backend. It is
 	// atomic because a command can begin while an Idle that was not ended properly still runs.
