@@ -64,12 +64,17 @@ func (s *session) find(name string) (*folder, error) {
 	return nil, nil
 }
 
-// backendList calls each with every mailbox that the backend lists.
+// backendList calls each with every mailbox that the backend lists. The backend may change what it
+// is given.
 func (s *session) backendList(
 	ref string, patterns []string, options *imap.ListOptions, each func(*imap.ListData) error,
 ) error {
+	given := *options
+	if options.ReturnStatus != nil {
+		given.ReturnStatus = new(*options.ReturnStatus)
+	}
 	return capture.List(options, func(w *imapserver.ListWriter) error {
-		return s.Session.List(w, ref, patterns, options)
+		return s.Session.List(w, ref, slices.Clone(patterns), &given)
 	}, each)
 }
 

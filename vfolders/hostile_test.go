@@ -152,3 +152,36 @@ func (q quick) List(w *imapserver.ListWriter, _ string, _ []string, _ *imap.List
 	}
 	return nil
 }
+
+// careless is a backend that changes what it was given.
+type careless struct{ *backend }
+
+func (c careless) session(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return c, nil, nil
+}
+
+func (c careless) List(
+	w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions,
+) error {
+	err := c.backend.List(w, ref, patterns, options)
+	for i := range patterns {
+		patterns[i] = "user/bob/" + patterns[i]
+	}
+	if options.ReturnStatus != nil {
+		*options.ReturnStatus = imap.StatusOptions{}
+	}
+	*options = imap.ListOptions{}
+	return err
+}
+
+func TestABackendThatChangesWhatItWasGiven(t *testing.T) {
+	b := names('/', "a/b subscribed", "a/c/d", "x")
+	careful, careless := connect(t, b.session, nil), connect(t, careless{b}.session, nil)
+	for _, command := range []string{
+		`LIST "" *`, `LIST "" %`, `LIST "a" %`, `LIST "" (% a/%)`, `LIST "" % RETURN (SUBSCRIBED)`,
+		`LIST "" a* RETURN (STATUS (MESSAGES UIDNEXT))`, `LIST (SUBSCRIBED RECURSIVEMATCH) "" %`,
+		`LSUB "" %`,
+	} {
+		assert.Equal(t, careful.Cmd("a "+command), careless.Cmd("a "+command), command)
+	}
+}
