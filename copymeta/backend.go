@@ -108,8 +108,8 @@ func (s *session) expunge(all imap.UIDSet) (seqNums []uint32, err error) {
 }
 
 func (s *session) setDeleted(all imap.UIDSet, op imap.StoreFlagsOp) error {
-	flags := &imap.StoreFlags{Op: op, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 	for uids := range slices.Chunk(all, maxRanges) {
+		flags := &imap.StoreFlags{Op: op, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 		err := capture.Fetch(func(w *imapserver.FetchWriter) error {
 			return s.Session.Store(w, uids, flags, &imap.StoreOptions{})
 		}, noSection, func(*capture.Message) error { return nil })

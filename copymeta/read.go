@@ -8,35 +8,9 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapserver"
 
 	"github.com/imapgate/imapgate/internal/capture"
-	"github.com/imapgate/imapgate/internal/keep"
 )
-
-// maxRanges is how many ranges a set of UIDs for the backend has. The backend may send the set on
-// to another server, whose lines are limited.
-const maxRanges = 500
-
-// fetch runs a FETCH of the backend, and stops it when the client is gone.
-func (s *session) fetch(
-	ctx context.Context, numSet imap.NumSet, options *imap.FetchOptions,
-	section func(m *capture.Message, name string, size int64) (io.Writer, error),
-	each func(m *capture.Message) error,
-) error {
-	err := capture.Fetch(func(w *imapserver.FetchWriter) error {
-		return keep.Fetch(ctx, s.Session, w, numSet, options)
-	}, section, func(m *capture.Message) error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return each(m)
-	})
-	if ctx.Err() != nil { // the result may be shortened
-		return context.Cause(ctx)
-	}
-	return err
-}
 
 // look finds the messages of the set, in the order of their UIDs. For a MOVE it asks for the flags
 // and the internal date too.
