@@ -10,8 +10,8 @@
 // That is over, and the server's goroutine has ended, before the session is called. Everything
 // after that happens in the session's own calls to the writer, on the goroutine of the caller. So
 // nothing is queued, nothing has to be closed, and an error or a panic of the session arrives
-// unchanged. A writer is used for one call only. A session that keeps it, or that stops in the
-// middle of a response, harms nobody else.
+// unchanged. A writer is used for one call only. A session that stops in the middle of a response
+// harms nobody else; nor does one that keeps its writer: what it writes later is dropped.
 package capture
 
 import (
@@ -132,7 +132,7 @@ func (c *conn) Close() error {
 // ended one.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	if c.responses != nil {
-		c.responses.open = !t.IsZero()
+		c.responses.setOpen(!t.IsZero())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func Expunge(call func(w *imapserver.ExpungeWriter) error, each func(seqNum uint
 		return each(seqNum)
 	}}
 	converse(&h, r, "s SELECT INBOX\r\nx EXPUNGE\r\n")
+	defer r.end()
 
 	err := call(h.expunge)
 	return r.finish(err, func() error { return h.expunge.WriteExpunge(0) }, "* 0 EXPUNGE")

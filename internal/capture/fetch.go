@@ -71,6 +71,7 @@ func Fetch(
 		},
 	}
 	converse(&h, r, "s SELECT INBOX\r\nf FETCH 1 UID\r\n")
+	defer r.end()
 
 	err := call(h.fetch)
 	return r.finish(err, func() error { return h.fetch.CreateMessage(0).Close() }, "* 0 FETCH ()")

@@ -31,11 +31,12 @@ func List(
 	reader := &listReader{each: each}
 	r := &responses{each: reader.read}
 	converse(&h, r, "l LIST \"\" \"\"\r\n")
+	defer r.end()
 	*h.options = *options
 
 	err := call(h.list)
-	if err == nil && r.err == nil {
-		r.err = reader.flush()
+	if err == nil {
+		r.flush(reader.flush)
 	}
 	return r.finish(
 		err, func() error { return h.list.WriteList(&imap.ListData{}) }, `* LIST () NIL ""`,

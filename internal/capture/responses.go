@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 )
 
 // responses cuts what a server writes into responses. It keeps the text of one response, but not
@@ -16,6 +17,10 @@ type responses struct {
 	// become part of the text.
 	literal func(text []byte, size int64) (io.Writer, error)
 
+	// mu is for a session that keeps its writer, and writes from another goroutine later. Each and
+	// literal are called under it.
+	mu   sync.Mutex
+	over bool  // nothing is handed over any more
 	open bool  // the server has begun a response that it has not ended
 	err  error // of each, of literal or of a literal's writer
 
@@ -26,6 +31,11 @@ type responses struct {
 
 // Write fails, from then on always, when something that it calls fails.
 func (r *responses) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return len(p), nil
+	}
 	written := len(p)
 	for len(p) > 0 && r.err == nil {
 		if r.size > 0 {
@@ -104,11 +114,51 @@ func cutLiteral(text []byte) (before []byte, size int64, ok bool) {
 	return bytes.TrimSuffix(text[:start], []byte("~")), size, true
 }
 
+// setOpen notes whether the server has begun a response.
+func (r *responses) setOpen(open bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = open
+}
+
+// end drops all that is written later.
+func (r *responses) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+}
+
+// flush calls f if nothing has failed, and keeps its error.
+func (r *responses) flush(f func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = f()
+	}
+}
+
 // finish is called after the session's call has returned err, and returns the error of the whole.
 // An error of who received the responses comes first, because it is the cause of any other. Then
 // comes that of the session, and then errUnfinished if a response is incomplete. To find that out,
 // finish calls mark, which writes a response of the given text: nothing may come before it.
 func (r *responses) finish(err error, mark func() error, text string) error {
+	marked := false
+	if err := r.expect(err, text, &marked); err != nil {
+		return err
+	}
+	err = mark()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || !marked {
+		return errUnfinished
+	}
+	return nil
+}
+
+// expect hands over nothing more, and notes when a response of the text has come.
+func (r *responses) expect(err error, text string, marked *bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case r.err != nil:
 		return r.err
@@ -117,14 +167,10 @@ func (r *responses) finish(err error, mark func() error, text string) error {
 	case r.open: // mark would wait for it for ever
 		return errUnfinished
 	}
-	marked := false
 	r.each = func(got []byte) error {
-		marked = string(got) == text
+		*marked = *marked || string(got) == text
 		return nil
 	}
 	r.literal = nil
-	if err := mark(); err != nil || !marked {
-		return errUnfinished
-	}
 	return nil
 }

@@ -14,6 +14,7 @@ func Update(call func(w *imapserver.UpdateWriter) error, each func(response []by
 	var h handover
 	r := &responses{each: each}
 	converse(&h, r, "s SELECT INBOX\r\nx NOOP\r\n")
+	defer r.end()
 
 	err := call(h.update)
 	return r.finish(err, func() error { return h.update.WriteNumMessages(0) }, "* 0 EXISTS")
