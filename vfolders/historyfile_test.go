@@ -3,6 +3,7 @@ package vfolders_test
 import (
 	"fmt"
 	"io/fs"
+	"log"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -362,4 +363,30 @@ func TestAChangeOfTheModeForgetsNothing(t *testing.T) {
 		t, vfolders.Wrap(memory, &vfolders.Options{History: history}),
 	).Login("bob", "pass")
 	checkFolder(t, c, false, "it was seen in the other mode")
+}
+
+// A logger that panics must not end the program, in which nothing else is wrong with a disk that
+// fails. One that is easily made is a nil *log.Logger.
+func TestALoggerThatPanicsWhenTheDiskFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		folder := filepath.Join(t.TempDir(), "folder")
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		file := filepath.Join(folder, "history")
+		var logger *log.Logger
+		history, err := vfolders.OpenHistory(file, logger)
+		require.NoError(t, err)
+		defer history.Close()
+		c := login(t, history, "a", "a/b")
+		defer c.Close()
+		require.NoError(t, os.RemoveAll(folder))
+		answer(t, c, "SELECT a")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.NoError(t, os.Mkdir(folder, 0o700))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		again := login(t, open(t, copyOf(t, file)), "a/b")
+		defer again.Close()
+		assert.True(t, isKnown(t, again, "a"))
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -98,17 +99,28 @@ func (f *historyFile) isClosed() bool {
 
 // tell logs that the file cannot be written, or can be again, once each time.
 func (f *historyFile) tell(err error) {
+	switch {
+	case err != nil && !f.failed:
+		f.logf("vfolders: the history is only in memory now: %v", err)
+	case err == nil && f.failed:
+		f.logf("vfolders: the history is in its file again: %s", f.path)
+	}
+	f.failed = err != nil
+}
+
+// logf logs. It is called by a timer, where a panic of the logger would end the program.
+func (f *historyFile) logf(format string, args ...any) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Printf("vfolders: panic of the logger of a history: %v\n%s", v, debug.Stack())
+			log.Printf(format, args...)
+		}
+	}()
 	logger := f.logger
 	if logger == nil {
 		logger = log.Default()
 	}
-	switch {
-	case err != nil && !f.failed:
-		logger.Printf("vfolders: the history is only in memory now: %v", err)
-	case err == nil && f.failed:
-		logger.Printf("vfolders: the history is in its file again: %s", f.path)
-	}
-	f.failed = err != nil
+	logger.Printf(format, args...)
 }
 
 // write writes what is pending. If that fails, the file may have anything at its end, and so the
