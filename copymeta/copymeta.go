@@ -82,8 +82,8 @@
 // message that does not have it, before anything is read: where messages cannot be deleted, that is
 // its chance to say so.
 //
-// MOVEs of one message take turns, over all sessions of one Wrap, so that it is never moved twice.
-// A message is known by its UID, size and internal date and the UIDVALIDITY of its mailbox,
+// MOVEs of one message take turns, over all sessions of the process, so that it is never moved
+// twice. A message is known by its UID, size and internal date and the UIDVALIDITY of its mailbox,
 // whatever that is called and whose it is: of two messages that have all of this in common, one
 // waits for the other. If somebody else expunges a message while it is moved, an [Undoer] takes its
 // copy out.
@@ -154,7 +154,6 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 type shared struct {
 	options Options
 	budget  budget
-	turns   turns
 	watcher socket.Watcher
 }
 

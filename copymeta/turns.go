@@ -18,6 +18,10 @@ type turns struct {
 	behind map[messageKey][]*turn // who waits for it; only where somebody does
 }
 
+// moves has the turns of all Wraps: several can be around one backend, and sessions of one that was
+// replaced go on.
+var moves turns
+
 // messageKey is made of what all sessions know of a message. The name and the owner of its mailbox
 // are not in it: a shared mailbox has different names. If two messages have the same key, one is
 // moved after the other.
@@ -111,8 +115,8 @@ func (s *session) takeTurn(
 	for i := range messages {
 		keys[i] = s.messageKey(&messages[i])
 	}
-	own := s.turns.enter(keys)
-	leave = func() { s.turns.leave(own) }
+	own := moves.enter(keys)
+	leave = func() { moves.leave(own) }
 	select {
 	case <-own.ready:
 		return false, leave, nil

@@ -516,3 +516,24 @@ func TestAMoveWhoseMessagesAreGoneCopiesNoOthers(t *testing.T) {
 		assert.Empty(t, s.mailboxes["bob Archive"].messages)
 	})
 }
+
+// A server may have a Wrap for each of its listeners, and gets a new one when its options change,
+// while sessions of the old one go on.
+func TestMovesOfSeveralWrapsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(1)
+		s.takes = 2 * time.Second
+		var clients []*imaptest.Conn
+		for range 2 {
+			server := imaptest.Serve(t, copymeta.Wrap(s.NewSession, resetMove))
+			c := server.Login("karen", "pass")
+			c.Cmd("s SELECT INBOX")
+			c.Send("a MOVE 1 Archive")
+			clients = append(clients, c)
+		}
+		for _, c := range clients {
+			assert.Equal(t, "OK MOVE completed", imaptest.Last(c.Answer("a")))
+		}
+		assert.Equal(t, []string{"message 0"}, contents(s.mailboxes["karen Archive"]))
+	})
+}
