@@ -38,7 +38,8 @@ type Server struct {
 	limiter  *limits.Limiter
 	packages atomic.Pointer[packages]
 
-	history atomic.Pointer[vfolders.History]
+	setting sync.Mutex        // held while options are set, so that all are those of one call
+	history *vfolders.History // the last one
 
 	mu        sync.Mutex
 	listeners map[*serving]struct{}
@@ -111,11 +112,13 @@ func (s *Server) wrap(options *Options) {
 
 // withHistory returns the options with a History: theirs, or else the last one.
 func (s *Server) withHistory(folders vfolders.Options) *vfolders.Options {
-	if folders.History != nil {
-		s.history.Store(folders.History)
+	switch {
+	case folders.History != nil:
+		s.history = folders.History
+	case s.history == nil:
+		s.history = new(vfolders.History)
 	}
-	s.history.CompareAndSwap(nil, new(vfolders.History))
-	folders.History = s.history.Load()
+	folders.History = s.history
 	return &folders
 }
 
@@ -137,6 +140,8 @@ func (s *Server) SetOptions(options *Options) error {
 	if err := options.validatePackages(); err != nil {
 		return err
 	}
+	s.setting.Lock()
+	defer s.setting.Unlock()
 	if err := s.limiter.SetOptions(options.limits()); err != nil {
 		return err
 	}
