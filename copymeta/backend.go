@@ -112,7 +112,12 @@ func (s *session) setDeleted(all imap.UIDSet, op imap.StoreFlagsOp) error {
 		flags := &imap.StoreFlags{Op: op, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
 		err := capture.Fetch(func(w *imapserver.FetchWriter) error {
 			return s.Session.Store(w, uids, flags, &imap.StoreOptions{})
-		}, noSection, func(*capture.Message) error { return nil })
+		}, noSection, func(m *capture.Message) error {
+			if m.UID == 0 || !all.Contains(m.UID) {
+				s.note(m)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,8 @@
 // MOVE and for a backend that reports a UIDVALIDITY alone.
 //
 // The backend may answer as RFC 9051 allows it: the items of a message in several responses, and
-// responses in between that nobody asked for.
+// responses in between that nobody asked for. If those tell of flags that others have changed, the
+// client reads them after the copy.
 //
 // FETCH is the only way to read a message through a session. The copy has the bytes that it
 // answers, which are those that any client would copy. If it answers fewer than RFC822.SIZE says,
@@ -173,10 +174,12 @@ type session struct {
 	uidValidity uint32
 	readOnly    bool // it was opened by EXAMINE
 	deletes     bool // its messages can be deleted, by its PERMANENTFLAGS
+	news        news
 }
 
 // Select implements [imapserver.Session].
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
+	s.news = nil
 	data, err := s.Session.Select(mailbox, options)
 	if err == nil {
 		s.mailbox, s.uidValidity, s.readOnly = mailbox, data.UIDValidity, options.ReadOnly

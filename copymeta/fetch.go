@@ -29,6 +29,9 @@ func (s *session) fetch(
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if !options.Flags {
+			s.note(m) // nobody asked for them
+		}
 		return each(m)
 	})
 	if ctx.Err() != nil { // the result may be shortened

@@ -16,6 +16,7 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 		return err
 	}
 	if !s.options.Move || p.keep() {
+		s.news = nil // their sequence numbers are wrong afterwards
 		return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
 	}
 	if s.readOnly {
@@ -32,6 +33,7 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	if writeErr := moved.write(w); err == nil {
 		err = writeErr
 	}
+	s.news.expunge(moved.expunged)
 	return err
 }
 

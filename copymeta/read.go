@@ -48,7 +48,8 @@ func (s *session) look(ctx context.Context, numSet imap.NumSet, move bool) ([]me
 			_, found = slices.BinarySearch(seqNums, p.SeqNum)
 		}
 		if found || p.Size < 0 && !mayContain(numSet, p, len(messages) > 0) {
-			return nil // nobody asked for it
+			s.note(&p.Message) // nobody asked for it
+			return nil
 		}
 		return incomplete(p.UID, "its flags, size or UID is missing")
 	})
@@ -135,7 +136,13 @@ func (s *session) readInto(
 			return err
 		}
 	}
-	return r.join.rest(r.incomplete)
+	return r.join.rest(func(p *part) error {
+		if r.isUnasked(p) {
+			s.note(&p.Message)
+			return nil
+		}
+		return r.incomplete(p)
+	})
 }
 
 // reading is one FETCH of messages into a spool.
@@ -244,11 +251,14 @@ func (r *reading) take(p *part) error {
 	return err
 }
 
+// isUnasked tells whether nobody asked for the message, of which something is missing.
+func (r *reading) isUnasked(p *part) bool {
+	return p.UID == 0 && p.body == nil || p.UID != 0 && r.wanted(p.UID) == nil
+}
+
 // incomplete decides what becomes of a message of which something is missing.
 func (r *reading) incomplete(p *part) error {
 	switch {
-	case p.UID == 0 && p.body == nil || p.UID != 0 && r.wanted(p.UID) == nil:
-		return nil // nobody asked for it
 	case p.UID == 0 || p.body == nil:
 		return incomplete(p.UID, "its content or UID is missing")
 	case r.policies.flags != Reset && p.Flags == nil:
