@@ -170,18 +170,17 @@ func (s *session) append(
 	return s.Session.Append(dest, spool.literal(m), options)
 }
 
-// add notes that the message has been appended. A mailbox that was created anew meanwhile has other
-// UIDs. A message with an older UID than the newest one was there before: the backend stores equal
-// messages once. Then there is no copy, and what is there must not be taken out as one.
+// add notes that the message has been appended. It fails if the mailbox was made anew since the
+// last copy, which is gone then. A message with an older UID than the newest one was there before:
+// the backend stores equal messages once. Then there is no copy, and what is there must not be
+// taken out as one.
 func (c *copied) add(m *message, data *imap.AppendData) error {
 	isKnown := data != nil && data.UID != 0
 	if isKnown && data.UIDValidity == c.uidValidity && data.UID <= c.newest {
 		return notStored(m.uid)
 	}
 	isOther := c.done > 0 && data != nil && data.UIDValidity != c.uidValidity
-	if isOther && data.UIDValidity != 0 && c.uidValidity != 0 {
-		c.replaced = true
-	}
+	c.replaced = isOther && data.UIDValidity != 0 && c.uidValidity != 0
 	if !isKnown || isOther {
 		c.known = false
 	}
@@ -189,6 +188,9 @@ func (c *copied) add(m *message, data *imap.AppendData) error {
 	if data != nil {
 		c.noUID = c.noUID || data.UID == 0 && data.UIDValidity != 0
 		m.copy, c.newest, c.uidValidity = data.UID, data.UID, data.UIDValidity
+	}
+	if c.replaced {
+		return errReplaced
 	}
 	return nil
 }

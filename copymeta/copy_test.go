@@ -213,9 +213,8 @@ func TestWithoutUIDsOfTheBackendThereIsNoCopyUID(t *testing.T) {
 	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("a COPY 1:* Archive")))
 	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["Archive"]))
 
-	b.noUIDs, b.recreated = false, true
-	assert.Equal(t, "OK COPY completed", imaptest.Last(c.Cmd("b COPY 1:* Archive")))
-	assert.Equal(t, "OK [COPYUID 10 2 45] COPY completed", imaptest.Last(c.Cmd("c COPY 2 Archive")))
+	b.noUIDs, b.recreated = false, true // also before the first APPEND, which harms no copy
+	assert.Equal(t, "OK [COPYUID 8 2 43] COPY completed", imaptest.Last(c.Cmd("c COPY 2 Archive")))
 }
 
 func TestKeepOfAMessageWithoutADate(t *testing.T) {

@@ -56,7 +56,7 @@ var errStillThere = &imap.Error{
 	Text: "another client has kept the rest",
 }
 
-// errReplaced is why a MOVE failed whose APPENDs all succeeded: the copies may be gone.
+// errReplaced is why a COPY or MOVE failed whose APPENDs succeeded: copies are gone.
 var errReplaced = &imap.Error{
 	Type: imap.StatusResponseTypeNo,
 	Code: imap.ResponseCodeInUse,

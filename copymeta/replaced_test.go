@@ -49,6 +49,23 @@ func TestAMoveToAMailboxThatIsDeletedHalfway(t *testing.T) {
 	}
 }
 
+// A COPY stops there, and is no success.
+func TestACopyToAMailboxThatIsMadeAnewHalfway(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+	appends := 0
+	b.onAppend = func() {
+		if appends++; appends == 2 {
+			b.mailboxes["Archive"] = &mailbox{validity: 8}
+		}
+	}
+	c := open(t, b, reset)
+	assert.Equal(
+		t, "NO [INUSE] 2 of 3 messages were copied: the destination was deleted meanwhile",
+		imaptest.Last(c.Cmd("a COPY 1:3 Archive")),
+	)
+	assert.Equal(t, []string{"two"}, contents(b.mailboxes["Archive"]))
+}
+
 // The backend drops the first message, because it has an equal one, and has no room for the third.
 func TestAMoveThatFailsWithABackendThatStoresEqualMessagesOnce(t *testing.T) {
 	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
