@@ -151,7 +151,7 @@ func (s *session) remove(c *copied, dest string) (moved, error) {
 			err, "%d messages were copied, but perhaps not all were moved", c.done,
 		)
 	}
-	if len(expunged) < len(there) { // not all backends tell here what they expunged
+	if !allExpunged(there, expunged) { // not all backends tell here what they expunged
 		if left, err := s.present(there); err == nil && len(left) > 0 {
 			return result, s.partly(
 				errStillThere, "%d messages were copied, but not all were moved", c.done,

@@ -277,6 +277,30 @@ func (k *keepsAll) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error
 	return k.withUndo.Expunge(w, uids)
 }
 
+// The EXPUNGE may also tell of messages that others have expunged. Those do not count.
+func TestAMoveWhoseSourceStaysAndAnotherMessageGoes(t *testing.T) {
+	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
+	c := open(t, &keepsOthers{keepsAll{&withUndo{backend: b}}}, resetMove)
+	assert.Equal(t, []string{
+		"* OK [COPYUID 7 1 41] COPY completed", "* 3 EXPUNGE",
+		"a NO [INUSE] 1 messages were copied, but not all were moved: " +
+			"another client has kept the rest",
+	}, c.Cmd("a MOVE 1 Archive"))
+	assert.Equal(t, []string{"one", "two"}, contents(b.mailboxes["INBOX"]))
+}
+
+// keepsOthers is keepsAll, but another client has expunged the last message.
+type keepsOthers struct{ keepsAll }
+
+func (k *keepsOthers) Expunge(w *imapserver.ExpungeWriter, uids *imap.UIDSet) error {
+	inbox := k.mailboxes["INBOX"]
+	if err := w.WriteExpunge(uint32(len(inbox.messages))); err != nil {
+		return err
+	}
+	inbox.messages = inbox.messages[:len(inbox.messages)-1]
+	return k.keepsAll.Expunge(w, uids)
+}
+
 // Of three messages two are copied, of which one is expunged by somebody else meanwhile.
 func TestAMoveInPartCountsWhatIsLeft(t *testing.T) {
 	b := newBackend(stored{content: "one"}, stored{content: "two"}, stored{content: "three"})
