@@ -28,9 +28,9 @@ func (j *joining) join() error {
 	j.attempt.endCheck()
 	s.limiter.joining.Add(1)
 	defer s.limiter.joining.Add(-1)
-	held, err := cluster.Acquire(j.login())
+	held, err := j.acquire(cluster)
 	if held == nil && errors.Is(err, ErrTooManyUserLogins) && j.makeRoom() {
-		held, err = cluster.Acquire(j.login())
+		held, err = j.acquire(cluster)
 	}
 	s.lease.set(held)
 	r, undecided := j.refusal(err)
@@ -48,6 +48,22 @@ func (j *joining) join() error {
 	s.limiter.logins.Leave(s.login)
 	s.login = nil
 	return s.endLogin(r.answer())
+}
+
+// acquire asks the cluster. If the cluster panics, acquire releases the leases that the login
+// replaces, as their sessions do not have them any more.
+func (j *joining) acquire(cluster Cluster) (held ClusterLease, err error) {
+	login, answered := j.login(), false
+	defer func() {
+		if !answered {
+			for _, older := range login.Replaces {
+				defer older.Release()
+			}
+		}
+	}()
+	held, err = cluster.Acquire(login)
+	answered = true
+	return held, err
 }
 
 func (j *joining) login() ClusterLogin {

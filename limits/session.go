@@ -33,13 +33,18 @@ func (s *session) Close() error {
 	return s.Session.Close()
 }
 
+// release gives everything back, all of it even if the cluster panics.
 func (s *session) release() {
+	defer s.leave()
 	s.stopTimers()
 	s.notice.End()
 	if s.exchange != nil {
 		s.exchange.drop()
 	}
 	s.logout()
+}
+
+func (s *session) leave() {
 	s.limiter.sessions.remove(s.id)
 	if release := s.releaseConnection; release != nil {
 		s.releaseConnection = nil
@@ -48,9 +53,9 @@ func (s *session) release() {
 }
 
 func (s *session) logout() {
+	defer s.lease.release() // last, as a cluster may panic
 	s.limiter.logins.Leave(s.login)
 	s.login = nil
-	s.lease.release()
 	s.turn.Release()
 	s.user, s.turn, s.account.name, s.mailbox = "", nil, "", mailbox{}
 }

@@ -1,0 +1,76 @@
+package limits_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/imapgate/imapgate/limits"
+)
+
+// releaseBreaks is a store whose leases panic when they are given back.
+type releaseBreaks struct{ store }
+
+func (s *releaseBreaks) Acquire(login limits.ClusterLogin) (limits.ClusterLease, error) {
+	held, err := s.store.Acquire(login)
+	return &brokenLease{held}, err
+}
+
+type brokenLease struct{ limits.ClusterLease }
+
+func (l *brokenLease) Release() {
+	l.ClusterLease.Release()
+	panic("Release is broken")
+}
+
+// Whatever ends the session, it keeps none of its places.
+func TestALeaseWhoseReleasePanicsKeepsNoOtherPlace(t *testing.T) {
+	for _, end := range []string{"z LOGOUT", "z UNAUTHENTICATE", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &backend{}
+			options := &limits.Options{MaxConnections: 1, MaxLoginsPerUser: 1, Cluster: &releaseBreaks{}}
+			newSession := func(*imapserver.Conn) (
+				imapserver.Session, *imapserver.GreetingData, error,
+			) {
+				return unauthenticating{&backendSession{backend: b}}, nil, nil
+			}
+			s := serveSessions(t, b, newSession, options)
+			for range 2 {
+				c, answer := s.login("192.0.2.1", "karen")
+				assert.Contains(t, answer, "OK")
+				if end != "" {
+					c.Send(end)
+				} else {
+					c.Close()
+				}
+				c.Rest()
+				synctest.Wait()
+				s.inUse(limits.Stats{})
+				assert.Empty(t, s.limiter.Sessions())
+			}
+		})
+	}
+}
+
+// A cluster that panics may not have given back the leases of sessions that made room, and nobody
+// else has them any more.
+func TestAClusterThatPanicsKeepsNoLeaseThatIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &store{}
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 1, EvictIdle: time.Minute, Cluster: cluster,
+		})
+		s.login("192.0.2.1", "karen")
+		time.Sleep(2 * time.Minute)
+		cluster.before = func() { panic("Acquire is broken") }
+		c := s.dial("192.0.2.1")
+		c.Send("a LOGIN karen pass")
+		c.Rest()
+		synctest.Wait()
+		s.inUse(limits.Stats{})
+		assert.Empty(t, cluster.all())
+	})
+}
