@@ -74,3 +74,37 @@ func TestAClusterThatPanicsKeepsNoLeaseThatIsReplaced(t *testing.T) {
 		assert.Empty(t, cluster.all())
 	})
 }
+
+// The server does not know a session that comes with a panic, so it cannot close it.
+func TestAPreAuthSessionIsClosedIfACallbackPanics(t *testing.T) {
+	for name, options := range map[string]*limits.Options{
+		"Username":  {Username: func(imapserver.Session) string { panic("broken") }},
+		"LimitsFor": nil,
+		"cluster":   {Cluster: &store{before: func() { panic("broken") }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if options == nil {
+					options = &limits.Options{
+						Username: func(imapserver.Session) string { return "karen" },
+						LimitsFor: func(c limits.Client) limits.ClientLimits {
+							if c.User != "" {
+								panic("broken")
+							}
+							return c.Limits
+						},
+					}
+				}
+				b := &backend{}
+				newSession := func(*imapserver.Conn) (
+					imapserver.Session, *imapserver.GreetingData, error,
+				) {
+					return &backendSession{backend: b}, &imapserver.GreetingData{PreAuth: true}, nil
+				}
+				s := serveSessions(t, b, newSession, options)
+				assert.Empty(t, s.Dial().Rest())
+				assert.EqualValues(t, 1, b.closes.Load())
+			})
+		})
+	}
+}

@@ -25,8 +25,12 @@ func (l *Limiter) newSession(
 	s := l.newClient(conn, backend)
 	admitted := false
 	defer func() {
-		if !admitted {
-			s.refuseConnection()
+		if admitted {
+			return
+		}
+		defer s.refuseConnection()
+		if s.Session != nil { // the server does not close a session that comes with an error or a panic
+			err = errors.Join(err, s.Session.Close())
 		}
 	}()
 	if err := s.connect(); err != nil {
@@ -46,9 +50,6 @@ func (l *Limiter) newSession(
 		err = s.preAuth()
 	}
 	if err != nil {
-		if inner != nil { // the server does not close a session that comes with an error
-			err = errors.Join(err, inner.Close())
-		}
 		return nil, nil, err
 	}
 	_, s.stopsFetch = keep.AsContextFetcher(keep.Backend(inner))
