@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +108,34 @@ func TestAPreAuthSessionIsClosedIfACallbackPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// SetOptions asks LimitsFor about a client that logs in meanwhile. The answer must not hold for the
+// user.
+func TestLimitsOfAnEarlierIdentityNeverHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{fetch: newWork(time.Minute).do}, &limits.Options{})
+		c := s.dial("192.0.2.1")
+		var strangers, karens atomic.Int32
+		go s.limiter.SetOptions(&limits.Options{LimitsFor: func(c limits.Client) limits.ClientLimits {
+			switch {
+			case c.User == "" && strangers.Add(1) == 1:
+				time.Sleep(time.Second)
+			case c.User == "karen":
+				c.Limits.MaxFetchesPerUser = 1
+				if karens.Add(1) == 3 { // of SetOptions, which has found out that somebody has logged in
+					time.Sleep(10 * time.Second)
+				}
+			}
+			return c.Limits
+		}})
+		synctest.Wait()
+		s.selected("karen").Send("f FETCH 1 FLAGS")
+		c.Cmd("a LOGIN karen pass")
+		c.Cmd("b SELECT INBOX")
+		time.Sleep(2 * time.Second)
+		c.Send("f FETCH 1 FLAGS")
+		synctest.Wait()
+		s.inUse(limits.Stats{Connections: 2, Sessions: 2, Fetches: 1, FetchesWaiting: 1})
+	})
 }

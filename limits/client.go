@@ -17,9 +17,11 @@ func (c *client) identify(user string) error {
 }
 
 // refreshLimits computes the limits from the current options and identity. It holds no lock while
-// LimitsFor runs, and starts again if either has changed meanwhile.
+// LimitsFor runs, and starts again if either has changed meanwhile, or the limits have: they may be
+// those of a later identity, which must not be replaced for even a moment.
 func (c *client) refreshLimits() error {
 	for {
+		before := c.limits.Load()
 		settings, who := c.limiter.settings.Load(), c.identity.Load()
 		limits := settings.everybody
 		switch {
@@ -33,8 +35,8 @@ func (c *client) refreshLimits() error {
 			}
 			limits = &clientLimits{ClientLimits: own}
 		}
-		c.limits.Store(limits)
-		if c.limiter.settings.Load() == settings && c.identity.Load() == who {
+		if c.limits.CompareAndSwap(before, limits) &&
+			c.limiter.settings.Load() == settings && c.identity.Load() == who {
 			return nil
 		}
 	}
