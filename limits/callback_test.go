@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -108,6 +109,29 @@ func TestAPreAuthSessionIsClosedIfACallbackPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A login that waits for the cluster is no idle session, however long its client was silent before.
+func TestALoginThatWaitsForTheClusterIsNotEvicted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		cluster := &store{}
+		s := serve(t, &backend{}, &limits.Options{
+			MaxLoginsPerUser: 1, EvictIdle: 10 * time.Second, Cluster: cluster,
+		})
+		older, newer := s.dial("192.0.2.1"), s.dial("192.0.2.2")
+		time.Sleep(20 * time.Second)
+		cluster.before = func() {
+			if asked.Add(1) == 1 {
+				time.Sleep(time.Second)
+			}
+		}
+		older.Send("a LOGIN karen pass")
+		synctest.Wait()
+		assert.Equal(t, noUserLogins, imaptest.Last(newer.Cmd("a LOGIN karen pass")))
+		assert.True(t, imaptest.IsOK(older.Answer("a")))
+		assert.True(t, imaptest.IsOK(older.Cmd("b NOOP")))
+	})
 }
 
 // SetOptions asks LimitsFor about a client that logs in meanwhile. The answer must not hold for the

@@ -191,6 +191,7 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 	if e := s.ending.Load(); e != nil {
 		return e.answer // its time has run out meanwhile
 	}
+	s.activity.finish() // its silence begins now: while the cluster is asked, it cannot be evicted
 	settings := s.limiter.settings.Load()
 	if settings.Username != nil {
 		if name := settings.Username(keep.Backend(s.Session)); name != "" {
@@ -231,7 +232,6 @@ func (s *session) admit(command string, attempt *attempt, user, account string) 
 		s.noLogin = nil
 	}
 	s.timers.Unlock()
-	s.activity.finish()
 	return nil
 }
 
