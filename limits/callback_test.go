@@ -1,6 +1,7 @@
 package limits_test
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -77,6 +78,33 @@ func TestAClusterThatPanicsKeepsNoLeaseThatIsReplaced(t *testing.T) {
 	})
 }
 
+// A cluster ends a session in a goroutine of its own, which nothing protects from a panic.
+func TestACallbackThatPanicsWhileAClusterEndsASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := &store{}
+		options := &limits.Options{Cluster: cluster}
+		s := serve(t, &backend{}, options)
+		c, _ := s.login("192.0.2.1", "karen")
+		options.OnEvent = func(limits.Event) { panic("OnEvent is broken") }
+		assert.NoError(t, s.limiter.SetOptions(options))
+		go cluster.all()[0].Disconnect("for maintenance")
+		c.Rest()
+		synctest.Wait()
+		s.inUse(limits.Stats{})
+	})
+}
+
+func TestDisconnectEndsTheSessionAlsoIfOnEventPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{OnEvent: func(limits.Event) { panic("broken") }})
+		c, _ := s.login("192.0.2.1", "karen")
+		assert.Panics(t, func() { s.limiter.Disconnect(s.limiter.Sessions()[0].ID, "for maintenance") })
+		assert.Equal(t, []string{"* BYE for maintenance"}, c.Rest())
+		synctest.Wait()
+		s.inUse(limits.Stats{})
+	})
+}
+
 // The server does not know a session that comes with a panic, so it cannot close it.
 func TestAPreAuthSessionIsClosedIfACallbackPanics(t *testing.T) {
 	for name, options := range map[string]*limits.Options{
@@ -109,6 +137,55 @@ func TestAPreAuthSessionIsClosedIfACallbackPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// LimitsFor fails for one of two connected users. The new limits hold for everybody else, and for
+// commands that wait.
+func TestSetOptionsAppliesWhollyIfLimitsForPanicsForOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{fetch: newWork(time.Minute).do}
+		options := &limits.Options{MaxFetches: 1, MaxLoginsPerUser: 1}
+		s := serve(t, b, options)
+		broken, _ := s.login("192.0.2.1", "bob")
+		running, waiting := s.selected("karen"), s.selected("eve")
+		running.Send("f FETCH 1 FLAGS")
+		synctest.Wait()
+		waiting.Send("f FETCH 1 FLAGS")
+		synctest.Wait()
+		s.inUse(limits.Stats{Connections: 3, Sessions: 3, Fetches: 1, FetchesWaiting: 1})
+
+		options.MaxFetches, options.MaxLoginsPerUser = 2, 2
+		options.LimitsFor = func(c limits.Client) limits.ClientLimits {
+			if c.User == "bob" {
+				panic("LimitsFor is broken")
+			}
+			return c.Limits
+		}
+		assert.NoError(t, s.limiter.SetOptions(options))
+		synctest.Wait()
+		s.inUse(limits.Stats{Connections: 2, Sessions: 2, Fetches: 2})
+		assert.Empty(t, broken.Rest())
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+	})
+}
+
+// hearsAtOnce is a cluster that has heard of a wrong password before the limiter listens.
+type hearsAtOnce struct{ guessStore }
+
+func (s *hearsAtOnce) Hear(tell func(netip.Prefix, uint64, time.Duration)) {
+	s.guessStore.Hear(tell)
+	tell(netip.MustParsePrefix("192.0.2.1/32"), 7, 0)
+}
+
+func TestAClusterMayTellOfGuessesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, &backend{}, &limits.Options{
+			MaxGuessDelay: time.Minute, Cluster: &hearsAtOnce{},
+		})
+		_, answer := s.login("192.0.2.1", "karen")
+		assert.Contains(t, answer, "OK")
+	})
 }
 
 // A login that waits for the cluster is no idle session, however long its client was silent before.

@@ -42,6 +42,14 @@ func (c *client) refreshLimits() error {
 	}
 }
 
+// applyOptions makes new options hold for the session. On an error the limits stay as they were. A
+// panic of LimitsFor ends this connection, and no other.
+func (s *session) applyOptions() {
+	defer s.catchPanic()
+	s.refreshLimits()
+	s.armLoginTimeout()
+}
+
 // loginLimits returns the limits that hold for the client's logins now.
 func (c *client) loginLimits() admission.LoginLimits {
 	settings, limits := c.limiter.settings.Load(), c.limits.Load()

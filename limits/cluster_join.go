@@ -73,8 +73,11 @@ func (j *joining) login() ClusterLogin {
 		User: j.user, Network: s.ip,
 		MaxLoginsPerUser: limits.MaxLoginsPerUser, MaxLoginsPerIP: limits.MaxLoginsPerIP,
 		Exempt: limits.exempt, DryRun: s.dryRun(),
-		Info:       func() SessionInfo { return s.infoOf(j.user) },
-		Disconnect: s.disconnect,
+		Info: func() SessionInfo { return s.infoOf(j.user) },
+		Disconnect: func(text string) {
+			defer s.catchPanic() // the cluster may call it from a goroutine of its own
+			s.disconnect(text)
+		},
 	}
 	for _, older := range j.evicted {
 		if held := older.Session.lease.take(); held != nil {

@@ -122,6 +122,7 @@ func New(options *Options) *Limiter {
 	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
+	l.settings.Store(newSettings(Options{})) // a Cluster may tell of a wrong password at once
 	if err := l.SetOptions(options); err != nil {
 		panic(err)
 	}
@@ -144,12 +145,9 @@ func (l *Limiter) SetOptions(options *Options) error {
 	defer l.changing.Unlock()
 	settings := newSettings(o)
 	l.hearGuesses(settings.guesses)
-	if before := l.settings.Swap(settings); before != nil {
-		close(before.replaced)
-	}
+	close(l.settings.Swap(settings).replaced)
 	for _, s := range l.sessions.all() {
-		s.refreshLimits() // on an error the limits stay as they were
-		s.armLoginTimeout()
+		s.applyOptions()
 	}
 	if l.sessions.count() > 0 {
 		l.stalls.watch(l)

@@ -28,12 +28,14 @@ func (c *client) report(event Event) {
 	}
 }
 
-// catchPanic is deferred where a timer calls OnEvent. A panic ends the connection and is logged, as
-// go-imap does it for a command. Otherwise it would end the program.
+// catchPanic is deferred where a callback is called, but not by the connection's own goroutine. A
+// panic ends the connection and is logged, as go-imap does it for a command. Otherwise it would end
+// the program, or be that of somebody who has nothing to do with this connection.
 func (c *client) catchPanic() {
 	if v := recover(); v != nil {
-		log.Printf("limits: panic of OnEvent: %v\n%s", v, debug.Stack())
+		log.Printf("limits: panic of a callback: %v\n%s", v, debug.Stack())
 		abort(c.conn.NetConn())
+		c.lost()
 	}
 }
 

@@ -86,11 +86,13 @@ func (s *session) disconnect(text string) {
 		}
 		return r
 	}, text)
+	defer func() { // also if OnEvent panics
+		s.endWith(errDisconnected, text)
+		if s.activity.writing() {
+			go s.hangUpBetween(text)
+		} else {
+			go s.hangUp(text)
+		}
+	}()
 	s.report(Event{Kind: EventDisconnected, User: s.identity.Load().user})
-	s.endWith(errDisconnected, text)
-	if s.activity.writing() {
-		go s.hangUpBetween(text)
-	} else {
-		go s.hangUp(text)
-	}
 }
