@@ -238,7 +238,8 @@ var byeText = fmt.Sprintf("[%s] %s", limits.ErrClosed.Code, limits.ErrClosed.Tex
 func (s *Server) Close() error {
 	s.closeListeners()
 	s.limiter.Close()
-	s.server.Close() // the listeners are closed, and nothing else can fail
+	s.guard.CloseAll() // go-imap closes one after the other, and holds a lock meanwhile
+	s.server.Close()   // the listeners are closed, and nothing else can fail
 	return nil
 }
 

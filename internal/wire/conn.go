@@ -79,10 +79,13 @@ func (c *conn) callAfter() {
 // ReadOnlyNext makes the next tagged answer say READ-ONLY if it is an OK that says READ-WRITE.
 func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 
-// Close closes the connection. The client gets what is held, unless it does not read.
+// Close closes the connection. The client gets what is held, unless it does not read. TLS says
+// goodbye: a client that does not read has byeTimeout for that, not the 5 s of package tls.
 func (c *conn) Close() error {
 	c.life.end()
 	defer c.guard().remove(c)
+	timer := time.AfterFunc(byeTimeout, func() { layers.Innermost(c).Close() })
+	defer timer.Stop()
 	if c.writing.TryLock() {
 		if !c.held.empty() {
 			c.NetConn().SetWriteDeadline(time.Now().Add(heldDelay))

@@ -90,6 +90,15 @@ func (l *life) end() {
 	l.ended = true
 }
 
+// CloseAll closes the connections, all at the same time.
+func (g *Guard) CloseAll() {
+	var closing sync.WaitGroup
+	for _, c := range g.all() {
+		closing.Go(func() { c.Close() })
+	}
+	closing.Wait()
+}
+
 // drain ends the connection as soon as no command runs on it.
 func (c *conn) drain(text string) {
 	switch now := c.life.drain(); {

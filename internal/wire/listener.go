@@ -27,6 +27,7 @@ type listener struct {
 	net.Listener
 	guard  *Guard
 	begin  sync.Once
+	close  func() error // of Listener, which is closed only once
 	next   chan accepted
 	closed chan struct{}
 	admits sync.WaitGroup
@@ -47,7 +48,8 @@ type arrival struct{ conn net.Conn }
 
 func newListener(inner net.Listener, guard *Guard) *listener {
 	return &listener{
-		Listener: inner, guard: guard, next: make(chan accepted), closed: make(chan struct{}),
+		Listener: inner, guard: guard, close: sync.OnceValue(func() error { return inner.Close() }),
+		next: make(chan accepted), closed: make(chan struct{}),
 		arriving: make(map[*arrival]struct{}),
 	}
 }
@@ -194,13 +196,13 @@ func (l *listener) ask(conn net.Conn) (_ net.Conn, err error) {
 // Close closes the listener, and the connections that are not admitted yet.
 func (l *listener) Close() error {
 	l.end(net.ErrClosed)
-	return l.Listener.Close()
+	return l.close()
 }
 
 // fail makes Accept return the error. Every other connection would meet the same error.
 func (l *listener) fail(err error) {
 	l.end(err)
-	l.Listener.Close()
+	l.close()
 }
 
 // end makes Accept return the error.

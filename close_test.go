@@ -1,0 +1,61 @@
+package imapgate_test
+
+import (
+	"crypto/tls"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate"
+	"github.com/imapgate/imapgate/internal/imaptest"
+)
+
+// unread is a listener of connections in memory that hold no byte which the other end does not read.
+type unread struct {
+	*imaptest.Listener
+	conns chan net.Conn
+}
+
+func (l *unread) Accept() (net.Conn, error) {
+	conn, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+// Close panics when it is called again.
+func (l *unread) Close() error {
+	close(l.conns)
+	return nil
+}
+
+// TLS says goodbye before it closes a connection, and gives a client that reads nothing 5 s for
+// that. Close must not wait that long, and not once for each client. (If it does, this test hangs:
+// go-imap holds a lock meanwhile, and a bubble's time stands still while a goroutine waits for one.)
+func TestCloseDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := imapgate.NewServer(&imapgate.Options{
+			Server: imapserver.Options{NewSession: imaptest.Memory()},
+		})
+		require.NoError(t, err)
+		ln := &unread{imaptest.Listen(), make(chan net.Conn)}
+		go server.Serve(tls.NewListener(ln, imaptest.ServerTLS()))
+		for range 3 {
+			ours, theirs := net.Pipe()
+			ln.conns <- theirs
+			imaptest.NewConn(t, tls.Client(ours, imaptest.ClientTLS())).Line()
+		}
+		synctest.Wait()
+		start := time.Now()
+		server.Close()
+		assert.Equal(t, time.Second, time.Since(start))
+		synctest.Wait()
+		assert.Zero(t, server.Limiter().Stats())
+	})
+}
