@@ -2,7 +2,10 @@ package imapgate_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/imapgate/imapgate"
 	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/limits"
 )
 
 // unread is a listener of connections in memory that hold no byte which the other end does not read.
@@ -58,4 +62,58 @@ func TestCloseDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
 		synctest.Wait()
 		assert.Zero(t, server.Limiter().Stats())
 	})
+}
+
+// A client chooses the server name with which GetConfigForClient is called. When it panics, a
+// client that is refused loses its connection as any other does, and the program goes on.
+func TestATLSConfigThatPanicsForARefusedClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncLog
+		server, err := imapgate.NewServer(&imapgate.Options{
+			Server: imapserver.Options{NewSession: imaptest.Memory(), Logger: &log},
+			Limits: &limits.Options{MaxConnectionsPerIP: 1},
+		})
+		require.NoError(t, err)
+		config := imaptest.ServerTLS()
+		config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if hello.ServerName != "imap.example" {
+				panic("GetConfigForClient is broken")
+			}
+			return nil, nil
+		}
+		ln := imaptest.Listen()
+		go server.Serve(tls.NewListener(ln, config))
+		dial := func(name string) *imaptest.Conn {
+			conn, err := ln.Dial()
+			require.NoError(t, err)
+			as := imaptest.ClientTLS()
+			as.ServerName = name
+			return imaptest.NewConn(t, tls.Client(conn, as))
+		}
+		first := dial("imap.example")
+		first.Line()
+		assert.Empty(t, dial("other.example").Rest())
+		synctest.Wait()
+		assert.Contains(t, log.String(), "GetConfigForClient is broken")
+		assert.True(t, imaptest.IsOK(first.Cmd("a NOOP")))
+		server.Close()
+	})
+}
+
+// syncLog keeps what is logged.
+type syncLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *syncLog) Printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(&l.text, format+"\n", args...)
+}
+
+func (l *syncLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

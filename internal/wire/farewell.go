@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -31,10 +32,15 @@ func (g *Guard) refuse(conn net.Conn, err error) {
 	}
 	g.refused++
 	go func() {
+		defer func() {
+			if v := recover(); v != nil { // of a function in a tls.Config
+				g.logf("panic refusing a connection: %v\n%s", v, debug.Stack())
+			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.refused--
+		}()
 		refuse(conn, byeOf(err))
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.refused--
 	}()
 }
 

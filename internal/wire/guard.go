@@ -51,7 +51,7 @@ type Config struct {
 	// Refused is called with the name and value of a limit that is exceeded, and reports whether to
 	// refuse what exceeds it. Nil means yes.
 	Refused func(conn net.Conn, limit string, value int64) (refuse bool)
-	// Logf logs a panic of Admit. Nil means [log.Printf].
+	// Logf logs a panic of Admit, or of a tls.Config. Nil means [log.Printf].
 	Logf func(format string, args ...any)
 }
 
