@@ -140,7 +140,9 @@ func (c *Cluster) call(
 	select {
 	case <-c.ready:
 	case <-c.absent:
-		if c.down.Load() {
+		select {
+		case <-c.ready:
+		default:
 			return 0, errDown
 		}
 	case <-c.ctx.Done():
