@@ -162,20 +162,38 @@ func (p *pair) knownUser() string {
 // being checked, so every wait ends.
 func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
 	for p.waiters.Len() > 0 {
-		w := p.waiters.Front().Value.(*loginWaiter)
-		refusal, waits := l.decideLocked(w.asker, p)
-		if waits {
+		if !l.settleOneLocked(p, p.waiters.Front().Value.(*loginWaiter)) {
 			return
 		}
-		p.waiters.Remove(w.place)
-		w.refusal, w.settled = refusal, true
-		l.waiting--
-		if !refusal.Is() {
-			l.beginLocked(p)
-		}
-		close(w.ready)
 	}
 	l.dropPairLocked(key, p)
+}
+
+// settleOneLocked ends the wait of one of the pair's waiters, unless it must go on.
+func (l *Logins[S]) settleOneLocked(p *pair, w *loginWaiter) (ended bool) {
+	refusal, waits := l.decideLocked(w.asker, p)
+	if waits {
+		return false
+	}
+	p.waiters.Remove(w.place)
+	w.refusal, w.settled = refusal, true
+	l.waiting--
+	if !refusal.Is() {
+		l.beginLocked(p)
+	}
+	close(w.ready)
+	return true
+}
+
+// settleExemptLocked lets the pair's waiters go on that have become exempt, past all others.
+func (l *Logins[S]) settleExemptLocked(p *pair) {
+	for place := p.waiters.Front(); place != nil; {
+		w := place.Value.(*loginWaiter)
+		place = place.Next()
+		if w.asker.limits.Exempt {
+			l.settleOneLocked(p, w)
+		}
+	}
 }
 
 // dropPairLocked drops an empty pair.
@@ -229,6 +247,7 @@ func (l *Logins[S]) Review() {
 		w.asker.limits = fresh[i]
 	}
 	for key, p := range l.pairs.All {
+		l.settleExemptLocked(p)
 		l.settleLocked(key, p)
 	}
 }

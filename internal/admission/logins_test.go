@@ -476,3 +476,26 @@ func TestACheckForAClientThatIsGoneIsGivenUp(t *testing.T) {
 	third.End()
 	assertNobody(t, l)
 }
+
+// A network of a pair is wider than one that is exempt can be. So a login becomes exempt that waits
+// behind one which does not.
+func TestALoginThatBecomesExemptPassesOthersOfItsPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &logins{Timeout: time.Minute}
+		running := check(t, l, karen(5))
+		first, second := karen(5), karen(5)
+		ahead, exempt := l.Ask(first.caller()), l.Ask(second.caller())
+		assert.True(t, ahead.Waiting())
+		assert.True(t, exempt.Waiting())
+		second.limits = admission.LoginLimits{Exempt: true}
+		l.Review()
+		start := time.Now()
+		assert.Zero(t, exempt.Wait(nil))
+		assert.Zero(t, time.Since(start))
+		exempt.End()
+		running.End()
+		assert.Zero(t, ahead.Wait(nil))
+		ahead.End()
+		assertNobody(t, l)
+	})
+}
