@@ -19,7 +19,7 @@ import (
 	"github.com/imapgate/imapgate/limits"
 )
 
-// unread is a listener of connections in memory that hold no byte which the other end does not read.
+// unread is a listener of connections in memory. They hold no byte that the other end has not read.
 type unread struct {
 	*imaptest.Listener
 	conns chan net.Conn
@@ -40,8 +40,8 @@ func (l *unread) Close() error {
 }
 
 // TLS says goodbye before it closes a connection, and gives a client that reads nothing 5 s for
-// that. Close must not wait that long, and not once for each client. (If it does, this test hangs:
-// go-imap holds a lock meanwhile, and a bubble's time stands still while a goroutine waits for one.)
+// that. Close must not wait that long, and not once for each client. If it does, this test hangs:
+// go-imap holds a lock meanwhile, and the time of a bubble stands still while anybody waits for it.
 func TestCloseDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, err := imapgate.NewServer(&imapgate.Options{

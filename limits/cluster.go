@@ -62,8 +62,9 @@ type GuessCluster interface {
 	// GuessKey returns the key with which names and passwords are hashed. All machines share it, so
 	// they recognize a guess that is repeated on another machine. It is nil if there is none.
 	GuessKey() []byte
-	// Hear registers a function, which is then called for each wrong password on another machine. ago
-	// is the age of the wrong password, so that an old one does not delay for too long.
+	// Hear sets the function that is called for each wrong password on another machine, in place of an
+	// earlier one: it is called at each SetOptions. ago is the age of the wrong password, so that an
+	// old one does not delay for too long.
 	Hear(tell func(network netip.Prefix, guess uint64, ago time.Duration))
 	// Guessed sends a wrong password to the other machines. It does not wait for anything.
 	Guessed(network netip.Prefix, guess uint64)

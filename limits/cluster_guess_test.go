@@ -33,14 +33,17 @@ type toldGuess struct {
 func (s *guessStore) GuessKey() []byte { return s.key }
 
 func (s *guessStore) Hear(tell func(netip.Prefix, uint64, time.Duration)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tell = append(s.tell, tell)
 }
 
 func (s *guessStore) Guessed(network netip.Prefix, guess uint64) {
 	s.mu.Lock()
 	s.told = append(s.told, toldGuess{network, guess, time.Now()})
+	all := s.tell
 	s.mu.Unlock()
-	for _, tell := range s.tell {
+	for _, tell := range all {
 		tell(network, guess, 0)
 	}
 }
