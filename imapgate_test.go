@@ -373,6 +373,11 @@ func TestListenAndServe(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualError(t, server.ListenAndServeTLS("127.0.0.1:0"), "imapgate: Server.TLSConfig is nil")
 	assert.Error(t, server.ListenAndServe("127.0.0.1:x"))
+	options.Server.TLSConfig = &tls.Config{}
+	empty, err := imapgate.NewServer(options)
+	require.NoError(t, err)
+	defer time.AfterFunc(time.Minute, func() { empty.Close() }).Stop() // it must not serve for ever
+	assert.ErrorContains(t, empty.ListenAndServeTLS("127.0.0.1:0"), "Certificates")
 	options.Server.TLSConfig = imaptest.ServerTLS()
 	server, err = imapgate.NewServer(options)
 	require.NoError(t, err)

@@ -24,7 +24,8 @@ func (s *Server) ListenAndServe(addr string) error {
 }
 
 // ListenAndServeTLS listens on a TCP address and serves it with implicit TLS. An empty address
-// means ":993". It is an error if the server has no TLSConfig. It returns when Serve does.
+// means ":993". It is an error if the server has no TLSConfig, or one without a certificate. It
+// returns when Serve does.
 func (s *Server) ListenAndServeTLS(addr string) error {
 	if s.options.TLSConfig == nil {
 		return errors.New("imapgate: Server.TLSConfig is nil")
@@ -32,11 +33,11 @@ func (s *Server) ListenAndServeTLS(addr string) error {
 	if addr == "" {
 		addr = ":993"
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := tls.Listen("tcp", addr, s.options.TLSConfig)
 	if err != nil {
 		return err
 	}
-	return s.Serve(tls.NewListener(ln, s.options.TLSConfig))
+	return s.Serve(ln)
 }
 
 // NewListener returns a listener with the guard of a [Server], for an [imapserver.Server] that you
