@@ -68,9 +68,12 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a collector for a limiter with these options. The histogram has their timeouts as
-// bucket bounds.
+// New returns a collector for a limiter with these options, which may be nil as for [limits.New].
+// The histogram has their timeouts as bucket bounds.
 func New(options *limits.Options) *Collector {
+	if options == nil {
+		options = &limits.Options{}
+	}
 	return &Collector{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "events_total",

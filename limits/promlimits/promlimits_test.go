@@ -273,3 +273,13 @@ func TestDashboardIsOneForGrafana(t *testing.T) {
 	out, err := promtool(t, "check", "rules", file).CombinedOutput()
 	assert.NoError(t, err, "%s", out)
 }
+
+func TestNilOptionsAreThoseThatLimitNothing(t *testing.T) {
+	collector := promlimits.New(nil)
+	collector.Watch(limits.New(nil))
+	collector.OnEvent(limits.Event{Kind: limits.EventAdmitted, Command: "FETCH", Waited: time.Minute})
+	registry := prometheus.NewRegistry()
+	require.NoError(t, registry.Register(collector))
+	_, err := registry.Gather()
+	assert.NoError(t, err)
+}
