@@ -218,6 +218,11 @@ func (s *session) catchUp() error {
 func (s *session) awaitSearch(part *part) {
 	w := s.wait()
 	defer s.endWait(w)
+	if s.dryRun() { // switched on before SetOptions could see that this SEARCH waits
+		part.Withdraw()
+		part.Refusal = admission.Refusal{Reason: admission.Exempt}
+		return
+	}
 	s.startWaitNotice(&s.limiter.searches)
 	part.Wait(w.gone, func() { s.notice.Say(textRunning) })
 }

@@ -65,10 +65,14 @@ func (s *session) take(t *turn, q *queue, key *admission.Key) error {
 // await waits for the slot. If the client is gone when the slot is granted, it gives the slot back.
 func (s *session) await(t *turn) {
 	w := s.wait()
+	defer s.endWait(w)
+	if s.dryRun() { // switched on before SetOptions could see that this command waits
+		t.shadow = true
+		return
+	}
 	if !t.queue.silent {
 		s.startWaitNotice(t.queue)
 	}
-	defer s.endWait(w)
 	t.Wait(w.gone)
 	if !t.Refusal.Is() && s.socket.HungUp() {
 		t.Release()
