@@ -46,8 +46,8 @@ type ClusterLogin struct {
 	Exempt bool // counted, but never refused and never made to wait
 	DryRun bool // counted, and the error says what would have been refused
 
-	// Replaces are the leases of sessions on this machine that made room for this one. They are
-	// released in the same step, whatever the answer is.
+	// Replaces are the leases of sessions on this machine that made room for this one; some may be of
+	// an earlier Cluster. They are released in the same step, whatever the answer is.
 	Replaces []ClusterLease
 
 	Info       func() SessionInfo // what the session is doing, for a list of all machines' sessions
