@@ -255,3 +255,28 @@ func TestWhatEndsTheWaitForAStoreThatNeverSaysWhatItKnows(t *testing.T) {
 		})
 	}
 }
+
+// Who is exempt, also since after the connection, never waits, nor does anybody under DryRun.
+func TestWhoNeverWaitsDoesNotWaitForACluster(t *testing.T) {
+	for name, spare := range map[string]func(*limits.Options){
+		"DryRun": func(o *limits.Options) { o.DryRun = true },
+		"Exempt": func(o *limits.Options) {
+			o.Exempt = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		},
+	} {
+		for _, connected := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				options := &limits.Options{MaxGuessDelay: time.Minute, Cluster: &silentStore{}}
+				if !connected {
+					spare(options)
+				}
+				s := serve(t, &backend{}, options)
+				c := s.dial("192.0.2.1")
+				spare(options)
+				assert.NoError(t, s.limiter.SetOptions(options))
+				took := elapsed(func() { assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass"))) })
+				assert.Zero(t, took, "%s, connected before: %v", name, connected)
+			})
+		}
+	}
+}

@@ -122,7 +122,7 @@ func (s *session) awaitKnown(a *attempt) (ended *limit) {
 	known := s.guessesKnown
 	s.guessesKnown = nil
 	wait := min(knownWait, time.Until(a.latest))
-	if known == nil || wait <= 0 {
+	if known == nil || wait <= 0 || s.dryRun() || !s.guessNetwork().IsValid() {
 		return nil
 	}
 	select {
