@@ -49,21 +49,23 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline is for the server only: it does not interrupt reading ahead.
+// SetReadDeadline is for the server only: it does not interrupt reading ahead. When the connection
+// has ended, it does nothing, as then there are the deadlines of the goodbye.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
-	if !c.life.reads.change(t) && c.socket != nil || c.life.ahead != nil {
+	if c.life.ended || !c.life.reads.change(t) && c.socket != nil || c.life.ahead != nil {
 		return nil
 	}
 	return c.life.reads.apply(c.NetConn().SetReadDeadline)
 }
 
-// SetWriteDeadline sets the deadline of writing. An earlier one than before interrupts a Write.
+// SetWriteDeadline sets the deadline of writing. An earlier one than before interrupts a Write. It
+// does nothing either when the connection has ended.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	c.life.mu.Lock()
 	defer c.life.mu.Unlock()
-	if !c.life.writes.change(t) && c.socket != nil {
+	if c.life.ended || !c.life.writes.change(t) && c.socket != nil {
 		return nil
 	}
 	return c.life.writes.apply(c.NetConn().SetWriteDeadline)

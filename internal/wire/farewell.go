@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"runtime/debug"
 	"time"
@@ -64,12 +65,15 @@ func refuse(conn net.Conn, text string) {
 }
 
 // sayGoodbye writes a BYE and waits until the client has read it. If a socket is closed while it
-// has unread data, the client loses what it has not read yet.
-func sayGoodbye(conn net.Conn, text string) {
+// has unread data, the client loses what it has not read yet. It returns false if the BYE could not
+// be written.
+func sayGoodbye(conn net.Conn, text string) bool {
 	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
-	if _, err := conn.Write([]byte("* BYE " + text + "\r\n")); err == nil {
-		linger(conn)
+	if _, err := conn.Write([]byte("* BYE " + text + "\r\n")); err != nil {
+		return false
 	}
+	linger(conn)
+	return true
 }
 
 // linger stops sending, and discards what still comes, for a second at most.
@@ -85,10 +89,5 @@ func linger(conn net.Conn) {
 		return
 	}
 	below.SetReadDeadline(time.Now().Add(byeTimeout))
-	buf := make([]byte, 4096)
-	for range maxLinger / len(buf) {
-		if _, err := below.Read(buf); err != nil {
-			return
-		}
-	}
+	io.CopyN(io.Discard, below, maxLinger)
 }
