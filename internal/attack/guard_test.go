@@ -173,6 +173,28 @@ func TestAHandshakeThatDoesNotEnd(t *testing.T) {
 	}
 }
 
+// A LoginTimeout that is shorter than that holds for a handshake too.
+func TestAHandshakeThatTakesLongerThanALogin(t *testing.T) {
+	for _, transport := range []string{"TLS", "STARTTLS"} {
+		t.Run(transport, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate(t, &limits.Options{LoginTimeout: 3 * time.Second})
+				conn := g.dialOnly(transport)
+				start := time.Now()
+				if transport == "STARTTLS" {
+					c := imaptest.NewConn(t, conn)
+					c.Line()
+					assert.True(t, imaptest.IsOK(c.Cmd("s STARTTLS")))
+				}
+				io.Copy(io.Discard, conn)
+				assert.Equal(t, 3*time.Second, time.Since(start))
+				synctest.Wait()
+				assert.Zero(t, g.Limiter().Stats().Connections)
+			})
+		})
+	}
+}
+
 // A refused connection does not count, and is closed after at most 10 s, whatever the client does.
 func TestConnectionsThatAreRefused(t *testing.T) {
 	for _, transport := range []string{"plain", "TLS"} {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // While a command runs, go-imap reads nothing. If the client keeps sending, the TCP window closes,
@@ -211,12 +213,14 @@ func (c *conn) takeAhead() []byte {
 func (c *conn) cutOff() {
 	c.life.end()
 	conn := c.NetConn()
+	said := false
 	if c.writing.TryLock() {
 		conn.SetWriteDeadline(time.Now().Add(byeTimeout))
-		if c.betweenLines() && c.write(nil) == nil {
-			sayGoodbye(conn, byeAhead)
-		}
+		said = c.betweenLines() && c.write(nil) == nil && sayGoodbye(conn, byeAhead)
 		c.writing.Unlock()
+	}
+	if !said {
+		layers.Innermost(conn).Close() // as in goodbye
 	}
 	conn.Close()
 }

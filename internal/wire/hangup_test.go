@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/memconn"
 )
 
@@ -23,6 +25,77 @@ func greeted(t *testing.T, wrap func(*memconn.Conn) net.Conn) (*conn, *memconn.C
 	write(t, c, "* PREAUTH ready\r\n")
 	read(t, client, len("* PREAUTH ready\r\n"))
 	return c, client
+}
+
+// A client that is disconnected once more, while it reads the first BYE, reads that all the same.
+func TestASecondGoodbyeDoesNotDisturbTheFirst(t *testing.T) {
+	serve := func(c *conn) { // as go-imap does
+		c.Read(make([]byte, 100))
+		c.Close()
+	}
+	for name, first := range map[string]func(c *conn){
+		"HangUp": func(c *conn) {
+			go serve(c)
+			go c.HangUp("So long")
+		},
+		"Drain": func(c *conn) {
+			go serve(c)
+			synctest.Wait()
+			c.guard().Drain(canceled, "So long")
+		},
+		"a limit": func(c *conn) {
+			go func() {
+				c.bye("So long")
+				serve(c)
+			}()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, client := greeted(t, func(c *memconn.Conn) net.Conn { return distant{c} })
+				first(c)
+				synctest.Wait() // the BYE is on its way
+				c.HangUp("Once more")
+				said, err := io.ReadAll(client)
+				require.NoError(t, err)
+				assert.Equal(t, "* BYE So long\r\n", string(said))
+				client.Close()
+			})
+		})
+	}
+}
+
+// HangUp does not wait for a client that does not finish its TLS handshake, although the server
+// does, to write its greeting. Nor for one that has stopped reading, which TLS would tell the end
+// for 5 s.
+func TestHangUpOverTLSDoesNotWait(t *testing.T) {
+	for name, stuck := range map[string]func(c *conn, client net.Conn){
+		"for a handshake": func(c *conn, _ net.Conn) {
+			go io.WriteString(c, "* PREAUTH ready\r\n")
+			synctest.Wait()
+		},
+		"for a reader": func(c *conn, client net.Conn) {
+			go tls.Client(client, imaptest.ClientTLS()).Handshake()
+			var err error
+			for err == nil {
+				c.SetWriteDeadline(time.Now().Add(time.Second))
+				_, err = io.WriteString(c, "* PREAUTH ready\r\n")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := memconn.Pipe(nil, nil)
+				secure := tls.Server(server, imaptest.ServerTLS())
+				c := newConn(secure, secure, newListener(nil, New(Config{})))
+				stuck(c, client)
+				began := time.Now()
+				c.HangUp("So long")
+				assert.Zero(t, time.Since(began))
+				assert.ErrorIs(t, server.SetDeadline(time.Time{}), net.ErrClosed)
+			})
+		})
+	}
 }
 
 // While the guard says goodbye, the server may still work. Its deadlines must not replace those of
@@ -56,5 +129,38 @@ func TestAGoodbyeCountsBytesAndNotPieces(t *testing.T) {
 		}
 		assert.Equal(t, 900*time.Millisecond, time.Since(began))
 		client.Close()
+	})
+}
+
+// switching is a connection that calls a function when a deadline of writing is set.
+type switching struct {
+	*memconn.Conn
+	switched func()
+}
+
+func (s *switching) SetWriteDeadline(t time.Time) error {
+	s.switched()
+	return s.Conn.SetWriteDeadline(t)
+}
+
+// While a goodbye waits until the server has written the answer to STARTTLS, TLS may begin. A BYE
+// in clear would then break it.
+func TestAGoodbyeIsSaidOverTLSThatHasJustBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		below := &switching{switched: func() {}}
+		c, clear := greeted(t, func(c *memconn.Conn) net.Conn {
+			below.Conn = c
+			return below
+		})
+		above, secure := memconn.Pipe(nil, nil)
+		below.switched = func() { c.transport.Store(&transport{inner: above}) }
+		go c.HangUp("So long")
+		said, err := io.ReadAll(secure)
+		require.NoError(t, err)
+		assert.Equal(t, "* BYE So long\r\n", string(said))
+		secure.Close()
+		clear.SetReadDeadline(time.Now().Add(time.Second))
+		said, _ = io.ReadAll(clear)
+		assert.Empty(t, said)
 	})
 }

@@ -3,6 +3,8 @@ package wire
 import (
 	"net"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // heldDelay is how long data of a response waits for the rest of the answer. go-imap writes each
@@ -75,6 +77,6 @@ func (c *conn) flush() {
 	timer := time.AfterFunc(flushTimeout, func() { c.NetConn().Close() })
 	defer timer.Stop()
 	if c.write(nil) != nil {
-		c.NetConn().Close() // a part of a line may be sent
+		layers.Innermost(c.NetConn()).Close() // a part of a line may be sent
 	}
 }

@@ -3,6 +3,8 @@ package wire
 import (
 	"sync"
 	"time"
+
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // life is the state of a connection: whether the server reads or works, and whether it must end.
@@ -114,24 +116,29 @@ func (c *conn) drain(text string) {
 }
 
 // HangUp says BYE with the text, between two responses, and closes the connection. A client that
-// does not take the BYE, or does not close its own side, delays that by a second each.
+// does not take the BYE, or does not close its own side, delays that by a second each. If the
+// connection is over already, whoever ended it closes it, and HangUp does nothing.
 func (c *conn) HangUp(text string) {
 	if c.life.takeLeave() {
 		c.goodbye(text)
 		c.life.farewell.Done()
+		c.Close()
 	}
-	c.Close()
 }
 
 // goodbye says BYE and waits until the client has read it. It says nothing if another response is
 // stuck halfway. The connection is of no use afterwards.
 func (c *conn) goodbye(text string) {
 	c.life.end()
-	conn := c.NetConn()
-	conn.SetWriteDeadline(time.Now().Add(byeTimeout))
+	if c.shaking() {
+		return // a handshake may hold writing for 10 s, and nothing can be said before its end
+	}
+	c.NetConn().SetWriteDeadline(time.Now().Add(byeTimeout))
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.betweenLines() && !c.shaking() && c.write(nil) == nil {
-		sayGoodbye(conn, text)
+	conn := c.NetConn() // STARTTLS may just have changed it
+	said := c.betweenLines() && !c.shaking() && c.write(nil) == nil && sayGoodbye(conn, text)
+	if !said {
+		layers.Innermost(conn).Close() // TLS would wait 5 s for a client that does not read
 	}
 }
