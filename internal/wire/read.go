@@ -1,6 +1,9 @@
 package wire
 
-import "net"
+import (
+	"io"
+	"net"
+)
 
 // Read returns at most one line or literal at a time, so that the server has answered it before the
 // next. It waits for the client with as few nested calls as possible, because the stack is most of
@@ -155,16 +158,20 @@ func (c *conn) bye(text string) error {
 }
 
 // failed notes that nothing could be read. During an APPEND it ends the connection: after a timeout
-// go-imap would take the rest of the message for commands, and the guard could not notice that.
+// go-imap would take the rest of the message for commands, and the guard could not notice that. An
+// EOF would look like the end of the message, and the backend would store a part of it.
 func (c *conn) failed(err error) error {
 	if err == nil {
 		return nil
 	}
 	c.dialogue.failed()
-	if c.requests.message {
-		c.end(err)
+	if !c.requests.message {
+		return err
 	}
-	return err
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return c.end(err)
 }
 
 // end makes every further Read return the error.
