@@ -169,7 +169,7 @@ func (s *session) searchOnce(
 		}
 		data, orphaned, err := part.Answer()
 		switch {
-		case orphaned && !s.socket.HungUp():
+		case orphaned && !part.Runs && !s.socket.HungUp():
 			continue // it may have failed only because the client that ran it hung up
 		case err != nil:
 			return nil, err
@@ -192,8 +192,8 @@ func (s *session) searchForAll(
 	criteria *imap.SearchCriteria, options *imap.SearchOptions, part *part,
 ) (data *imap.SearchData, orphaned bool, err error) {
 	if s.sharing() != admission.Alone {
-		if err := s.catchUp(); err != nil {
-			return nil, s.socket.HungUp(), err
+		if lost, err := s.catchUp(); err != nil {
+			return nil, lost || s.socket.HungUp(), err
 		}
 	}
 	data, err = s.runSearch(imapserver.NumKindUID, criteria, options, part)
@@ -205,14 +205,24 @@ func (s *session) searchForAll(
 
 // catchUp updates the session before its SEARCH answers others. They may know of messages that this
 // session, if it has its own snapshot, has not seen. Its client reads what is new, as after any
-// other command.
-func (s *session) catchUp() error {
-	return capture.Update(func(w *imapserver.UpdateWriter) error {
+// other command. lost is true if it does not: it loses its connection, as part of a line may be
+// sent.
+func (s *session) catchUp() (lost bool, err error) {
+	conn := s.conn.NetConn()
+	err = capture.Update(func(w *imapserver.UpdateWriter) error {
 		return s.Session.Poll(w, true)
 	}, func(response []byte) error {
-		_, err := s.conn.NetConn().Write(append(response, "\r\n"...))
+		const serverTimeout = 30 * time.Second // of go-imap, for a response
+		conn.SetWriteDeadline(time.Now().Add(serverTimeout))
+		_, err := conn.Write(append(response, "\r\n"...))
+		conn.SetWriteDeadline(time.Time{})
+		if err != nil {
+			lost = true
+			abort(conn)
+		}
 		return err
 	})
+	return lost, err
 }
 
 func (s *session) awaitSearch(part *part) {

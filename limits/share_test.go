@@ -255,3 +255,47 @@ func TestASharedSearchWaitsByTheLimitsOfTheFirst(t *testing.T) {
 		assert.True(t, imaptest.IsOK(busy.Answer("x")))
 	})
 }
+
+// newsy is a session with news for its client.
+type newsy struct {
+	backendSession
+	news int
+}
+
+func (s *newsy) Poll(w *imapserver.UpdateWriter, _ bool) error {
+	for ; s.news > 0; s.news-- {
+		if err := w.WriteNumMessages(1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A client that does not read the news before its SEARCH has the 30 s that go-imap gives it for a
+// response. Then it is cut off, and the others get the answer that they share.
+func TestTheNewsBeforeASearchDoNotWaitForAClientThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{search: newWork(time.Second).do}
+		options := sharing()
+		options.JoinRunning = true
+		news := []int{10_000, 0} // of the two sessions
+		s := serveSessions(t, b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				session := &newsy{backendSession{backend: b}, news[0]}
+				news = news[1:]
+				return session, nil, nil
+			}, options)
+		first, second := s.selected("karen"), s.selected("karen")
+		first.Send("x UID SEARCH ALL")
+		synctest.Wait()
+		second.Send("x UID SEARCH ALL")
+		assert.Equal(t, 31*time.Second, elapsed(func() {
+			assert.True(t, imaptest.IsOK(second.Answer("x")))
+		}))
+		said := first.Rest()
+		assert.Equal(t, "* 1 EXISTS", said[0])
+		assert.Less(t, len(said), 10_000)
+		assert.NotContains(t, said[len(said)-1], "NO", "within a line")
+		assert.EqualValues(t, 1, b.searches.Load())
+	})
+}
