@@ -198,11 +198,12 @@ func (d *dialogue) isReadOnly() bool {
 	return d.readOnly
 }
 
-// greeting notes the status of the greeting, or of any other untagged response.
-func (d *dialogue) greeting(status string) {
+// untagged notes the status of an untagged response. Only a greeting says that the client is logged
+// in. A later line that does may be a client's own words, which a careless backend has repeated.
+func (d *dialogue) untagged(status string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if status == "PREAUTH" {
+	if status == "PREAUTH" && !d.greeted {
 		d.authenticated = true
 	}
 }

@@ -233,7 +233,7 @@ func (r *responses) secondWord(out []byte, word string, spaced bool) []byte {
 	switch {
 	case r.untagged && isStatus:
 		r.state = inStatus
-		r.dialogue.greeting(strings.ToUpper(word))
+		r.dialogue.untagged(strings.ToUpper(word))
 	case r.untagged:
 		if strings.EqualFold(word, "CAPABILITY") && spaced {
 			r.state = inList

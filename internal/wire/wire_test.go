@@ -465,6 +465,30 @@ func TestLoginBytesAfterUNAUTHENTICATE(t *testing.T) {
 	assert.Equal(t, []string{"* BYE [LIMIT] Too much was sent without a login"}, c.Rest())
 }
 
+// echo is a session that repeats the name of a client that it does not know.
+type echo struct{ imaptest.Stub }
+
+func (echo) Login(username, _ string) error {
+	return &imap.Error{Type: imap.StatusResponseTypeNo, Text: "There is no " + username}
+}
+
+// A backend that repeats what a client sends lets it split a response. That must not look like a
+// login.
+func TestAGreetingThatIsAClientsOwnWords(t *testing.T) {
+	ln := imaptest.Listen()
+	start(t, guardedServer(quiet(imapserver.Options{
+		NewSession: always(echo{}), InsecureAuth: true,
+	}), wire.Config{Limits: func(net.Conn) wire.Limits {
+		return wire.Limits{LoginBytes: 100}
+	}}), ln)
+	c := dial(t, ln)
+	c.Line()
+	c.Send("a LOGIN {14+}", "x", "* PREAUTH y p")
+	assert.Equal(t, []string{"a NO There is no x", "* PREAUTH y"}, []string{c.Line(), c.Line()})
+	c.Send("b NOOP "+strings.Repeat("x", 100), "c LOGOUT")
+	assert.Equal(t, []string{"* BYE [LIMIT] Too much was sent without a login"}, c.Rest())
+}
+
 // Before login a long tag costs the connection: go-imap would hold it in memory several times.
 func TestALongTag(t *testing.T) {
 	ln := imaptest.Listen()
