@@ -151,8 +151,16 @@ func (w watched) Append(
 	return nil, err
 }
 
-// asking is a session with a SASL mechanism that asks twice.
+// asking is a session with a SASL mechanism that asks twice, with UNAUTHENTICATE, and with a limit
+// on messages, beyond which go-imap refuses them before they are sent.
 type asking struct{ watched }
+
+func (asking) AppendLimit() uint32 { return 10 }
+
+func (a asking) Unauthenticate() error {
+	a.called("UNAUTHENTICATE")
+	return nil
+}
 
 func (asking) AuthenticateMechanisms() []string { return []string{"LOGIN"} }
 
@@ -214,6 +222,9 @@ func FuzzAgainstGoIMAP(f *testing.F) {
 		"0 LOGIN u p\r\na IDLE\r\nDONE\r\nb IDLE\r\nx\r\n" +
 			"c APPEND x (\\Seen) {90+}\r\n" + strings.Repeat("x", 90) + "\r\nd NOOP\r\n",
 		strings.Repeat("a NOOP\r\n", 40) + "0 LOGIN u p\r\n",
+		"0 LOGIN u p\r\na UNAUTHENTICATE x\r\nb UNAUTHENTICATE\r\nc SELECT x\r\nd UNAUTHENTICATE\r\n" +
+			"e AUTHENTICATE LOGIN\r\n*\r\nf AUTHENTICATE LOGIN =\r\n\r\n=\r\ng CREATE {3+}\r\nabc\r\n" +
+			"h APPEND x {11+}\r\ni IDLE\r\n123\r\nj APPEND x {10+}\r\n1234567890\r\nk NOOP\r\n",
 		"a AUTHENTICATE PLAIN\r\n\xf6xxxxb IDLE\r\n",
 		"a AUTHENTICATE PLAIN \xf6xxxxb IDLE\r\n\xf6 IDLE\r\n",
 	} {
