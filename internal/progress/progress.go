@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/imapgate/imapgate/internal/clock"
+	"github.com/imapgate/imapgate/internal/layers"
 )
 
 // writeTimeout is how long a client that does not read may take to accept a response. It must be
@@ -26,7 +27,7 @@ func Tell(conn net.Conn, text string) bool {
 	_, err := io.WriteString(conn, "* OK [INPROGRESS] "+text+"\r\n")
 	conn.SetWriteDeadline(time.Time{})
 	if err != nil {
-		conn.Close()
+		layers.Innermost(conn).Close() // TLS would wait 5 s more, to tell the client
 	}
 	return err == nil
 }

@@ -2,6 +2,7 @@ package progress_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"net"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/memconn"
 	"github.com/imapgate/imapgate/internal/progress"
 )
@@ -240,4 +242,21 @@ func TestTell(t *testing.T) {
 	assert.False(t, progress.Tell(ours, text))
 	_, err = ours.Write([]byte("x"))
 	assert.ErrorIs(t, err, net.ErrClosed)
+}
+
+// TLS would wait 5 s more, to tell the end to a client that does not read.
+func TestAClientThatDoesNotReadOverTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		theirs, below := pipe(t)
+		ours := tls.Server(below, imaptest.ServerTLS())
+		go tls.Client(theirs, imaptest.ClientTLS()).Handshake()
+		require.NoError(t, ours.Handshake())
+		below.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err := below.Write(make([]byte, 1<<20)) // until the buffers are full
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		start := time.Now()
+		assert.False(t, progress.Tell(ours, text))
+		assert.Equal(t, 2*time.Second, time.Since(start))
+		assert.ErrorIs(t, below.SetDeadline(time.Time{}), net.ErrClosed)
+	})
 }
