@@ -5,7 +5,10 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,4 +52,51 @@ func TestADisconnectedClientThatGoesOnSendingReadsTheBYE(t *testing.T) {
 	said := c.Rest()
 	require.NotEmpty(t, said)
 	assert.Equal(t, "* BYE Good night", said[len(said)-1])
+}
+
+// busy is a session whose FETCH takes a minute.
+type busy struct{ imaptest.Stub }
+
+func (busy) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) error {
+	time.Sleep(time.Minute)
+	return nil
+}
+
+// A client whose command waits when it is disconnected reads the BYE, and no answer that says that
+// it has hung up itself.
+func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := imapgate.NewServer(&imapgate.Options{
+			Server: imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return busy{}, nil, nil
+				},
+				InsecureAuth: true,
+			},
+			Limits: &limits.Options{MaxFetches: 1},
+		})
+		require.NoError(t, err)
+		ln := imaptest.Listen()
+		go server.Serve(ln)
+		defer server.Close()
+		var c *imaptest.Conn
+		for range 2 {
+			conn, err := ln.Dial()
+			require.NoError(t, err)
+			c = imaptest.NewConn(t, conn)
+			c.Line()
+			for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
+				require.True(t, imaptest.IsOK(c.Cmd(command)))
+			}
+			c.Send("x FETCH 1 FLAGS")
+			synctest.Wait()
+		}
+		require.Equal(t, 1, server.Limiter().Stats().FetchesWaiting)
+		require.True(t, server.Limiter().Disconnect(server.Limiter().Sessions()[1].ID, "Good night"))
+		assert.Equal(t, []string{"* BYE Good night"}, c.Rest())
+		c.Close()
+		synctest.Wait()
+		assert.Zero(t, server.Limiter().Stats().FetchesWaiting)
+		time.Sleep(time.Minute)
+	})
 }

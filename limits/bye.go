@@ -15,7 +15,8 @@ const (
 	// returned. Where the socket or the connection knows whether the NO is out, the BYE also waits for
 	// that.
 	byeDelay = 100 * time.Millisecond
-	// byeTimeout is how long a client that does not read may take to accept the BYE.
+	// byeTimeout is how long a client that does not read may take to accept the BYE, or, where the
+	// connection says BYE itself, how long its command goes on waiting.
 	byeTimeout = 50 * time.Millisecond
 	// endTimeout is how long a refused connection may stay open, whatever its client does.
 	endTimeout = 10 * time.Second
@@ -74,14 +75,17 @@ func (s *session) sayBye() {
 // KB, it is written in one piece.
 func (c *client) hangUp(text string) {
 	conn := c.conn.NetConn()
+	defer c.lost()
 	if g, ok := layers.Find[goodbyer](conn); ok {
-		c.lost() // what waits for the client gives up now: HangUp may take two seconds
+		// HangUp may take two seconds. What waits for the client gives up before that, but not at once:
+		// its answer, that the client has hung up, could go out before the BYE.
+		soon := time.AfterFunc(byeTimeout, c.lost)
+		defer soon.Stop()
 		g.HangUp(text)
 		return
 	}
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
 	defer kill.Stop()
-	defer c.lost()
 	defer conn.Close()
 	io.WriteString(conn, "* BYE "+text+"\r\n")
 }
