@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -22,8 +23,11 @@ func greeted(t *testing.T, wrap func(*memconn.Conn) net.Conn) (*conn, *memconn.C
 	inner := wrap(server)
 	c := newConn(inner, inner, newListener(nil, New(Config{})))
 	require.True(t, c.guard().add(c))
-	write(t, c, "* PREAUTH ready\r\n")
-	read(t, client, len("* PREAUTH ready\r\n"))
+	greeting := []byte("* PREAUTH ready\r\n")
+	_, err := c.Write(greeting)
+	require.NoError(t, err)
+	_, err = io.ReadFull(client, greeting)
+	require.NoError(t, err)
 	return c, client
 }
 
@@ -41,7 +45,7 @@ func TestASecondGoodbyeDoesNotDisturbTheFirst(t *testing.T) {
 		"Drain": func(c *conn) {
 			go serve(c)
 			synctest.Wait()
-			c.guard().Drain(canceled, "So long")
+			go c.guard().Drain(context.Background(), "So long")
 		},
 		"a limit": func(c *conn) {
 			go func() {
