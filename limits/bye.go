@@ -74,6 +74,7 @@ func (s *session) sayBye() {
 // While no command runs, the BYE cannot land inside another line: like each answer of less than 4
 // KB, it is written in one piece.
 func (c *client) hangUp(text string) {
+	defer c.catchPanic() // of a function in a tls.Config, if the handshake is still to be done
 	conn := c.conn.NetConn()
 	defer c.lost()
 	if g, ok := layers.Find[goodbyer](conn); ok {
@@ -93,6 +94,7 @@ func (c *client) hangUp(text string) {
 // hangUpBetween is hangUp for a connection on which a command may be writing. The BYE goes out
 // between two of its responses.
 func (c *client) hangUpBetween(text string) {
+	defer c.catchPanic() // as in hangUp
 	conn := c.conn.NetConn()
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
 	defer kill.Stop()
