@@ -11,8 +11,8 @@ import (
 	"github.com/imapgate/imapgate/internal/capture"
 )
 
-// A session may keep its writer, and write when its method has returned. go-imap lets that pass, and
-// it must not be a data race here: neither with each, nor with what comes after the call.
+// A session may keep its writer, and write when its method has returned. go-imap lets that pass. It
+// must not be a data race here: neither with each, nor with what comes after the call.
 func TestAWriterThatIsUsedTooLate(t *testing.T) {
 	for range 20 {
 		var all sync.WaitGroup
