@@ -25,6 +25,7 @@ func (s *session) Copy(numSet imap.NumSet, dest string) (*imap.CopyData, error) 
 		s.hangUp()
 		return nil, errGone
 	}
+	s.tell()
 	if err != nil && c.done > 0 {
 		err = s.partly(err, "%d of %d messages were copied", c.done, c.all)
 	}

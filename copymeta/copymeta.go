@@ -174,12 +174,11 @@ type session struct {
 	uidValidity uint32
 	readOnly    bool // it was opened by EXAMINE
 	deletes     bool // its messages can be deleted, by its PERMANENTFLAGS
-	news        news
+	news        news // of the running command
 }
 
 // Select implements [imapserver.Session].
 func (s *session) Select(mailbox string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	s.news = nil
 	data, err := s.Session.Select(mailbox, options)
 	if err == nil {
 		s.mailbox, s.uidValidity, s.readOnly = mailbox, data.UIDValidity, options.ReadOnly

@@ -16,7 +16,6 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 		return err
 	}
 	if !s.options.Move || p.keep() {
-		s.news = nil // their sequence numbers are wrong afterwards
 		return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
 	}
 	if s.readOnly {
@@ -33,7 +32,7 @@ func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string
 	if writeErr := moved.write(w); err == nil {
 		err = writeErr
 	}
-	s.news.expunge(moved.expunged)
+	s.tell()
 	return err
 }
 
@@ -143,6 +142,7 @@ func (s *session) remove(c *copied, dest string) (moved, error) {
 		return moved{}, s.giveUp(err, c, there, dest)
 	}
 	expunged, err := s.expunge(uidsOf(there))
+	s.news.expunge(expunged)
 	result := moved{c.data(), expunged}
 	if err != nil {
 		// Nobody knows which of them are left, so the copies are not touched.
