@@ -1,7 +1,6 @@
 package limits_test
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -177,35 +176,5 @@ func TestSessionsShowEachCommand(t *testing.T) {
 				assert.Equal(t, start.Add(time.Minute), silent.Since)
 			})
 		})
-	}
-}
-
-// DryRun is switched on while commands begin to wait. None may wait on: each finds that out by
-// itself, or SetOptions lets it go. The moment that matters is short, so there are many commands.
-func TestDryRunIsSwitchedOnWhileCommandsArrive(t *testing.T) {
-	const clients = 30
-	for _, command := range []string{"FETCH 1 FLAGS", "UID SEARCH ALL", "SEARCH ALL"} {
-		for range 10 {
-			synctest.Test(t, func(t *testing.T) {
-				work := newWork(time.Minute).do
-				b := &backend{fetch: work, search: work}
-				options := &limits.Options{MaxFetches: 1, MaxSearches: 1}
-				s := serve(t, b, options)
-				var all []*imaptest.Conn
-				for i := range clients {
-					all = append(all, s.selected(fmt.Sprint("user", i)))
-				}
-				dryRun := *options
-				dryRun.DryRun = true
-				for i, c := range all {
-					if i == clients/2 {
-						go s.limiter.SetOptions(&dryRun)
-					}
-					c.Send("a " + command)
-				}
-				synctest.Wait()
-				assert.EqualValues(t, clients, b.fetches.Load()+b.searches.Load(), command)
-			})
-		}
 	}
 }
