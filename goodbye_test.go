@@ -100,3 +100,57 @@ func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// stuck is a session whose FETCH gives up in the middle of a message.
+type stuck struct {
+	imaptest.Stub
+	closed chan struct{}
+}
+
+func (stuck) Fetch(
+	w *imapserver.FetchWriter, _ imap.NumSet, options *imap.FetchOptions,
+) (err error) {
+	body := w.CreateMessage(1).WriteBodySection(options.BodySection[0], 1<<30)
+	for err == nil {
+		_, err = body.Write(make([]byte, 1000))
+	}
+	return err
+}
+
+func (s stuck) Close() error {
+	close(s.closed)
+	return nil
+}
+
+// A client that is disconnected while it does not read a message keeps nothing. If a goroutine
+// stays, which waits until the message is whole, this test hangs.
+func TestADisconnectedClientThatDoesNotReadKeepsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		session := stuck{closed: make(chan struct{})}
+		server, err := imapgate.NewServer(&imapgate.Options{
+			Server: imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return session, nil, nil
+				},
+				InsecureAuth: true,
+			},
+		})
+		require.NoError(t, err)
+		ln := imaptest.Listen()
+		go server.Serve(ln)
+		defer server.Close()
+		conn, err := ln.Dial()
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
+			require.True(t, imaptest.IsOK(c.Cmd(command)))
+		}
+		c.Send("x FETCH 1 BODY[]")
+		synctest.Wait()
+		began := time.Now()
+		require.True(t, server.Limiter().Disconnect(server.Limiter().Sessions()[0].ID, "Good night"))
+		<-session.closed
+		assert.Equal(t, time.Second, time.Since(began))
+	})
+}

@@ -96,6 +96,11 @@ func (c *client) hangUp(text string) {
 func (c *client) hangUpBetween(text string) {
 	defer c.catchPanic() // as in hangUp
 	conn := c.conn.NetConn()
+	if _, ok := layers.Find[goodbyer](conn); ok {
+		// Conn.Bye would wait for ever if the backend gives up in the middle of a message.
+		c.hangUp(text)
+		return
+	}
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })
 	defer kill.Stop()
 	defer c.lost()

@@ -168,3 +168,26 @@ func TestAGoodbyeIsSaidOverTLSThatHasJustBegun(t *testing.T) {
 		assert.Empty(t, said)
 	})
 }
+
+// HangUp waits for the end of a response that the server is writing. The client reads both.
+func TestHangUpWaitsForTheEndOfAResponse(t *testing.T) {
+	for rest, want := range map[string]string{
+		"456789)\r\n": "* 1 FETCH (BODY[] {10}\r\n0123456789)\r\n* BYE So long\r\n",
+		"456":         "* 1 FETCH (BODY[] {10}\r\n0123456",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, client := greeted(t, func(c *memconn.Conn) net.Conn { return c })
+			_, err := io.WriteString(c, "* 1 FETCH (BODY[] {10}\r\n0123")
+			require.NoError(t, err)
+			go func() {
+				time.Sleep(byeTimeout / 2)
+				io.WriteString(c, rest)
+			}()
+			go c.HangUp("So long")
+			said, err := io.ReadAll(client)
+			require.NoError(t, err)
+			assert.Equal(t, want, string(said))
+			client.Close()
+		})
+	}
+}

@@ -134,11 +134,27 @@ func (c *conn) goodbye(text string) {
 		return // a handshake may hold writing for 10 s, and nothing can be said before its end
 	}
 	c.NetConn().SetWriteDeadline(time.Now().Add(byeTimeout))
-	c.writing.Lock()
+	c.lockBetweenLines()
 	defer c.writing.Unlock()
 	conn := c.NetConn() // STARTTLS may just have changed it
 	said := c.betweenLines() && !c.shaking() && c.write(nil) == nil && sayGoodbye(conn, text)
 	if !said {
 		layers.Innermost(conn).Close() // TLS would wait 5 s for a client that does not read
 	}
+}
+
+// lockBetweenLines locks writing, and waits for the end of the response that is being written, but
+// not longer than the deadline for that. The backend may write the next one at once, so it looks
+// often.
+func (c *conn) lockBetweenLines() {
+	for end := time.Now().Add(byeTimeout); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if !c.writing.TryLock() {
+			continue
+		}
+		if c.held.torn || c.betweenLines() {
+			return
+		}
+		c.writing.Unlock()
+	}
+	c.writing.Lock()
 }
