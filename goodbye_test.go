@@ -66,6 +66,7 @@ func (busy) Fetch(*imapserver.FetchWriter, imap.NumSet, *imap.FetchOptions) erro
 // it has hung up itself.
 func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		left := make(chan time.Time, 1)
 		server, err := imapgate.NewServer(&imapgate.Options{
 			Server: imapserver.Options{
 				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -73,7 +74,11 @@ func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 				},
 				InsecureAuth: true,
 			},
-			Limits: &limits.Options{MaxFetches: 1},
+			Limits: &limits.Options{MaxFetches: 1, OnEvent: func(e limits.Event) {
+				if e.Kind == limits.EventLeft {
+					left <- time.Now()
+				}
+			}},
 		})
 		require.NoError(t, err)
 		ln := imaptest.Listen()
@@ -93,6 +98,8 @@ func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 		}
 		require.Equal(t, 1, server.Limiter().Stats().FetchesWaiting)
 		require.True(t, server.Limiter().Disconnect(server.Limiter().Sessions()[1].ID, "Good night"))
+		start := time.Now()
+		assert.Equal(t, 50*time.Millisecond, (<-left).Sub(start), "not after all of the goodbye")
 		assert.Equal(t, []string{"* BYE Good night"}, c.Rest())
 		c.Close()
 		synctest.Wait()
