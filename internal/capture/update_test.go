@@ -40,3 +40,45 @@ func TestUpdateReturnsTheErrorsOfBothSides(t *testing.T) {
 	)
 	assert.NoError(t, capture.Update(func(*imapserver.UpdateWriter) error { return nil }, fail))
 }
+
+// What one writer has written can be written to another one.
+func TestWriteUpdateWritesWhatUpdateBroughtBack(t *testing.T) {
+	poll := func(w *imapserver.UpdateWriter) error {
+		return errors.Join(
+			w.WriteExpunge(3), w.WriteNumMessages(7), w.WriteNumRecent(2),
+			w.WriteMailboxFlags([]imap.Flag{"\\Seen", "a"}), w.WriteMailboxFlags(nil),
+			w.WriteMessageFlags(2, 9, []imap.Flag{"\\Deleted"}), w.WriteMessageFlags(4, 0, nil),
+		)
+	}
+	brought := func(call func(w *imapserver.UpdateWriter) error) (got []string) {
+		require.NoError(t, capture.Update(call, func(response []byte) error {
+			got = append(got, string(response))
+			return nil
+		}))
+		return got
+	}
+	want := brought(poll)
+	assert.Len(t, want, 7)
+	assert.Equal(t, want, brought(func(w *imapserver.UpdateWriter) error {
+		return capture.Update(poll, func(response []byte) error {
+			return capture.WriteUpdate(w, response)
+		})
+	}))
+}
+
+func TestWriteUpdateRefusesWhatNoPollTells(t *testing.T) {
+	for _, response := range []string{
+		"", "* ", "* x EXISTS", "* 99999999999 EXISTS", "* 3", "* FLAGS x", "* 3 FETCH", "* OK hello",
+	} {
+		assert.Empty(t, func() (got []string) {
+			capture.Update(func(w *imapserver.UpdateWriter) error {
+				assert.Error(t, capture.WriteUpdate(w, []byte(response)), "%q", response)
+				return nil
+			}, func(response []byte) error {
+				got = append(got, string(response))
+				return nil
+			})
+			return got
+		}(), "%q", response)
+	}
+}
