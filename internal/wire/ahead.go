@@ -70,7 +70,7 @@ func (c *conn) look() {
 	if !l.ended {
 		c.applyDeadlinesLocked()
 	}
-	busy := !l.reading && l.turns > 0 && l.turns == c.lastTurns
+	busy := l.doing == works && l.turns > 0 && l.turns == c.lastTurns
 	c.lastTurns = l.turns
 	if !busy || l.noAhead || l.ended || c.dialogue.current() == startTLSCommand ||
 		unreadBytes(c.socket) == 0 {

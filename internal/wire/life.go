@@ -7,13 +7,21 @@ import (
 	"github.com/imapgate/imapgate/internal/layers"
 )
 
+// doing is what the server does with a connection.
+type doing uint8
+
+const (
+	works  doing = iota
+	reads        // the rest of a message
+	awaits       // reads, and no command runs, so that the connection may end
+)
+
 // life is the state of a connection: whether the server reads or works, and whether it must end.
 type life struct {
 	mu       sync.Mutex
 	turns    uint32 // how often the server has begun or finished a read
-	reading  bool   // the server reads now
-	mayEnd   bool   // the server reads now, and no command runs
-	noAhead  bool   // nothing is read ahead until the server reads again
+	doing    doing
+	noAhead  bool // nothing is read ahead until the server reads again
 	draining bool
 	ended    bool
 	ahead    *ahead         // nil if nothing is read ahead
@@ -31,7 +39,10 @@ func (l *life) enter(mayEnd bool) (_ *ahead, ok bool) {
 		return nil, false
 	}
 	l.turns++
-	l.reading, l.mayEnd, l.noAhead = true, mayEnd, !mayEnd
+	l.doing, l.noAhead = reads, !mayEnd
+	if mayEnd {
+		l.doing = awaits
+	}
 	return l.ahead, true
 }
 
@@ -40,7 +51,7 @@ func (l *life) leave() (ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turns++
-	l.reading, l.mayEnd = false, false
+	l.doing = works
 	return !l.ended
 }
 
@@ -65,7 +76,7 @@ func (l *life) drain() (now bool) {
 		return false
 	}
 	l.draining = true
-	if l.mayEnd {
+	if l.doing == awaits {
 		l.ended = true
 		l.farewell.Add(1)
 	}
