@@ -1,6 +1,9 @@
 package admission
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // loginUser has the sessions of one user, and which of them can make room for another one.
 type loginUser[S any] struct {
@@ -25,7 +28,8 @@ func (u *loginUser[S]) count() int {
 type Login[S any] struct {
 	Session S
 
-	attempt *Attempt[S]
+	network netip.Prefix
+	pair    *pair // of its attempt; nil if that had none
 	user    string
 	at      int // in loginUser.logins
 	left    bool
@@ -81,7 +85,7 @@ func (a *Attempt[S]) AdmitAnyway(user string, session S) *Login[S] {
 }
 
 func (l *Logins[S]) admitLocked(a *Attempt[S], user string, session S) *Login[S] {
-	in := &Login[S]{Session: session, user: user, attempt: a}
+	in := &Login[S]{Session: session, network: a.asker.Network, pair: a.pair, user: user}
 	l.total++
 	add(&l.networks, a.asker.Network, 1)
 	l.addLocked(in)
@@ -89,7 +93,7 @@ func (l *Logins[S]) admitLocked(a *Attempt[S], user string, session S) *Login[S]
 		p.mixed = p.sessions > 0 && (p.mixed || p.user != user)
 		p.user = user
 		p.sessions++
-		l.settleLocked(a.key(), p)
+		l.settleLocked(p)
 	}
 	return in
 }
@@ -129,8 +133,7 @@ func (l *Logins[S]) leaveLocked(in *Login[S]) {
 	}
 	in.left = true
 	l.total--
-	a := in.attempt
-	add(&l.networks, a.asker.Network, -1)
+	add(&l.networks, in.network, -1)
 	if in.user != "" {
 		u := l.users.Get(in.user)
 		last := len(u.logins) - 1
@@ -141,9 +144,9 @@ func (l *Logins[S]) leaveLocked(in *Login[S]) {
 		in.candidates.remove(in)
 		l.dropLocked(in.user, u)
 	}
-	if a.pair != nil {
-		a.pair.sessions--
-		l.settleLocked(a.key(), a.pair)
+	if in.pair != nil {
+		in.pair.sessions--
+		l.settleLocked(in.pair)
 	}
 }
 

@@ -34,10 +34,11 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 		l.checking++
 		return a
 	}
-	a.pair = l.pairs.Get(a.key())
+	key := pairKey{caller.User, caller.Pair}
+	a.pair = l.pairs.Get(key)
 	if a.pair == nil {
-		a.pair = &pair{}
-		l.pairs.Set(a.key(), a.pair)
+		a.pair = &pair{key: key}
+		l.pairs.Set(key, a.pair)
 	}
 	refusal, waits := l.decideLocked(&a.asker, a.pair)
 	switch {
@@ -50,14 +51,12 @@ func (l *Logins[S]) Ask(caller LoginCaller) *Attempt[S] {
 		l.waiting++
 	case refusal.Is():
 		a.Refusal, a.ended = refusal, true
-		l.dropPairLocked(a.key(), a.pair)
+		l.dropPairLocked(a.pair)
 	default:
 		l.beginLocked(a.pair)
 	}
 	return a
 }
-
-func (a *Attempt[S]) key() pairKey { return pairKey{a.asker.User, a.asker.Pair} }
 
 // Waiting reports whether the attempt waits for the outcome of others.
 func (a *Attempt[S]) Waiting() bool { return a.waiter != nil }
@@ -107,7 +106,7 @@ func (a *Attempt[S]) endWait(gone bool) {
 		}
 		a.pair.waiters.Remove(w.place)
 		l.waiting--
-		l.settleLocked(a.key(), a.pair)
+		l.settleLocked(a.pair)
 	}
 }
 
@@ -140,7 +139,7 @@ func (l *Logins[S]) endLocked(a *Attempt[S]) {
 	l.checking--
 	if a.pair != nil {
 		a.pair.checking--
-		l.settleLocked(a.key(), a.pair)
+		l.settleLocked(a.pair)
 	}
 }
 

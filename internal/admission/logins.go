@@ -72,6 +72,7 @@ type pairKey struct {
 
 // pair is the state of one pairKey.
 type pair struct {
+	key      pairKey
 	checking int       // password checks that run
 	sessions int       // sessions that are logged in
 	user     string    // the user of the sessions, as the caller named it, not the client
@@ -160,13 +161,13 @@ func (p *pair) knownUser() string {
 // settleLocked lets those waiters of the pair go on that may be checked now, refuses those that are
 // sure to be refused, and drops an empty pair. While a login of a pair waits, another one of it is
 // being checked, so every wait ends.
-func (l *Logins[S]) settleLocked(key pairKey, p *pair) {
+func (l *Logins[S]) settleLocked(p *pair) {
 	for p.waiters.Len() > 0 {
 		if !l.settleOneLocked(p, p.waiters.Front().Value.(*loginWaiter)) {
 			return
 		}
 	}
-	l.dropPairLocked(key, p)
+	l.dropPairLocked(p)
 }
 
 // settleOneLocked ends the wait of one of the pair's waiters, unless it must go on.
@@ -197,9 +198,9 @@ func (l *Logins[S]) settleExemptLocked(p *pair) {
 }
 
 // dropPairLocked drops an empty pair.
-func (l *Logins[S]) dropPairLocked(key pairKey, p *pair) {
+func (l *Logins[S]) dropPairLocked(p *pair) {
 	if p.checking == 0 && p.sessions == 0 { // so nobody waits
-		l.pairs.Delete(key)
+		l.pairs.Delete(p.key)
 	}
 }
 
@@ -246,9 +247,9 @@ func (l *Logins[S]) Review() {
 	for i, w := range waiters {
 		w.asker.limits = fresh[i]
 	}
-	for key, p := range l.pairs.All {
+	for _, p := range l.pairs.All {
 		l.settleExemptLocked(p)
-		l.settleLocked(key, p)
+		l.settleLocked(p)
 	}
 }
 
@@ -257,8 +258,8 @@ func (l *Logins[S]) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for key, p := range l.pairs.All {
-		l.settleLocked(key, p)
+	for _, p := range l.pairs.All {
+		l.settleLocked(p)
 	}
 }
 
