@@ -226,6 +226,7 @@ func TestTheEndOfAConnectionIsNotTheEndOfAMessage(t *testing.T) {
 	for sent, want := range map[string]error{
 		"":            io.ErrUnexpectedEOF,
 		"123":         io.ErrUnexpectedEOF,
+		"12345678":    io.ErrUnexpectedEOF,
 		"123456789":   nil,
 		"123456789\r": nil,
 	} {
