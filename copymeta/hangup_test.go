@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -142,32 +139,10 @@ func TestZeroIsNoProgress(t *testing.T) {
 // RawConn fails then, as that of a socket that was closed.
 type telling struct {
 	net.Conn
-	raw rawConn
+	raw imaptest.Socket
 }
 
 func (c *telling) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
-
-type rawConn struct{ closed *atomic.Bool }
-
-// quiet is what never tells of a hang-up.
-var quiet = sync.OnceValue(func() *os.File {
-	file, err := os.Open(os.DevNull)
-	if err != nil {
-		panic(err)
-	}
-	return file
-})
-
-func (c rawConn) Control(f func(fd uintptr)) error {
-	if c.closed.Load() {
-		return errors.New("closed")
-	}
-	f(quiet().Fd())
-	return nil
-}
-
-func (c rawConn) Read(func(fd uintptr) bool) error  { return nil }
-func (c rawConn) Write(func(fd uintptr) bool) error { return nil }
 
 type tellingListener struct {
 	*imaptest.Listener
@@ -181,7 +156,7 @@ func (l *tellingListener) Accept() (net.Conn, error) {
 	}
 	closed := &atomic.Bool{}
 	l.closed <- closed
-	return &telling{conn, rawConn{closed}}, nil
+	return &telling{conn, imaptest.Socket{Closed: closed}}, nil
 }
 
 // tellingServer serves in memory, and each client has a function to hang up with that the server

@@ -1,13 +1,10 @@
 package vfolders_test
 
 import (
-	"errors"
 	"io"
 	"log"
 	"net"
-	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -35,29 +32,7 @@ func (c *telling) Close() error {
 	return c.Conn.Close()
 }
 
-func (c *telling) SyscallConn() (syscall.RawConn, error) { return rawConn{&c.closed}, nil }
-
-type rawConn struct{ closed *atomic.Bool }
-
-// quiet is what never tells of a hang-up.
-var quiet = sync.OnceValue(func() *os.File {
-	file, err := os.Open(os.DevNull)
-	if err != nil {
-		panic(err)
-	}
-	return file
-})
-
-func (c rawConn) Control(f func(fd uintptr)) error {
-	if c.closed.Load() {
-		return errors.New("closed")
-	}
-	f(quiet().Fd())
-	return nil
-}
-
-func (c rawConn) Read(func(fd uintptr) bool) error  { return nil }
-func (c rawConn) Write(func(fd uintptr) bool) error { return nil }
+func (c *telling) SyscallConn() (syscall.RawConn, error) { return imaptest.Socket{Closed: &c.closed}, nil }
 
 type tellingListener struct {
 	*imaptest.Listener
