@@ -32,7 +32,9 @@ func (c *telling) Close() error {
 	return c.Conn.Close()
 }
 
-func (c *telling) SyscallConn() (syscall.RawConn, error) { return imaptest.Socket{Closed: &c.closed}, nil }
+func (c *telling) SyscallConn() (syscall.RawConn, error) {
+	return imaptest.Socket{Closed: &c.closed}, nil
+}
 
 type tellingListener struct {
 	*imaptest.Listener
