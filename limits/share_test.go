@@ -299,3 +299,20 @@ func TestTheNewsBeforeASearchDoNotWaitForAClientThatDoesNotRead(t *testing.T) {
 		assert.EqualValues(t, 1, b.searches.Load())
 	})
 }
+
+// Whoever runs a SEARCH does not repeat it for itself when its own client has failed it: where
+// sockets cannot tell of a hang-up, it would do so for ever.
+func TestAClientThatDoesNotReadTheNewsGetsNoSecondSearch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &newsy{backendSession{backend: b}, 10_000}, nil, nil
+			}, sharing())
+		c := s.selected("karen")
+		c.Send("x UID SEARCH ALL")
+		time.Sleep(30 * time.Second)
+		synctest.Wait() // never returns if the session goes on
+		assert.Zero(t, b.searches.Load())
+	})
+}
