@@ -190,7 +190,7 @@ func (l *listing) askForSelected(whole bool) error {
 	if !whole {
 		var err error
 		selected, err = l.list("", l.scope, imap.ListOptions{
-			SelectSubscribed: true,
+			SelectSubscribed: l.options.SelectSubscribed,
 			SelectRemote:     l.options.SelectRemote,
 			SelectSpecialUse: l.options.SelectSpecialUse,
 		}, false)

@@ -177,6 +177,17 @@ func TestListRewritesTheEntriesOfTheBackend(t *testing.T) {
 	)
 }
 
+// An entry of the backend's for a virtual folder is the same one, whichever pattern it matches.
+func TestListOfAVirtualFolderWithASpecialUse(t *testing.T) {
+	b := names('/', "a/b", "x/y").add('/', "a", imap.MailboxAttrNoSelect, imap.MailboxAttrSent)
+	c := connect(t, b.session, nil)
+	want := []string{`LIST (\HasChildren \Sent) "/" "a"`}
+	for _, pattern := range []string{"*", "%", "a", "a*"} {
+		assert.Equal(t, want, answer(t, c, `LIST (SPECIAL-USE) "" `+pattern), pattern)
+		assert.Empty(t, answer(t, c, `LIST (SPECIAL-USE SUBSCRIBED) "" `+pattern), pattern)
+	}
+}
+
 func TestListWithOtherDelimiters(t *testing.T) {
 	backend := names(
 		'.', "a.b.c",
