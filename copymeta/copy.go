@@ -191,6 +191,7 @@ func (c *copied) add(m *message, data *imap.AppendData) error {
 		m.copy, c.newest, c.uidValidity = data.UID, data.UID, data.UIDValidity
 	}
 	if c.replaced {
+		c.done = 1 // the others are gone with the mailbox that they were in
 		return errReplaced
 	}
 	return nil

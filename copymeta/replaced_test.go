@@ -27,7 +27,7 @@ func TestAMoveToAMailboxThatIsDeletedHalfway(t *testing.T) {
 			remove, true, "NO [SERVERBUG] 1 " + noneMoved + ": Backend has no such mailbox",
 		},
 		"made anew": {
-			replace, false, "NO [INUSE] 2 " + noneMoved + ": the destination was deleted meanwhile",
+			replace, false, "NO [INUSE] 1 " + noneMoved + ": the destination was deleted meanwhile",
 		},
 		"made anew, without UIDs": {
 			replace, true, "NO [INUSE] 2 " + noneMoved + ": the destination was deleted meanwhile",
@@ -60,7 +60,7 @@ func TestACopyToAMailboxThatIsMadeAnewHalfway(t *testing.T) {
 	}
 	c := open(t, b, reset)
 	assert.Equal(
-		t, "NO [INUSE] 2 of 3 messages were copied: the destination was deleted meanwhile",
+		t, "NO [INUSE] 1 of 3 messages were copied: the destination was deleted meanwhile",
 		imaptest.Last(c.Cmd("a COPY 1:3 Archive")),
 	)
 	assert.Equal(t, []string{"two"}, contents(b.mailboxes["Archive"]))
