@@ -162,7 +162,7 @@ func (s *session) append(
 		return nil, context.Cause(ctx)
 	}
 	options := &imap.AppendOptions{Time: m.internalDate()}
-	if m.flags >= 0 {
+	if m.flagged {
 		var err error
 		if options.Flags, err = spool.flags(m.flags); err != nil {
 			return nil, err

@@ -96,7 +96,7 @@
 // memory goes to a temporary file, and so do those after it. Where the system allows it, which
 // Windows does not, that file has no name by the time that something is written to it, so that
 // nothing is left whatever happens to the process. Beside that, a COPY takes some 70 bytes of
-// memory for each message, a MOVE some 40 more, up to 16 KB for their flags, and some 15 KB while
+// memory for each message, a MOVE some 40 more, up to 40 KB for their flags, and some 15 KB while
 // it reads. The backend is asked for a STATUS and a FETCH of sizes more than it takes to read the
 // messages. A COPY is no FETCH to those who limit FETCHes.
 package copymeta

@@ -11,19 +11,20 @@ import (
 // message is one that was found, with where its copy is to have things from. There may be a million
 // of them.
 type message struct {
-	uid     imap.UID
-	copy    imap.UID // that of the copy, if the backend tells
-	seqNum  uint32
-	size    int64
-	deleted bool // it has \Deleted
-	read    bool // the rest is known
+	uid    imap.UID
+	copy   imap.UID // that of the copy, if the backend tells
+	size   int64
+	offset int64   // of the body in the spool
+	flags  flagsAt // if it is flagged
+	date   int64   // Unix seconds, if it is dated
+	zone   int32   // seconds east
+	seqNum uint32
 
-	inFile bool
-	offset int64 // of the body
-	flags  int32 // their number in the spool
-	dated  bool
-	zone   int32 // seconds east
-	date   int64 // Unix seconds
+	deleted bool // it has \Deleted
+	read    bool // it is in the spool, and the rest is set
+	inFile  bool
+	flagged bool // its flags are in the spool
+	dated   bool
 }
 
 func (m *message) setDate(t time.Time) {

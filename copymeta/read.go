@@ -240,7 +240,7 @@ func (r *reading) take(p *part) error {
 	if err := r.check(m, body); err != nil {
 		return err
 	}
-	m.read, m.size, m.flags = true, body.size, -1
+	m.read, m.size = true, body.size
 	m.inFile, m.offset = body.inFile, body.offset
 	m.setDate(p.InternalDate) // none if it was not asked for
 	if r.policies.flags == Reset {
@@ -248,6 +248,7 @@ func (r *reading) take(p *part) error {
 	}
 	var err error
 	m.flags, err = r.spool.addFlags(slices.DeleteFunc(p.Flags, isFlag(`\Recent`)))
+	m.flagged = true
 	return err
 }
 

@@ -350,6 +350,28 @@ func TestManyFlags(t *testing.T) {
 	}
 }
 
+// Nor does it take more memory that no two messages have the same flags.
+func TestFlagsThatAreAllDifferent(t *testing.T) {
+	const messages = 10_000
+	b := newBackend()
+	for i := range messages {
+		flag := imap.Flag(fmt.Sprint("keyword-", i))
+		b.mailboxes["INBOX"].add(stored{content: "x", flags: []imap.Flag{flag}})
+	}
+	c := open(t, b, &copymeta.Options{InternalDate: copymeta.Reset, TempDir: t.TempDir()})
+	before, during := heap(), int64(0)
+	b.onAppend = func() {
+		if during == 0 {
+			during = heap()
+		}
+	}
+	require.True(t, imaptest.IsOK(c.Cmd("a COPY 1:* Archive")))
+	assert.Less(t, during-before, int64(messages*100))
+	for i, m := range b.mailboxes["Archive"].messages {
+		require.Equal(t, b.mailboxes["INBOX"].messages[i].flags, m.flags)
+	}
+}
+
 // A backend that cannot read a message may leave it out of the answer. It has not gone for that.
 func TestAMessageThatFetchLeavesOutIsNamed(t *testing.T) {
 	for command, want := range map[string]string{

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -16,6 +18,8 @@ const (
 	// maxHeldFlags is how many bytes of flags a spool holds in memory; equal lists count once. That is
 	// enough for the flags that people use, but a client can make up more.
 	maxHeldFlags = 16 << 10
+	// maxFlagSets is how many different lists of flags are known again.
+	maxFlagSets = 200
 )
 
 // spool holds the bodies and flags of the messages of one command, the first bodies in memory and
@@ -33,17 +37,15 @@ type spool struct {
 	inFile bool  // the bodies that come now go to the file
 	room   int64 // what is left of what was reserved for them
 
-	flagSets    []flagSet
-	flagNumbers map[[sha256.Size]byte]int32 // by the text of the flags
-	heldFlags   int64                       // bytes of flags in memory
-	spilled     int64                       // bytes in the file that were not reserved
+	flagSets  []string                      // the lists in memory
+	flagsAt   map[[sha256.Size]byte]flagsAt // by the text of the flags
+	heldFlags int                           // bytes of flags in memory
+	spilled   int64                         // bytes in the file that were not reserved
 }
 
-// flagSet is a list of flags, in the file if it has a size and no text.
-type flagSet struct {
-	text         string
-	offset, size int64
-}
+// flagsAt says where a spool has a list of flags. It is the number of the list in memory, or, if it
+// is negative, the complement of its offset in the file.
+type flagsAt int64
 
 // useMemory lets the bodies that come now go to memory.
 func (s *spool) useMemory() {
@@ -77,40 +79,43 @@ func (s *spool) create() error {
 	return nil
 }
 
-// addFlags keeps a list of flags, and returns its number. It goes to the file if there is no room
-// for it in memory.
-func (s *spool) addFlags(flags []imap.Flag) (int32, error) {
+// addFlags keeps a list of flags, and returns where.
+func (s *spool) addFlags(flags []imap.Flag) (flagsAt, error) {
 	text := joinFlags(flags)
 	sum := sha256.Sum256([]byte(text))
-	if number, ok := s.flagNumbers[sum]; ok {
-		return number, nil
+	if at, ok := s.flagsAt[sum]; ok {
+		return at, nil
 	}
-	set := flagSet{size: int64(len(text))}
-	if s.heldFlags+set.size <= maxHeldFlags {
-		s.heldFlags += set.size
-		set.text = text
-	} else {
-		var err error
-		if set.offset, err = s.spill(text); err != nil {
-			return 0, err
+	at, err := s.keepFlags(text)
+	if err == nil && len(s.flagsAt) < maxFlagSets {
+		if s.flagsAt == nil {
+			s.flagsAt = make(map[[sha256.Size]byte]flagsAt)
 		}
+		s.flagsAt[sum] = at
 	}
-	if s.flagNumbers == nil {
-		s.flagNumbers = make(map[[sha256.Size]byte]int32)
-	}
-	number := int32(len(s.flagSets))
-	s.flagNumbers[sum] = number
-	s.flagSets = append(s.flagSets, set)
-	return number, nil
+	return at, err
 }
 
-// spill writes the text to the file, without waiting for room there.
+// keepFlags puts the text into the file if there is no room for it in memory.
+func (s *spool) keepFlags(text string) (flagsAt, error) {
+	if len(s.flagSets) < maxFlagSets && s.heldFlags+len(text) <= maxHeldFlags {
+		s.heldFlags += len(text)
+		s.flagSets = append(s.flagSets, text)
+		return flagsAt(len(s.flagSets) - 1), nil
+	}
+	offset, err := s.spill(text)
+	return ^flagsAt(offset), err
+}
+
+// spill writes the length of the text and the text to the file, without waiting for room there.
 func (s *spool) spill(text string) (offset int64, err error) {
-	if err := s.takeRoom(int64(len(text))); err != nil {
+	record := binary.BigEndian.AppendUint64(nil, uint64(len(text)))
+	record = append(record, text...)
+	if err := s.takeRoom(int64(len(record))); err != nil {
 		return 0, err
 	}
 	offset = s.length
-	return offset, s.write([]byte(text))
+	return offset, s.write(record)
 }
 
 // takeRoom takes room in the file for what was not known when the rest was reserved.
@@ -125,14 +130,18 @@ func (s *spool) takeRoom(size int64) error {
 	return nil
 }
 
-// flags returns the list of flags with the number. It is called after flush.
-func (s *spool) flags(number int32) ([]imap.Flag, error) {
-	set := s.flagSets[number]
-	if set.text != "" || set.size == 0 {
-		return splitFlags(set.text), nil
+// flags returns a list of flags. It is called after flush.
+func (s *spool) flags(at flagsAt) ([]imap.Flag, error) {
+	if at >= 0 {
+		return splitFlags(s.flagSets[at]), nil
 	}
-	text := make([]byte, set.size)
-	if _, err := s.file.ReadAt(text, set.offset); err != nil {
+	record := io.NewSectionReader(s.file, int64(^at), math.MaxInt64)
+	var size uint64
+	if err := binary.Read(record, binary.BigEndian, &size); err != nil {
+		return nil, err
+	}
+	text := make([]byte, size)
+	if _, err := io.ReadFull(record, text); err != nil {
 		return nil, err
 	}
 	return splitFlags(string(text)), nil
