@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
@@ -211,6 +212,34 @@ func TestAnAnswerThatLeavesSomethingOut(t *testing.T) {
 				assert.Contains(t, last, "NO [SERVERBUG] Message with UID ", "%s of %d, %s", items, n, set)
 				assert.Contains(t, last, missing, "%s of %d, %s", items, n, set)
 				assert.Empty(t, b.mailboxes["Archive"].messages)
+			}
+		}
+	}
+}
+
+// A date that no client can read is none.
+func TestADateThatCannotBeRead(t *testing.T) {
+	const unreadable = "NO [SERVERBUG] Message with UID 2 cannot be read completely " +
+		"(its internal date is missing), nothing was copied"
+	year10000 := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	zone := time.Date(2020, 1, 1, 0, 0, 0, 0, time.FixedZone("", 30*60*60))
+	for _, date := range []time.Time{year10000, zone} {
+		for command, want := range map[string]map[copymeta.Policy]string{
+			"COPY 1:2 Archive": {
+				copymeta.Preserve: unreadable, copymeta.Keep: "OK [COPYUID 7 1:2 41:42] COPY completed",
+				copymeta.Reset: "OK [COPYUID 7 1:2 41:42] COPY completed",
+			},
+			"MOVE 1:2 Archive": {
+				copymeta.Preserve: unreadable, copymeta.Keep: "OK MOVE completed",
+				copymeta.Reset: "OK MOVE completed",
+			},
+		} {
+			for policy, want := range want {
+				b := newBackend(stored{content: "one", date: past}, stored{content: "two", date: date})
+				c := open(
+					t, b, &copymeta.Options{InternalDate: policy, Flags: copymeta.Reset, Move: true},
+				)
+				assert.Equal(t, want, imaptest.Last(c.Cmd("a "+command)), "%s %s", command, policy)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ type Message struct {
 	SeqNum       uint32
 	UID          imap.UID    // zero: not written
 	Flags        []imap.Flag // nil: not written
-	InternalDate time.Time   // to the second; zero: not written
+	InternalDate time.Time   // to the second; zero: none, or not one that a client can read
 	Size         int64       // RFC822.SIZE; negative: not written
 }
 
@@ -99,10 +99,7 @@ func readMessage(s *scanner) (m *Message, item string) {
 		case "RFC822.SIZE":
 			m.Size = s.number()
 		case "INTERNALDATE":
-			var err error
-			if m.InternalDate, err = time.Parse(dateTimeLayout, s.astring()); err != nil {
-				s.fail()
-			}
+			m.InternalDate, _ = time.Parse(dateTimeLayout, s.astring()) // zero if it is none
 		default:
 			s.skip()
 		}
