@@ -6,17 +6,16 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// budget is what the spools of all sessions may take together. A nil semaphore has no limit.
+// budget is what the spools of all sessions may take together.
 type budget struct {
-	memory, files *semaphore.Weighted // bytes
+	memory *semaphore.Weighted // bytes; nil: no limit
+	files  *files
 }
 
-func newBudget(o *Options) (b budget) {
+func newBudget(o *Options) budget {
+	b := budget{files: newFiles(o.MaxTotalBytes)}
 	if o.MaxTotalMemory > 0 {
 		b.memory = semaphore.NewWeighted(o.MaxTotalMemory)
-	}
-	if o.MaxTotalBytes > 0 {
-		b.files = semaphore.NewWeighted(o.MaxTotalBytes)
 	}
 	return b
 }
@@ -34,7 +33,7 @@ func release(s *semaphore.Weighted, n int64) {
 // in the file for the others. It waits for room in the file only, and takes all of that at once, so
 // that no two sessions wait for each other. After an error nothing is taken.
 func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, err error) {
-	sp := &spool{shared: s.shared}
+	sp := &spool{shared: s.shared, share: s.budget.files.share(s.user)}
 	defer func() {
 		if err != nil {
 			sp.close()
@@ -56,7 +55,7 @@ func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, er
 	}
 	rest := total - sp.memoryRoom
 	switch {
-	case try(s.budget.files, rest):
+	case sp.share.try(rest):
 		sp.fileRoom = rest
 		return sp, nil
 	case rest > s.options.MaxTotalBytes:
@@ -66,7 +65,7 @@ func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, er
 		rest = total
 	}
 	if err := s.wait(ctx, ErrBusy, func(ctx context.Context) error {
-		return s.budget.files.Acquire(ctx, rest)
+		return sp.share.acquire(ctx, rest)
 	}); err != nil {
 		return nil, err
 	}

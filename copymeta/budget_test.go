@@ -253,6 +253,7 @@ type copying struct {
 	server *tellingServer
 	next   chan struct{}
 	last   *backend
+	users  int
 }
 
 func newCopying(t *testing.T, options copymeta.Options) *copying {
@@ -270,10 +271,17 @@ func newCopying(t *testing.T, options copymeta.Options) *copying {
 	return c
 }
 
-// copy begins the COPY of one message of the size.
+// copy begins the COPY of one message of the size by a user who does nothing else.
 func (c *copying) copy(size int) (answer <-chan mover, b *backend, hangUp func()) {
-	conn, hangUp := c.server.selected()
+	c.users++
+	conn, hangUp := c.server.selectedBy(fmt.Sprint("user", c.users))
 	return move(conn, fmt.Sprint("UID COPY ", size, " Archive")), c.last, hangUp
+}
+
+// copyBy is copy by a user who may do other things too.
+func (c *copying) copyBy(user string, size int) (answer <-chan mover, b *backend) {
+	conn, _ := c.server.selectedBy(user)
+	return move(conn, fmt.Sprint("UID COPY ", size, " Archive")), c.last
 }
 
 func (c *copying) hasRead(b *backend) bool {
@@ -335,6 +343,38 @@ func TestACopyDoesNotWaitForRoomForEver(t *testing.T) {
 		<-first
 		c.next <- struct{}{}
 		assert.True(t, imaptest.IsOK((<-whole).answer), "what has room sometimes waits")
+	})
+}
+
+// However much one user copies, half of the files is for the others.
+func TestOneUserCannotHaveAllFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCopying(t, copymeta.Options{MaxMemory: 1, QueueTimeout: 40 * time.Second})
+		var greedy []<-chan mover
+		var read []bool
+		for range 10 {
+			answer, b := c.copyBy("karen", 20)
+			greedy, read = append(greedy, answer), append(read, c.hasRead(b))
+		}
+		assert.Equal(t, append([]bool{true, true}, make([]bool, 8)...), read)
+		other, b := c.copyBy("bob", 50)
+		assert.True(t, c.hasRead(b))
+		large, b := c.copyBy("KAREN", 90)
+		assert.False(t, c.hasRead(b), "the same user")
+		for range 12 {
+			c.next <- struct{}{}
+			synctest.Wait()
+		}
+		for _, answer := range append(greedy, other, large) {
+			assert.True(t, imaptest.IsOK((<-answer).answer))
+		}
+		// A single COPY may need more than half, and leaves none of it behind.
+		for range 2 {
+			alone, b := c.copyBy("karen", 100)
+			assert.True(t, c.hasRead(b))
+			c.next <- struct{}{}
+			assert.True(t, imaptest.IsOK((<-alone).answer))
+		}
 	})
 }
 

@@ -92,13 +92,18 @@
 // # What it costs
 //
 // Each message is read and written once, within the server. [Options] bounds the bytes that this
-// takes in memory and in files, for one command and for all. The first message that has no room in
-// memory goes to a temporary file, and so do those after it. Where the system allows it, which
-// Windows does not, that file has no name by the time that something is written to it, so that
-// nothing is left whatever happens to the process. Beside that, a COPY takes some 70 bytes of
-// memory for each message, a MOVE some 40 more, up to 40 KB for their flags, and some 15 KB while
-// it reads. The backend is asked for a STATUS and a FETCH of sizes more than it takes to read the
-// messages. A COPY is no FETCH to those who limit FETCHes.
+// takes in memory and in files, for one command and for all. Users are told apart by the names that
+// they log in with, as package idle does it; a session whose user is not known counts as a user of
+// its own.
+//
+// The first message that has no room in memory goes to a temporary file, and so do those after it.
+// Where the system allows it, which Windows does not, that file has no name by the time that
+// something is written to it, so that nothing is left whatever happens to the process.
+//
+// Beside that, a COPY takes some 70 bytes of memory for each message, which no option bounds, a
+// MOVE some 40 more, up to 40 KB for their flags, and some 15 KB while it reads. The backend is
+// asked for a STATUS and a FETCH of sizes more than it takes to read the messages. A COPY is no
+// FETCH to those who limit FETCHes.
 package copymeta
 
 import (
@@ -169,6 +174,7 @@ type session struct {
 	conn   *imapserver.Conn
 	socket *socket.Socket
 	notice progress.Notice // while a COPY or MOVE goes on
+	user   string          // who is logged in; "": not known
 
 	mailbox     string // the selected one
 	uidValidity uint32

@@ -187,13 +187,18 @@ func serveTelling(t *testing.T, newSession copymeta.NewSessionFunc) *tellingServ
 	return s
 }
 
+// selected returns a client that has selected INBOX.
 func (s *tellingServer) selected() (c *imaptest.Conn, hangUp func()) {
+	return s.selectedBy("karen")
+}
+
+func (s *tellingServer) selectedBy(user string) (c *imaptest.Conn, hangUp func()) {
 	conn, err := s.listener.Dial()
 	require.NoError(s.t, err)
 	closed := <-s.listener.closed
 	c = imaptest.NewConn(s.t, conn)
 	c.Line()
-	c.Cmd("l LOGIN karen pass")
+	c.Cmd("l LOGIN " + user + " pass")
 	c.Cmd("s SELECT INBOX")
 	return c, func() {
 		closed.Store(true)

@@ -37,9 +37,9 @@ type Options struct {
 	// MaxTotalMemory is how many bytes of messages all sessions of one Wrap hold in memory together.
 	// No COPY waits for it: what has no room goes to the temporary file sooner. Zero means no limit.
 	MaxTotalMemory int64
-	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together. A
-	// COPY that would exceed it waits its turn for up to QueueTimeout. One that can never have as much
-	// gets [ErrTooLarge] at once. Zero means no limit.
+	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together.
+	// One user has half of it at most, or a single larger COPY. Beyond that a COPY waits its turn for
+	// up to QueueTimeout, or gets [ErrTooLarge] if there is never as much. Zero means no limit.
 	MaxTotalBytes int64
 	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, before it gets [ErrBusy], and
 	// how long a MOVE waits for others of the same messages, before it gets [ErrInUse]. Zero means

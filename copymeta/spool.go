@@ -26,8 +26,9 @@ const (
 // the others in a file.
 type spool struct {
 	*shared
-	held                 int   // how many messages are for the memory
-	memoryRoom, fileRoom int64 // bytes that were reserved
+	share                *share // of the files
+	held                 int    // how many messages are for the memory
+	memoryRoom, fileRoom int64  // bytes that were reserved
 
 	memory []byte
 	file   *os.File
@@ -123,7 +124,7 @@ func (s *spool) takeRoom(size int64) error {
 	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
 		return ErrTooLarge
 	}
-	if !try(s.budget.files, size) {
+	if !s.share.try(size) {
 		return ErrBusy
 	}
 	s.spilled += size
@@ -193,7 +194,7 @@ func (s *spool) close() {
 		os.Remove(s.name)
 	}
 	s.releaseMemory()
-	release(s.budget.files, s.fileRoom+s.spilled)
+	s.share.close()
 }
 
 func (s *spool) releaseMemory() {
