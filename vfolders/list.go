@@ -81,8 +81,9 @@ type listing struct {
 	virtual map[string]*entry
 	// selected are all names that meet the selection options, whether the patterns match them or not.
 	selected map[string]bool
-	// above are the parents of the selected names that are not in the answer themselves.
-	above map[string]rune
+	// above are the parents of the selected names, and aboveHidden of those that are not in the answer
+	// themselves.
+	above, aboveHidden map[string]rune
 	// subscribed are the names that the user is subscribed to, if the client only wants to be told of
 	// that.
 	subscribed map[string]bool
@@ -142,7 +143,8 @@ func (l *listing) listNames() (names []mailbox, err error) {
 // take takes memory. If there is too little, it forgets what has been collected.
 func (l *listing) take(size int64) (ok bool, err error) {
 	if ok, err = l.share.take(size); !ok {
-		l.shown, l.virtual, l.selected, l.above, l.subscribed = nil, nil, nil, nil, nil
+		l.shown, l.virtual, l.selected, l.subscribed = nil, nil, nil, nil
+		l.above, l.aboveHidden = nil, nil
 	}
 	return ok, err
 }
@@ -162,7 +164,7 @@ func (l *listing) ask() (err error) {
 				return err
 			}
 		}
-		if !mayRewrite && (!l.isRecursive() || len(l.above) == 0) {
+		if !mayRewrite && (!l.isRecursive() || len(l.aboveHidden) == 0) {
 			return nil // no virtual folder can be in the answer
 		}
 	}
@@ -200,9 +202,12 @@ func (l *listing) askForSelected(whole bool) error {
 	}
 	l.selected = namesOf(selected)
 	shown := namesOf(l.shown)
-	l.above = parents(slices.DeleteFunc(slices.Clone(selected), func(data *imap.ListData) bool {
-		return shown[data.Mailbox]
-	}))
+	l.above = parents(selected)
+	l.aboveHidden = parents(
+		slices.DeleteFunc(slices.Clone(selected), func(data *imap.ListData) bool {
+			return shown[data.Mailbox]
+		}),
+	)
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (l *listing) adds(name string) bool {
 	if !l.isRestricted() {
 		return true
 	}
-	_, ok := l.above[name]
+	_, ok := l.aboveHidden[name]
 	return ok && l.isRecursive()
 }
 

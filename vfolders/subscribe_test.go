@@ -43,6 +43,11 @@ func TestASubscriptionIsKeptOrRefused(t *testing.T) {
 			assert.Equal(t, []string{
 				`LIST (` + attrs[1] + ` \Subscribed) "/" "#users/Karen"` + childInfo,
 			}, answer(t, c, `LIST `+list+` "" #users/%`), list)
+			assert.Contains(
+				t, answer(t, c, `LIST `+list+` "" *`),
+				`LIST (`+attrs[1]+` \Subscribed) "/" "#users/Karen"`+childInfo,
+				"%s: it does not matter whether what is below it is listed too", list,
+			)
 		}
 		b.add('/', "other/x")
 		answer(t, c, "SUBSCRIBE other/x")
