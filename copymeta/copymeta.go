@@ -113,6 +113,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 
+	"github.com/imapgate/imapgate/internal/budget"
 	"github.com/imapgate/imapgate/internal/keep"
 	"github.com/imapgate/imapgate/internal/progress"
 	"github.com/imapgate/imapgate/internal/socket"
@@ -158,13 +159,17 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 
 // shared is what the sessions of one Wrap have together.
 type shared struct {
-	options Options
-	budget  budget
-	watcher socket.Watcher
+	options                  Options
+	memoryBudget, fileBudget *budget.Budget
+	watcher                  socket.Watcher
 }
 
 func newShared(o Options) *shared {
-	return &shared{options: o, budget: newBudget(&o)}
+	return &shared{
+		options:      o,
+		memoryBudget: budget.New(o.MaxTotalMemory),
+		fileBudget:   budget.New(o.MaxTotalBytes),
+	}
 }
 
 // session is a session of the backend.

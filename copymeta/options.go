@@ -34,12 +34,13 @@ type Options struct {
 	// MaxBytes is how many bytes the messages of one COPY may have together. More are refused with
 	// [ErrTooLarge]. It also bounds the temporary file. Zero means no limit.
 	MaxBytes int64
-	// MaxTotalMemory is how many bytes of messages all sessions of one Wrap hold in memory together.
-	// No COPY waits for it: what has no room goes to the temporary file sooner. Zero means no limit.
+	// MaxTotalMemory is how many bytes of messages all sessions of one Wrap hold in memory together,
+	// and those of one user half as many, or those of a single larger COPY. No COPY waits for it: what
+	// has no room goes to the temporary file sooner. Zero means no limit.
 	MaxTotalMemory int64
-	// MaxTotalBytes is how many bytes the temporary files of all sessions of one Wrap have together.
-	// One user has half of it at most, or a single larger COPY. Beyond that a COPY waits its turn for
-	// up to QueueTimeout, or gets [ErrTooLarge] if there is never as much. Zero means no limit.
+	// MaxTotalBytes is the same for the temporary files. But a COPY that would exceed it waits its
+	// turn for up to QueueTimeout, or gets [ErrTooLarge] if it can never have as much. Zero means no
+	// limit.
 	MaxTotalBytes int64
 	// QueueTimeout is how long a COPY or MOVE waits for MaxTotalBytes, before it gets [ErrBusy], and
 	// how long a MOVE waits for others of the same messages, before it gets [ErrInUse]. Zero means

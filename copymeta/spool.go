@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
+
+	"github.com/imapgate/imapgate/internal/budget"
 )
 
 const (
@@ -26,9 +28,9 @@ const (
 // the others in a file.
 type spool struct {
 	*shared
-	share                *share // of the files
-	held                 int    // how many messages are for the memory
-	memoryRoom, fileRoom int64  // bytes that were reserved
+	memoryShare, fileShare *budget.Share
+	held                   int   // how many messages are for the memory
+	memoryRoom, fileRoom   int64 // bytes that were reserved
 
 	memory []byte
 	file   *os.File
@@ -124,7 +126,7 @@ func (s *spool) takeRoom(size int64) error {
 	if size > s.options.maxBytes()-s.memoryRoom-s.fileRoom-s.spilled {
 		return ErrTooLarge
 	}
-	if !s.share.try(size) {
+	if !s.fileShare.Try(size) {
 		return ErrBusy
 	}
 	s.spilled += size
@@ -193,11 +195,7 @@ func (s *spool) close() {
 	if s.name != "" {
 		os.Remove(s.name)
 	}
-	s.releaseMemory()
-	s.share.close()
-}
-
-func (s *spool) releaseMemory() {
-	release(s.budget.memory, s.memoryRoom)
-	s.held, s.memoryRoom, s.memory = 0, 0, nil
+	s.memory = nil
+	s.memoryShare.Close()
+	s.fileShare.Close()
 }

@@ -17,8 +17,8 @@ func (s *session) List(
 	if len(scope) == 0 {
 		return s.Session.List(w, ref, patterns, options)
 	}
-	share := &share{budget: s.budget}
-	defer share.giveBack()
+	share := s.memory.share(s.who.user)
+	defer share.bytes.Close()
 	for {
 		l := &listing{
 			session: s, ref: ref, patterns: patterns, scope: scope, options: *options,
@@ -45,7 +45,7 @@ func (s *session) write(
 	for _, data := range answer {
 		size += sizeOf(data)
 	}
-	share.shrink(size)
+	share.bytes.Shrink(size)
 	defer share.limitHold(func() {
 		// What is being written fails. A response that begins later has a deadline of its own.
 		s.conn.NetConn().SetWriteDeadline(time.Unix(1, 0))

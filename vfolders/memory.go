@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"golang.org/x/sync/semaphore"
 
+	"github.com/imapgate/imapgate/internal/budget"
 	"github.com/imapgate/imapgate/internal/socket"
 )
 
@@ -22,55 +22,58 @@ const (
 	step = 16 << 10
 )
 
-// budget is the memory for the answers of all sessions. A nil budget has no limit.
-type budget struct {
+// memory is what the answers of all sessions may take. Nil has no limit.
+type memory struct {
 	size    int64
-	free    *semaphore.Weighted
+	budget  *budget.Budget
 	watcher socket.Watcher // of the clients that wait
 }
 
-func newBudget(size int64) *budget {
+func newMemory(size int64) *memory {
 	if size == 0 {
 		return nil
 	}
-	return &budget{size: size, free: semaphore.NewWeighted(size)}
+	return &memory{size: size, budget: budget.New(size)}
 }
 
-// isAwaited tells whether somebody waits for memory. Then the semaphore gives nobody else any, not
-// even 0 bytes.
-func (b *budget) isAwaited() bool { return !b.free.TryAcquire(0) }
-
-// share is what one LIST has of the budget. When there is no more, the LIST gives back what it has,
+// share is what one LIST has of the memory. When there is no more, the LIST gives back what it has,
 // counts what it needs in all, and waits for that, so that no two LISTs wait for each other.
 type share struct {
-	budget   *budget
-	held     int64
+	memory   *memory
+	bytes    *budget.Share
 	needed   int64
 	short    bool
 	deadline time.Time // of the wait, zero before it
 }
 
+// share returns that of a user's LIST. It must be closed.
+func (m *memory) share(user string) *share {
+	if m == nil {
+		return &share{}
+	}
+	return &share{memory: m, bytes: m.budget.Share(user)}
+}
+
 // take is called before that many more bytes are kept, and tells whether they may be. Once they may
 // not, nothing that was taken before may be kept any longer.
 func (s *share) take(size int64) (ok bool, err error) {
-	if s.budget == nil {
+	if s.memory == nil {
 		return true, nil
 	}
 	s.needed += size
 	switch {
-	case s.needed > s.budget.size:
+	case s.needed > s.memory.size:
 		return false, ErrListTooLarge
 	case s.short:
 		return false, nil
-	case s.needed <= s.held:
+	case s.needed <= s.bytes.Held():
 		return true, nil
 	}
-	more := min(max(step, s.needed-s.held), s.budget.size-s.held)
-	if s.budget.free.TryAcquire(more) {
-		s.held += more
+	held := s.bytes.Held()
+	if s.bytes.Try(min(max(step, s.needed-held), s.memory.size-held)) {
 		return true, nil
 	}
-	s.giveBack()
+	s.bytes.Shrink(0)
 	s.short = true
 	return false, nil
 }
@@ -84,30 +87,18 @@ func (s *share) wait(client *socket.Socket) error {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), s.deadline)
 	defer cancel()
-	defer s.budget.watcher.Watch(client, cancel).Stop()
-	more := min(s.needed+step, s.budget.size)
-	if err := s.budget.free.Acquire(ctx, more); err != nil {
+	defer s.memory.watcher.Watch(client, cancel).Stop()
+	if err := s.bytes.Acquire(ctx, min(s.needed+step, s.memory.size)); err != nil {
 		return ErrTooManyLists
 	}
-	s.held, s.needed, s.short = more, 0, false
+	s.needed, s.short = 0, false
 	return nil
 }
-
-// shrink gives back all but the bytes that are still needed.
-func (s *share) shrink(needed int64) {
-	if more := s.held - needed; more > 0 {
-		s.budget.free.Release(more)
-		s.held = needed
-	}
-}
-
-// giveBack gives back everything. It may be called again.
-func (s *share) giveBack() { s.shrink(0) }
 
 // limitHold calls giveUp if somebody waits when the share has been held for longestHold, and every
 // second after that, until stop is called.
 func (s *share) limitHold(giveUp func()) (stop func()) {
-	if s.budget == nil {
+	if s.memory == nil {
 		return func() {}
 	}
 	var mu sync.Mutex
@@ -121,7 +112,7 @@ func (s *share) limitHold(giveUp func()) (stop func()) {
 		if stopped {
 			return
 		}
-		if s.budget.isAwaited() {
+		if s.bytes.Awaited() {
 			giveUp()
 		}
 		timer.Reset(time.Second)

@@ -84,26 +84,28 @@ func TestAClientThatDoesNotReadItsListKeepsNobodyOut(t *testing.T) {
 
 // Nor does one that reads a little now and then, also if the others come later.
 func TestAClientThatReadsItsListSlowlyKeepsNobodyOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := budgeted(t, mover{large()}.session, inMemory*3/2)
-		slow, other := server.Login("bob", "pass"), server.Login("bob", "pass")
-		slow.Send(`a LIST "" *`)
-		go func() {
-			buf := make([]byte, 1000)
-			time.Sleep(time.Second / 4) // not at the moments at which the server looks
-			for {
-				time.Sleep(time.Second)
-				if _, err := slow.Read(buf); err != nil {
-					return
+	for _, user := range []string{"bob", "karen"} {
+		synctest.Test(t, func(t *testing.T) {
+			server := budgeted(t, mover{large()}.session, inMemory*3/2)
+			slow, other := server.Login("bob", "pass"), server.Login(user, "pass")
+			slow.Send(`a LIST "" *`)
+			go func() {
+				buf := make([]byte, 1000)
+				time.Sleep(time.Second / 4) // not at the moments at which the server looks
+				for {
+					time.Sleep(time.Second)
+					if _, err := slow.Read(buf); err != nil {
+						return
+					}
 				}
-			}
-		}()
-		time.Sleep(25*time.Second + time.Second/2)
-		start := time.Now()
-		assert.True(t, imaptest.IsOK(other.Cmd(`a LIST "" *`)))
-		assert.Equal(t, time.Second/2, time.Since(start))
-		time.Sleep(5 * time.Minute) // slow gets the rest of what was written, and then the end
-	})
+			}()
+			time.Sleep(25*time.Second + time.Second/2)
+			start := time.Now()
+			assert.True(t, imaptest.IsOK(other.Cmd(`a LIST "" *`)))
+			assert.Equal(t, time.Second/2, time.Since(start), user)
+			time.Sleep(5 * time.Minute) // slow gets the rest of what was written, and then the end
+		})
+	}
 }
 
 // The time that a client has begins anew with each LIST.
@@ -151,8 +153,8 @@ func TestAListThatGrowsWaitsNoLonger(t *testing.T) {
 		next := &growing{mover: mover{large()}}
 		server := budgeted(t, next.session, inMemory*3/2)
 		var clients []*imaptest.Conn
-		for range 3 {
-			clients = append(clients, server.Login("bob", "pass"))
+		for _, user := range []string{"bob", "karen", "eve"} {
+			clients = append(clients, server.Login(user, "pass"))
 			clients[len(clients)-1].Send(`a LIST "" *`)
 			synctest.Wait()
 		}
@@ -161,6 +163,21 @@ func TestAListThatGrowsWaitsNoLonger(t *testing.T) {
 		// third one, which does not read either.
 		assert.Equal(t, tooMany, imaptest.Last(clients[1].Answer("a")))
 		assert.Equal(t, 30*time.Second, time.Since(start))
+	})
+}
+
+// However many lists one user does not read, half of the memory is for the others.
+func TestOneUserCannotHaveAllMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := budgeted(t, mover{large()}.session, inMemory*3)
+		for range 4 {
+			server.Login("bob", "pass").Send(`a LIST "" *`)
+			synctest.Wait()
+		}
+		start := time.Now()
+		assert.True(t, imaptest.IsOK(server.Login("karen", "pass").Cmd(`a LIST "" *`)))
+		assert.Equal(t, time.Duration(0), time.Since(start))
+		assert.Equal(t, tooMany, imaptest.Last(server.Login("BOB", "pass").Cmd(`a LIST "" *`)))
 	})
 }
 
@@ -322,7 +339,7 @@ func TestMaxTotalMemoryIsWhatIsHeld(t *testing.T) {
 				server := budgeted(t, next.session, bytes)
 				clients := make([]*imaptest.Conn, 7)
 				for i := range clients {
-					clients[i] = server.Login("bob", "pass")
+					clients[i] = server.Login(fmt.Sprint("user", i), "pass")
 				}
 				before := heap()
 				for _, c := range clients {

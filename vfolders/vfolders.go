@@ -112,9 +112,10 @@
 // included.
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
-// that takes. Where there is no room, a LIST waits for its turn, first come first served, for up to
-// 30 s, or until its client hangs up, which only Linux tells. A client that takes more than 20 s to
-// read its answer while others wait loses its connection.
+// that takes. The LISTs of one user have half of it at most, or a single larger one, so that others
+// find room; a user is the name of a login. Where there is no room, a LIST waits for its turn, first
+// come first served, for up to 30 s, or until its client hangs up, which only Linux tells. A client
+// that takes more than 20 s to read its answer while others wait loses its connection.
 package vfolders
 
 import (
@@ -200,7 +201,7 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 	if err := o.Validate(); err != nil {
 		panic(err)
 	}
-	budget := newBudget(o.MaxTotalMemory)
+	memory := newMemory(o.MaxTotalMemory)
 	history := o.History
 	if history == nil && o.Mode == Selectable { // in the mode NoSelect nothing depends on it
 		history = new(History)
@@ -213,8 +214,8 @@ func Wrap(next NewSessionFunc, options *Options) NewSessionFunc {
 			}
 			return nil, nil, err
 		}
-		outer := &session{Session: inner, conn: conn, options: &o, budget: budget, history: history}
-		if budget != nil && conn != nil {
+		outer := &session{Session: inner, conn: conn, options: &o, memory: memory, history: history}
+		if memory != nil && conn != nil {
 			outer.socket = socket.Of(conn.NetConn())
 		}
 		return keep.Optional(outer, inner), greeting, nil
@@ -226,7 +227,7 @@ type session struct {
 	imapserver.Session
 	conn    *imapserver.Conn
 	options *Options
-	budget  *budget
+	memory  *memory
 	history *History       // nil: nothing is remembered
 	socket  *socket.Socket // nil: no LIST waits, or the connection cannot tell
 	who     who

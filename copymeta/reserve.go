@@ -1,39 +1,16 @@
 package copymeta
 
-import (
-	"context"
-
-	"golang.org/x/sync/semaphore"
-)
-
-// budget is what the spools of all sessions may take together.
-type budget struct {
-	memory *semaphore.Weighted // bytes; nil: no limit
-	files  *files
-}
-
-func newBudget(o *Options) budget {
-	b := budget{files: newFiles(o.MaxTotalBytes)}
-	if o.MaxTotalMemory > 0 {
-		b.memory = semaphore.NewWeighted(o.MaxTotalMemory)
-	}
-	return b
-}
-
-// try takes n bytes if they can be had at once. Nobody has to wait for 0 bytes.
-func try(s *semaphore.Weighted, n int64) bool { return s == nil || n == 0 || s.TryAcquire(n) }
-
-func release(s *semaphore.Weighted, n int64) {
-	if s != nil && n > 0 {
-		s.Release(n)
-	}
-}
+import "context"
 
 // reserve takes room for the messages: in memory for the first ones, as far as there is some, and
 // in the file for the others. It waits for room in the file only, and takes all of that at once, so
 // that no two sessions wait for each other. After an error nothing is taken.
 func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, err error) {
-	sp := &spool{shared: s.shared, share: s.budget.files.share(s.user)}
+	sp := &spool{
+		shared:      s.shared,
+		memoryShare: s.memoryBudget.Share(s.user),
+		fileShare:   s.fileBudget.Share(s.user),
+	}
 	defer func() {
 		if err != nil {
 			sp.close()
@@ -47,7 +24,7 @@ func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, er
 		total += m.size
 	}
 	for _, m := range messages {
-		if m.size > s.options.maxMemory()-sp.memoryRoom || !try(s.budget.memory, m.size) {
+		if m.size > s.options.maxMemory()-sp.memoryRoom || !sp.memoryShare.Try(m.size) {
 			break
 		}
 		sp.memoryRoom += m.size
@@ -55,17 +32,17 @@ func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, er
 	}
 	rest := total - sp.memoryRoom
 	switch {
-	case sp.share.try(rest):
+	case sp.fileShare.Try(rest):
 		sp.fileRoom = rest
 		return sp, nil
 	case rest > s.options.MaxTotalBytes:
 		return nil, ErrTooLarge
 	case total <= s.options.MaxTotalBytes: // others may have the memory meanwhile
-		sp.releaseMemory()
-		rest = total
+		sp.memoryShare.Shrink(0)
+		sp.held, sp.memoryRoom, rest = 0, 0, total
 	}
 	if err := s.wait(ctx, ErrBusy, func(ctx context.Context) error {
-		return sp.share.acquire(ctx, rest)
+		return sp.fileShare.Acquire(ctx, rest)
 	}); err != nil {
 		return nil, err
 	}

@@ -111,8 +111,8 @@ func TestAThousandCopiesStayWithinTheBudget(t *testing.T) {
 	})
 	server := imaptest.Serve(t, newSession)
 	var clients []*imaptest.Conn
-	for range sessions {
-		clients = append(clients, selected(server, "karen", "INBOX"))
+	for i := range sessions {
+		clients = append(clients, selected(server, fmt.Sprint("user", i), "INBOX"))
 	}
 	before := heap()
 	var done sync.WaitGroup
