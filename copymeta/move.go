@@ -11,12 +11,16 @@ import (
 
 // Move implements [imapserver.SessionMove], which the session has if the backend's has it.
 func (s *session) Move(w *imapserver.MoveWriter, numSet imap.NumSet, dest string) error {
+	ofBackend := s.Session.(imapserver.SessionMove).Move
+	if !s.options.Move {
+		return ofBackend(w, numSet, dest)
+	}
 	p, err := s.policies(dest)
 	if err != nil {
 		return err
 	}
-	if !s.options.Move || p.keep() {
-		return s.Session.(imapserver.SessionMove).Move(w, numSet, dest)
+	if p.keep() {
+		return ofBackend(w, numSet, dest)
 	}
 	if s.readOnly {
 		return errReadOnly
