@@ -93,7 +93,7 @@
 //
 // Each message is read and written once, within the server. [Options] bounds the bytes that this
 // takes in memory and in files, for one command and for all. Users are told apart by the names that
-// they log in with, as package idle does it; a session whose user is not known counts as a user of
+// they log in with, or by [Options.Username]; a session whose user is not known counts as a user of
 // its own.
 //
 // The first message that has no room in memory goes to a temporary file, and so do those after it.

@@ -27,6 +27,10 @@ type Options struct {
 	// names of the mailboxes as the client gave them, but INBOX in capitals. It is called from many
 	// goroutines at once.
 	PolicyFor func(source, dest string) (date, flags Policy) `toml:"-"`
+	// Username, if it is not nil, returns who is logged in, or "" if it does not know, for
+	// MaxTotalMemory and MaxTotalBytes. It gets the backend's session, without the wrappers of this
+	// module. It is called from many goroutines at once.
+	Username func(session imapserver.Session) string `toml:"-"`
 
 	// MaxMemory is how many bytes of messages one session holds in memory during a COPY; the rest goes
 	// to a temporary file. Zero means [DefaultMaxMemory]; 1 is as good as none.

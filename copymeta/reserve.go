@@ -6,10 +6,11 @@ import "context"
 // in the file for the others. It waits for room in the file only, and takes all of that at once, so
 // that no two sessions wait for each other. After an error nothing is taken.
 func (s *session) reserve(ctx context.Context, messages []message) (_ *spool, err error) {
+	user := s.userName()
 	sp := &spool{
 		shared:      s.shared,
-		memoryShare: s.memoryBudget.Share(s.user),
-		fileShare:   s.fileBudget.Share(s.user),
+		memoryShare: s.memoryBudget.Share(user),
+		fileShare:   s.fileBudget.Share(user),
 	}
 	defer func() {
 		if err != nil {

@@ -4,8 +4,19 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
 
+	"github.com/imapgate/imapgate/internal/keep"
 	"github.com/imapgate/imapgate/internal/saslname"
 )
+
+// userName returns who shares a half of the memory and of the files, "" if that is not known.
+func (s *session) userName() string {
+	if s.options.Username != nil {
+		if user := s.options.Username(keep.Backend(s.Session)); user != "" {
+			return user
+		}
+	}
+	return s.user
+}
 
 // Login implements [imapserver.Session].
 func (s *session) Login(username, password string) error {

@@ -45,17 +45,38 @@ func TestWhoseCopiesTheyAre(t *testing.T) {
 	for name, test := range map[string]struct {
 		first, second []string
 		same          bool
+		username      func(imapserver.Session) string
 	}{
-		"LOGIN":            {[]string{login("karen")}, []string{login("karen")}, true},
-		"in capitals":      {[]string{login("karen")}, []string{login("KAREN")}, true},
-		"AUTHENTICATE":     {[]string{authenticate("PLAIN", "karen")}, []string{login("karen")}, true},
-		"another user":     {[]string{login("bob")}, []string{authenticate("PLAIN", "karen")}, false},
-		"a wrong password": {[]string{login("eve"), login("bob")}, []string{login("bob")}, true},
+		"LOGIN":       {first: []string{login("karen")}, second: []string{login("karen")}, same: true},
+		"in capitals": {first: []string{login("karen")}, second: []string{login("KAREN")}, same: true},
+		"AUTHENTICATE": {
+			first: []string{authenticate("PLAIN", "karen")}, second: []string{login("karen")}, same: true,
+		},
+		"another user": {
+			first: []string{login("bob")}, second: []string{authenticate("PLAIN", "karen")},
+		},
+		"a wrong password": {
+			first: []string{login("eve"), login("bob")}, second: []string{login("bob")}, same: true,
+		},
 		"nobody knows who": {
-			[]string{authenticate("XOTHER", "karen")}, []string{authenticate("XOTHER", "karen")}, false,
+			first:  []string{authenticate("XOTHER", "karen")},
+			second: []string{authenticate("XOTHER", "karen")},
 		},
 		"no such mechanism": {
-			[]string{authenticate("XBROKEN", "karen"), login("bob")}, []string{login("karen")}, false,
+			first:  []string{authenticate("XBROKEN", "karen"), login("bob")},
+			second: []string{login("karen")},
+		},
+		"the backend knows who": {
+			first: []string{authenticate("XOTHER", "karen")}, second: []string{login("alias")}, same: true,
+			username: func(session imapserver.Session) string {
+				_, isBackend := session.(authenticating)
+				assert.True(t, isBackend)
+				return "karen"
+			},
+		},
+		"the backend does not know either": {
+			first: []string{login("karen")}, second: []string{login("karen")}, same: true,
+			username: func(imapserver.Session) string { return "" },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +92,7 @@ func TestWhoseCopiesTheyAre(t *testing.T) {
 					return authenticating{&waiting{b, next}}, nil, nil
 				}, &copymeta.Options{
 					Flags: copymeta.Reset, MaxMemory: 1, MaxTotalBytes: 100, TempDir: t.TempDir(),
+					Username: test.username,
 				}))
 				var clients []*imaptest.Conn
 				for _, lines := range [][]string{test.first, test.second} {

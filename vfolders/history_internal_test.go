@@ -90,7 +90,7 @@ func TestNoTwoAccountsAreTakenForOne(t *testing.T) {
 
 func TestOnlyWhatCanBecomeAVirtualFolderIsKept(t *testing.T) {
 	options := &Options{Prefixes: []string{"INBOX", "Public"}}
-	s := &session{options: options, history: &History{}, who: who{asked: true, known: true}}
+	s := &session{options: options, history: &History{}, who: who{keyed: true, known: true}}
 	for _, name := range []string{"INBOX", "inbox", "Private", "Public/a\uFFFD", ""} {
 		s.saw(name)
 		assert.Zero(t, s.history.len(), name)

@@ -17,7 +17,7 @@ func (s *session) List(
 	if len(scope) == 0 {
 		return s.Session.List(w, ref, patterns, options)
 	}
-	share := s.memory.share(s.who.user)
+	share := s.memory.share(s.userName())
 	defer share.bytes.Close()
 	for {
 		l := &listing{

@@ -181,6 +181,21 @@ func TestOneUserCannotHaveAllMemory(t *testing.T) {
 	})
 }
 
+// A user of whom the backend knows several names has one half.
+func TestOneUserWithSeveralNamesCannotHaveAllMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := imaptest.Serve(t, vfolders.Wrap(mover{large()}.session, &vfolders.Options{
+			MaxTotalMemory: inMemory * 3,
+			Username:       func(imapserver.Session) string { return "bob" },
+		}))
+		server.Login("bob", "pass").Send(`a LIST "" *`)
+		synctest.Wait()
+		start := time.Now()
+		assert.True(t, imaptest.IsOK(server.Login("robert", "pass").Cmd(`a LIST "" *`)))
+		assert.NotZero(t, time.Since(start), "it waits for the other")
+	})
+}
+
 // When nobody waits, a client has all the time that go-imap gives it.
 func TestAClientMayReadItsListSlowlyWhenNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

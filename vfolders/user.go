@@ -1,6 +1,7 @@
 package vfolders
 
 import (
+	"cmp"
 	"crypto/tls"
 	"net"
 
@@ -20,10 +21,23 @@ type account struct{ chosen, user, localHost, serverName string }
 // who is what a session knows of its user.
 type who struct {
 	user    string // of LOGIN or AUTHENTICATE PLAIN, "" if the name is not known
-	asked   bool   // whether what follows is set
+	asked   bool   // whether chosen is set
+	chosen  string // by Options.Username
+	keyed   bool   // whether what follows is set
 	known   bool
 	account uint64 // the key of the account
 }
+
+// chosen returns what Options.Username returns, which is asked once after a login.
+func (s *session) chosen() string {
+	if s.options.Username != nil && !s.who.asked {
+		s.who.chosen, s.who.asked = s.options.Username(keep.Backend(s.Session)), true
+	}
+	return s.who.chosen
+}
+
+// userName returns who shares a half of the memory.
+func (s *session) userName() string { return cmp.Or(s.chosen(), s.who.user) }
 
 // saw notes that there is a mailbox of that name.
 func (s *session) saw(name string) {
@@ -46,17 +60,14 @@ func (s *session) hasSeen(name string) bool {
 
 // account returns the key of the session's account. ok is false if nobody says whose it is.
 func (s *session) account() (key uint64, ok bool) {
-	if s.who.asked {
+	if s.who.keyed {
 		return s.who.account, s.who.known
 	}
-	var a account
-	if s.options.Username != nil {
-		a.chosen = s.options.Username(keep.Backend(s.Session))
-	}
+	a := account{chosen: s.chosen()}
 	if a.chosen == "" && s.who.user != "" {
 		a = accountOf(s.who.user, s.conn.NetConn())
 	}
-	s.who.asked, s.who.known = true, a != account{}
+	s.who.keyed, s.who.known = true, a != account{}
 	if s.who.known {
 		s.who.account = s.history.accountKey(a)
 	}

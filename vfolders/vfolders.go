@@ -113,9 +113,10 @@
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
 // that takes. The LISTs of one user have half of it at most, or a single larger one, so that others
-// find room; a user is the name of a login. Where there is no room, a LIST waits for its turn, first
-// come first served, for up to 30 s, or until its client hangs up, which only Linux tells. A client
-// that takes more than 20 s to read its answer while others wait loses its connection.
+// find room; a user is the name of a login, or what [Options.Username] says. Where there is no room,
+// a LIST waits for its turn, first come first served, for up to 30 s, or until its client hangs up,
+// which only Linux tells. A client that takes more than 20 s to read its answer while others wait
+// loses its connection.
 package vfolders
 
 import (
@@ -160,7 +161,8 @@ type Options struct {
 	History *History `toml:"-"`
 	// Username, if not nil, returns whose mailboxes a backend session (without this module's wrappers)
 	// has, as a name that nobody else on the backend has, or "" if it does not know. It is called once
-	// after a login, from many goroutines at once. See "A mailbox that goes away" above.
+	// after a login, from many goroutines at once. See "A mailbox that goes away" above. The name also
+	// says whose half of MaxTotalMemory a LIST takes.
 	Username func(session imapserver.Session) string `toml:"-"`
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
 	// of one [Wrap] together: see "What it costs" above. Beyond it: [ErrTooManyLists], or
