@@ -1,6 +1,7 @@
 package imapgate_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -105,6 +106,51 @@ func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 		synctest.Wait()
 		assert.Zero(t, server.Limiter().Stats().FetchesWaiting)
 		time.Sleep(time.Minute)
+	})
+}
+
+// patient is a session whose FETCH runs until it is stopped.
+type patient struct{ imaptest.Stub }
+
+func (patient) FetchContext(
+	ctx context.Context, _ *imapserver.FetchWriter, _ imap.NumSet, _ *imap.FetchOptions,
+) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A client whose FETCH is stopped because it is disconnected has a second to read the BYE and to
+// close its own side. go-imap closes the connection as soon as the FETCH has stopped.
+func TestADisconnectedClientWhoseFetchStopsHasTimeToReadTheBYE(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, err := imapgate.NewServer(&imapgate.Options{
+			Server: imapserver.Options{
+				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return patient{}, nil, nil
+				},
+				InsecureAuth: true,
+			},
+		})
+		require.NoError(t, err)
+		ln := imaptest.Listen()
+		go server.Serve(ln)
+		defer server.Close()
+		conn, err := ln.Dial()
+		require.NoError(t, err)
+		c := imaptest.NewConn(t, conn)
+		c.Line()
+		for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
+			require.True(t, imaptest.IsOK(c.Cmd(command)))
+		}
+		c.Send("x FETCH 1 FLAGS")
+		synctest.Wait()
+		require.True(t, server.Limiter().Disconnect(server.Limiter().Sessions()[0].ID, "Good night"))
+		for range 9 {
+			time.Sleep(100 * time.Millisecond)
+			c.Send("y NOOP") // no error: the server still reads
+		}
+		assert.Zero(t, server.Limiter().Stats().Fetches)
+		assert.Equal(t, []string{"* BYE Good night"}, c.Rest())
 	})
 }
 

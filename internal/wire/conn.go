@@ -80,12 +80,14 @@ func (c *conn) callAfter() {
 func (c *conn) ReadOnlyNext() { c.dialogue.setReadOnlyNext() }
 
 // Close closes the connection. The client gets what is held, unless it does not read. TLS says
-// goodbye: a client that does not read has byeTimeout for that, not the 5 s of package tls.
+// goodbye: a client that does not read has byeTimeout for that, not the 5 s of package tls. The
+// same holds if another goroutine is still saying BYE.
 func (c *conn) Close() error {
 	c.life.end()
 	defer c.guard().remove(c)
 	timer := time.AfterFunc(byeTimeout, func() { layers.Innermost(c).Close() })
 	defer timer.Stop()
+	c.life.farewell.Wait()
 	if c.writing.TryLock() {
 		if !c.held.empty() {
 			c.NetConn().SetWriteDeadline(time.Now().Add(heldDelay))

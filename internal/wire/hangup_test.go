@@ -191,3 +191,35 @@ func TestHangUpWaitsForTheEndOfAResponse(t *testing.T) {
 		})
 	}
 }
+
+// A server that closes the connection while the guard says goodbye, because its command has given
+// up, does not take from the client the time to read that and to close its own side.
+func TestCloseWaitsForTheGoodbye(t *testing.T) {
+	for name, begin := range map[string]func(c *conn){
+		"HangUp": func(c *conn) { c.HangUp("So long") },
+		"Drain": func(c *conn) {
+			c.life.enter(true) // the server waits for a command
+			c.guard().Drain(context.Background(), "So long")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, client := greeted(t, func(c *memconn.Conn) net.Conn { return c })
+				began := time.Now()
+				go begin(c)
+				synctest.Wait()
+				go c.Close()
+				for range 9 {
+					time.Sleep(byeTimeout / 10)
+					_, err := io.WriteString(client, "a NOOP\r\n")
+					require.NoError(t, err)
+				}
+				c.Close()
+				assert.Equal(t, byeTimeout, time.Since(began))
+				said, err := io.ReadAll(client)
+				require.NoError(t, err)
+				assert.Equal(t, "* BYE So long\r\n", string(said))
+			})
+		})
+	}
+}

@@ -68,7 +68,7 @@ func (l *life) isDraining() bool {
 }
 
 // drain notes that the connection must end. If it returns true, no command runs, and the caller
-// must end it now, and then call farewell.Done.
+// must end it now, with depart.
 func (l *life) drain() (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *life) drain() (now bool) {
 }
 
 // takeLeave notes that the connection is over. If it returns true, it was not over before, and the
-// caller must say goodbye now, and then call farewell.Done.
+// caller must end it now, with depart.
 func (l *life) takeLeave() (now bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,11 +116,7 @@ func (g *Guard) CloseAll() {
 func (c *conn) drain(text string) {
 	switch now := c.life.drain(); {
 	case now:
-		go func() {
-			defer c.life.farewell.Done()
-			c.goodbye(text)
-			c.Close()
-		}()
+		go c.depart(text)
 	case c.shaking():
 		go c.Close() // before the handshake nothing can be said
 	}
@@ -131,10 +127,18 @@ func (c *conn) drain(text string) {
 // connection is over already, whoever ended it closes it, and HangUp does nothing.
 func (c *conn) HangUp(text string) {
 	if c.life.takeLeave() {
-		c.goodbye(text)
-		c.life.farewell.Done()
-		c.Close()
+		c.depart(text)
 	}
+}
+
+// depart says goodbye and closes the connection. Until it has said goodbye, Close of the server
+// waits.
+func (c *conn) depart(text string) {
+	func() {
+		defer c.life.farewell.Done()
+		c.goodbye(text)
+	}()
+	c.Close()
 }
 
 // goodbye says BYE and waits until the client has read it. It says nothing if another response is
