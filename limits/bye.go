@@ -69,12 +69,15 @@ func (s *session) sayBye() {
 	})
 }
 
-// hangUp sends a BYE and closes the connection. It does not use Conn.Bye: that waits for a client
-// that does not read, and closes the connection without the lock under which STARTTLS changes it.
-// While no command runs, the BYE cannot land inside another line: like each answer of less than 4
-// KB, it is written in one piece.
+// hangUp sends a BYE and closes the connection, unless that has already begun. It does not use
+// Conn.Bye: that waits for a client that does not read, and closes the connection without the lock
+// under which STARTTLS changes it. While no command runs, the BYE cannot land inside another line:
+// like each answer of less than 4 KB, it is written in one piece.
 func (c *client) hangUp(text string) {
 	defer c.catchPanic() // of a function in a tls.Config, if the handshake is still to be done
+	if c.leaves.Swap(true) {
+		return
+	}
 	conn := c.conn.NetConn()
 	defer c.lost()
 	if g, ok := layers.Find[goodbyer](conn); ok {
@@ -99,6 +102,9 @@ func (c *client) hangUpBetween(text string) {
 	if _, ok := layers.Find[goodbyer](conn); ok {
 		// Conn.Bye would wait for ever if the backend gives up in the middle of a message.
 		c.hangUp(text)
+		return
+	}
+	if c.leaves.Swap(true) {
 		return
 	}
 	kill := time.AfterFunc(byeTimeout, func() { abort(conn) })

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -102,6 +103,59 @@ func TestTheBYEWaitsForCallbacks(t *testing.T) {
 		c.Send("a LOGIN karen x")
 		assert.Equal(t, []string{"a " + authFailed, "* BYE Too many failed login attempts"}, c.Rest())
 	})
+}
+
+// distant is a listener of connections on which everything happens a moment later.
+type distant struct{ net.Listener }
+
+type distantConn struct{ net.Conn }
+
+func (l *distant) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return distantConn{conn}, err
+}
+
+func (c distantConn) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond)
+	return c.Conn.Write(p)
+}
+
+func (c distantConn) Close() error {
+	time.Sleep(10 * time.Millisecond)
+	return c.Conn.Close()
+}
+
+// A client that is disconnected twice reads one BYE, whatever it is doing. If the second BYE waits
+// for the first one's lock, this test hangs.
+func TestTwoDisconnectsSayOneBYE(t *testing.T) {
+	for _, command := range []string{"", "x FETCH 1 FLAGS"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &backend{fetch: newWork(time.Second).do}
+			limiter := limits.New(nil)
+			server := imapserver.New(&imapserver.Options{
+				NewSession: limiter.Wrap(b.NewSession), InsecureAuth: true,
+			})
+			ln := imaptest.Listen()
+			go server.Serve(&distant{ln})
+			defer server.Close()
+			conn, err := ln.Dial()
+			require.NoError(t, err)
+			c := imaptest.NewConn(t, conn)
+			c.Line()
+			for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
+				require.True(t, imaptest.IsOK(c.Cmd(command)))
+			}
+			if command != "" {
+				c.Send(command)
+				synctest.Wait()
+			}
+			id := limiter.Sessions()[0].ID
+			require.True(t, limiter.Disconnect(id, "Good night"))
+			require.True(t, limiter.Disconnect(id, "Once more"))
+			assert.Len(t, c.Rest(), 1)
+			time.Sleep(time.Minute) // all is closed
+		})
+	}
 }
 
 func TestDisconnect(t *testing.T) {

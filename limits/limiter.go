@@ -65,6 +65,7 @@ type client struct {
 	activity activity
 	presence presence
 	upload   upload
+	leaves   atomic.Bool // it is being told BYE
 
 	// Only the connection's goroutine changes the identity. SetOptions also recomputes the limits.
 	identity atomic.Pointer[identity]
