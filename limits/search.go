@@ -1,6 +1,7 @@
 package limits
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -209,9 +210,13 @@ func (s *session) searchForAll(
 // sent.
 func (s *session) catchUp() (lost bool, err error) {
 	conn := s.conn.NetConn()
+	noRecent := s.conn.EnabledCaps().Has(imap.CapIMAP4rev2)
 	err = capture.Update(func(w *imapserver.UpdateWriter) error {
 		return s.Session.Poll(w, true)
 	}, func(response []byte) error {
+		if noRecent && bytes.HasSuffix(response, []byte(" RECENT")) {
+			return nil
+		}
 		const serverTimeout = 30 * time.Second // of go-imap, for a response
 		conn.SetWriteDeadline(time.Now().Add(serverTimeout))
 		_, err := conn.Write(append(response, "\r\n"...))

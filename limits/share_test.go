@@ -316,3 +316,25 @@ func TestAClientThatDoesNotReadTheNewsGetsNoSecondSearch(t *testing.T) {
 		assert.Zero(t, b.searches.Load())
 	})
 }
+
+// recent is a session whose Poll tells of a recent message.
+type recent struct{ backendSession }
+
+func (s *recent) Poll(w *imapserver.UpdateWriter, _ bool) error { return w.WriteNumRecent(1) }
+
+// IMAP4rev2 has no RECENT, and a client that has enabled it reads none before its SEARCH either.
+func TestTheNewsBeforeASearchHaveNoRecentInIMAP4rev2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		s := serveSessions(t, b,
+			func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return &recent{backendSession{backend: b}}, nil, nil
+			}, sharing())
+		c := s.selected("karen")
+		assert.Equal(t, []string{"* 1 RECENT", "* SEARCH", "* 1 RECENT"}, c.Cmd("a UID SEARCH ALL")[:3])
+		c.Cmd("b ENABLE IMAP4rev2")
+		answer := c.Cmd("c UID SEARCH ALL")
+		assert.Len(t, answer, 2)
+		assert.Contains(t, answer[0], "* ESEARCH")
+	})
+}
