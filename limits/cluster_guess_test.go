@@ -87,6 +87,22 @@ type silentStore struct{ guessStore }
 
 func (*silentStore) Connected(netip.Prefix) <-chan struct{} { return make(chan struct{}) }
 
+// hastyStore tells of a wrong password as soon as somebody hears.
+type hastyStore struct{ guessStore }
+
+func (*hastyStore) Hear(tell func(netip.Prefix, uint64, time.Duration)) {
+	tell(netip.MustParsePrefix("192.0.2.1/32"), 1, 0)
+}
+
+// A wrong password that a store tells at once delays by the options that are being set.
+func TestAWrongPasswordThatIsToldAtOnceCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{MaxGuessDelay: 15 * time.Second, Cluster: &hastyStore{}}
+		s := serve(t, &backend{}, options)
+		assert.Equal(t, 2*time.Second, s.tryPassword("192.0.2.1", "karen", "pass"))
+	})
+}
+
 // tryPassword returns how long the server takes to answer a login from the address.
 func (s *server) tryPassword(address, user, password string) time.Duration {
 	return elapsed(func() {

@@ -39,15 +39,19 @@ func (c *client) noteWrong(guess admission.Guess) {
 }
 
 // hearGuesses registers the limiter to hear of wrong passwords on other machines, if a cluster
-// shares them.
-func (l *Limiter) hearGuesses(cluster GuessCluster) {
-	if cluster == nil {
+// shares them. It must be called before the settings hold, as then the cluster is asked what it
+// knows. LimitsFor is not asked, as it knows clients of this machine only.
+func (l *Limiter) hearGuesses(settings *settings) {
+	if settings.guesses == nil {
 		return
 	}
-	if key := cluster.GuessKey(); key != nil {
+	if key := settings.guesses.GuessKey(); key != nil {
 		l.guesses.UseKey(key)
 	}
-	cluster.Hear(l.hearGuess)
+	longest := settings.MaxGuessDelay
+	settings.guesses.Hear(func(network netip.Prefix, guess uint64, ago time.Duration) {
+		l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
+	})
 }
 
 // askGuesses asks the other machines for earlier wrong passwords from the client's network, so that
@@ -57,13 +61,6 @@ func (s *session) askGuesses() {
 	if settings.guesses != nil && s.longestDelay() > 0 && network.IsValid() {
 		s.guessesKnown = settings.guesses.Connected(network)
 	}
-}
-
-// hearGuess notes a wrong password on another machine. LimitsFor is not asked, as it knows clients
-// of this machine only.
-func (l *Limiter) hearGuess(network netip.Prefix, guess uint64, ago time.Duration) {
-	longest := l.settings.Load().MaxGuessDelay
-	l.guesses.WrongBefore(network, admission.Guess(guess), longest, ago)
 }
 
 // noteRight notes that the user has logged in from the client's network, so that wrong passwords of

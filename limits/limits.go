@@ -122,7 +122,7 @@ func New(options *Options) *Limiter {
 	}
 	l.open, l.shut = context.WithCancelCause(context.Background())
 	l.flights.Gate, l.flights.Broken = &l.searches.gate, errSearchBroke
-	l.settings.Store(newSettings(Options{})) // a Cluster may tell of a wrong password at once
+	l.settings.Store(newSettings(Options{}))
 	if err := l.SetOptions(options); err != nil {
 		panic(err)
 	}
@@ -144,7 +144,7 @@ func (l *Limiter) SetOptions(options *Options) error {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	settings := newSettings(o)
-	l.hearGuesses(settings.guesses)
+	l.hearGuesses(settings)
 	close(l.settings.Swap(settings).replaced)
 	for _, s := range l.sessions.all() {
 		s.applyOptions()
