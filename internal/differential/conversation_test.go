@@ -60,7 +60,10 @@ func conversation(script []byte, copier, hidesIdle bool) []op {
 				}
 			}
 		}
-		if !o.idles && hidden.MatchString(strings.ToUpper(o.text)) || greedy.MatchString(o.text) {
+		// A server whose guard refuses a literal takes nothing of it for commands, as go-imap does.
+		o.text = strings.ReplaceAll(o.text, "+}", "}")
+		if !o.idles && hidden.MatchString(strings.ToUpper(o.text)) || greedy.MatchString(o.text) ||
+			tooLong.MatchString(o.text) && !strings.Contains(o.text, " APPEND INBOX {") {
 			continue
 		}
 		ops = append(ops, o)
@@ -96,6 +99,9 @@ var (
 	hidden = regexp.MustCompile(`(?m)^\S+ +IDLE|^DONE\r?$`)
 	// greedy matches patterns for which go-imap's matcher takes too long.
 	greedy = regexp.MustCompile(`(?:[*%][^ \r\n]*){8}`)
+	// tooLong matches a literal that go-imap takes for the rest of the command, unless it is a
+	// message.
+	tooLong = regexp.MustCompile(`\{0*(?:409[7-9]|4[1-9]\d\d|[5-9]\d{3}|[1-9]\d{4,})-?\} ?\r?\n`)
 	// uncopyable matches what creates messages that copymeta refuses, or flags that it drops.
 	uncopyable = regexp.MustCompile(`(?i)append|recent`)
 )

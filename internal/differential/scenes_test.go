@@ -88,8 +88,6 @@ d LOGIN karen pass`,
 0 CREATE inbox|x SELECT INBOX`,
 	// literals
 	`0 CREATE {3}|abc|x CREATE {3+}|def|y CREATE {3-}|ghi|z CREATE ~{3}|jkl
-0 CREATE {5000+}|abc|x NOOP
-0 CREATE {99999999999999999999}|x NOOP
 0 APPEND INBOX {20+}|Subject: a||A: b||?
 0 APPEND INBOX (\Seen) "17-Jul-1996 02:44:25 -0700" ~{10+}|A: b||text|x NOOP
 0 APPEND INBOX {104857601}

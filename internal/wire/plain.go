@@ -92,7 +92,7 @@ func (r *requests) plainArguments(line, arguments []byte) int {
 	}
 	r.spec.skim(arguments)
 	r.specAt = r.arguments + int32(bytes.LastIndexByte(arguments, '{'))
-	if most := r.most.CommandBytes; most > 0 && r.size(text) > most {
+	if most := r.most.CommandBytes; r.literalTooLong() || most > 0 && r.size(text) > most {
 		r.spec = announcement{}
 		return 0
 	}
@@ -105,7 +105,7 @@ func (r *requests) plainArguments(line, arguments []byte) int {
 // literal that the line announces.
 func (r *requests) size(text int) int64 {
 	size := int64(text) + r.literals
-	if r.spec.state == literalComplete && !r.announcesMessage() && r.spec.size <= maxBuffered {
+	if r.spec.state == literalComplete && !r.announcesMessage() {
 		size += r.spec.size
 	}
 	return size

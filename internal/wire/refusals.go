@@ -32,6 +32,15 @@ func (r *requests) endDropped() {
 	r.reset()
 }
 
+// dropRest is called when the server has taken a line for the end of a command. If the line has
+// announced a literal for which the client does not wait, this literal comes all the same, and then
+// the rest of the command. The server would take both for commands, and they may be the words of
+// somebody else, such as a message.
+func (r *requests) dropRest() {
+	r.state, r.swallows, r.message = inDropped, true, false
+	r.endDropped()
+}
+
 // refuse sends the server something else instead of the command. B is the first byte that the
 // server does not get.
 func (r *requests) refuse(out []byte, instead string, b byte) ([]byte, bool) {
@@ -57,7 +66,7 @@ func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 
 // tooMuch returns the answer to a command that exceeds a limit with this byte, or "".
 func (r *requests) tooMuch(b byte) string {
-	if r.text+len("\r")+len(spoiler) >= r.mostText() {
+	if r.text+len("\r")+len(spoiler) >= r.mostText() || r.literalTooLong() {
 		return answerTooLarge
 	}
 	if r.nesting != nil {
@@ -81,4 +90,9 @@ func (r *requests) tooMuch(b byte) string {
 		r.most.CommandBytes = 0 // a dry run is reported once
 	}
 	return ""
+}
+
+// literalTooLong reports whether the line has announced a literal that go-imap would not take.
+func (r *requests) literalTooLong() bool {
+	return r.spec.state == literalComplete && r.spec.size > maxBuffered && !r.announcesMessage()
 }

@@ -6,7 +6,7 @@ const (
 	// would give up in the middle of the line, and take the rest for commands.
 	maxText = 50*1024 + 1
 	// maxBuffered is the longest literal that go-imap takes, except the message of an APPEND. It
-	// ignores a longer one, and reads on.
+	// would ignore the announcement of a longer one, and take its content for the rest of the command.
 	maxBuffered = 4096
 )
 
@@ -69,6 +69,8 @@ func (r *requests) resume() (loggedIn bool) {
 	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
+	case answered && r.state == afterLine:
+		r.dropRest()
 	case answered:
 		r.reset() // also in the middle of a line, if the server gave up there
 	case r.state == afterLiteral:
@@ -101,22 +103,22 @@ func (r *requests) passesLiteral() bool { return r.literal > 0 && r.state != inD
 
 // endLine decides what follows a line that the server has not answered.
 func (r *requests) endLine(challenged bool) {
-	size, ok := r.spec.take()
-	switch {
-	case r.message:
+	if r.message {
 		// go-imap does not answer an APPEND with something after the message, and takes no second
 		// message.
-		r.reset()
+		r.dropRest()
+		return
+	}
+	size, ok := r.spec.take()
+	switch {
 	case r.quoted:
 		r.state = inArguments
 	case ok && r.current == appendCommand && r.specAt != 1: // not the name of the mailbox
 		r.message = true
 		r.literal, r.state = size, inArguments
-	case ok && size <= maxBuffered:
+	case ok:
 		r.literals += size
 		r.literal, r.state = size, inArguments
-	case ok:
-		r.state = inArguments
 	case (r.current == authenticateCommand || r.current == idleCommand) && challenged:
 		r.state = inChallenge
 	default:

@@ -382,16 +382,32 @@ func TestIMAP4rev2IsNoMoreEnabledAfterUnauthenticate(t *testing.T) {
 	}
 }
 
-// Outside of APPEND, go-imap takes a literal of up to 4096 bytes. It ignores a longer one, and
-// reads on at the start of its content.
+// Outside of APPEND, go-imap takes a literal of up to 4096 bytes. A longer one is refused, whether
+// or not the client waits to send it, and nothing of it is taken for a command.
 func TestTheLongestLiteralThatIsNoMessage(t *testing.T) {
-	const inside = "x\r\nb IDLE\r\nd NOOP "
-	for size, idles := range map[int]bool{4096: false, 4097: true} {
-		literal := inside + strings.Repeat("x", size-len(inside))
-		input := fmt.Sprintf("a LOGIN u p\r\ne UID SEARCH TEXT {%d+}\r\n%s\r\nc NOOP\r\n", size, literal)
-		said := exchange(t, off(t, stub(t)), input)
-		assert.Equal(t, idles, strings.Contains(said, "\r\nb BAD Unknown command\r\n"), said)
-		assert.Contains(t, said, "\r\nc OK NOOP completed\r\n")
+	const inside = "x\r\nb NOOP\r\nd NOOP "
+	for _, begin := range []string{"", "0 LOGIN u p\r\nf SELECT x\r\n"} {
+		for size, want := range map[int]string{
+			4096: "e OK", 4097: "e NO [LIMIT]", 1 << 20: "e NO [LIMIT]",
+		} {
+			command := "e LOGIN u"
+			if begin != "" {
+				command = "e UID SEARCH TEXT"
+			}
+			literal := inside + strings.Repeat("x", size-len(inside))
+			input := fmt.Sprintf("%s%s {%d+}\r\n%s\r\nc NOOP\r\n", begin, command, size, literal)
+			said := exchange(t, off(t, stub(t)), input)
+			assert.Contains(t, said, "\r\n"+want)
+			assert.NotContains(t, said, "\r\nb ")
+			assert.Contains(t, said, "\r\nc OK NOOP completed\r\n")
+
+			said = exchange(t, off(t, stub(t)), fmt.Sprintf("%s%s {%d}\r\n", begin, command, size))
+			if size > 4096 {
+				assert.Contains(t, said, "\r\n"+want)
+			} else {
+				assert.Contains(t, said, "\r\n+ ")
+			}
+		}
 	}
 }
 
