@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -337,5 +339,40 @@ func TestAMistakeOfLimitsForLetsNobodyIn(t *testing.T) {
 		assert.Zero(t, s.checks.Load())
 		_, answer = s.login("192.0.2.1", "bob")
 		assert.Contains(t, answer, "OK")
+	})
+}
+
+// After UNAUTHENTICATE the backend has logged the client out. If its limits cannot be known, it
+// loses its connection: go-imap would still let its commands through.
+func TestAMistakeOfLimitsForEndsAClientAtUNAUTHENTICATE(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		limiter := limits.New(&limits.Options{MaxCommands: 1})
+		server := imaptest.NewServer(t, &imapserver.Options{
+			NewSession: limiter.Wrap(
+				func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+					return unauthenticating{&backendSession{backend: b}}, nil, nil
+				},
+			),
+			InsecureAuth: true,
+			Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapUnauthenticate: {}},
+		})
+		c, other := server.Login("karen", "pass"), server.Login("bob", "pass")
+		require.NoError(t, limiter.SetOptions(&limits.Options{
+			MaxCommands: 1,
+			LimitsFor: func(c limits.Client) limits.ClientLimits {
+				if c.User == "" {
+					c.Limits.MaxCommandsPerUser = -1
+				}
+				return c.Limits
+			},
+		}))
+		c.Send("a UNAUTHENTICATE", "b CREATE x", "c CREATE y")
+		assert.Empty(t, c.Rest())
+		assert.Contains(t, server.Log(), "MaxCommandsPerUser is -1")
+		assert.True(t, imaptest.IsOK(other.Cmd("a CREATE x")))
+		server.Close()
+		synctest.Wait()
+		assert.Zero(t, limiter.Stats())
 	})
 }

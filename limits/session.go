@@ -6,18 +6,23 @@ import (
 	"github.com/emersion/go-imap/v2/imapserver"
 )
 
-// Unauthenticate gives back what the session holds as the user's. The connection still counts.
+// Unauthenticate gives back what the session holds as the user's. The connection still counts. If
+// the limits of a client without a user cannot be known, it panics.
 func (s *session) Unauthenticate() error {
 	if err := s.Session.(imapserver.SessionUnauthenticate).Unauthenticate(); err != nil {
 		return err
 	}
 	s.logout()
-	err := s.identify("")
+	if err := s.identify(""); err != nil {
+		// The backend has logged the client out, and go-imap would let its commands through after an
+		// error. A panic ends the connection, and go-imap logs it.
+		panic(err)
+	}
 	s.timers.Lock()
 	s.connected, s.loggedIn = time.Now(), false
 	s.timers.Unlock()
 	s.armLoginTimeout()
-	return err
+	return nil
 }
 
 // Close gives everything back, after the backend's session has closed or panicked.
