@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
@@ -78,5 +80,33 @@ func TestCloseOfALimiterInsideAnotherOne(t *testing.T) {
 		synctest.Wait()
 		inner.Close()
 		assert.Equal(t, []string{"x " + noShuttingDown}, c.Answer("x"))
+	})
+}
+
+// A wrapper around the limits may ask the backend for something before anybody has logged in. Its
+// command takes a turn as the address.
+func TestAWrapperAroundTheLimitsThatAsksBeforeLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{}
+		limiter := limits.New(&limits.Options{MaxCommands: 1, MaxSearches: 1})
+		wrapped := limiter.Wrap(b.NewSession)
+		s := serveSessions(t, b,
+			func(conn *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				session, greeting, err := wrapped(conn)
+				assert.NoError(t, err)
+				assert.NoError(t, session.Create("x", nil))
+				_, err = session.Search(
+					imapserver.NumKindUID, &imap.SearchCriteria{}, &imap.SearchOptions{},
+				)
+				return session, greeting, err
+			}, nil)
+		for range 2 {
+			c := s.selected("karen")
+			assert.True(t, imaptest.IsOK(c.Cmd("a CREATE y")))
+			c.Close()
+		}
+		synctest.Wait()
+		assert.Zero(t, limiter.Stats())
+		assert.Zero(t, limiter.Entries())
 	})
 }

@@ -28,6 +28,9 @@ func (s *session) enter(t *turn, q *queue) error {
 		t.command = q.command
 	}
 	t.user = s.user
+	if s.turn == nil { // a wrapper around this session asks before anybody has logged in
+		s.turn = s.holdTurn()
+	}
 	if err := s.take(t, q, s.turn); err != nil {
 		return err
 	}
