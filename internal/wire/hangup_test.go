@@ -78,14 +78,7 @@ func TestHangUpOverTLSDoesNotWait(t *testing.T) {
 			go io.WriteString(c, "* PREAUTH ready\r\n")
 			synctest.Wait()
 		},
-		"for a reader": func(c *conn, client net.Conn) {
-			go tls.Client(client, imaptest.ClientTLS()).Handshake()
-			var err error
-			for err == nil {
-				c.SetWriteDeadline(time.Now().Add(time.Second))
-				_, err = io.WriteString(c, "* PREAUTH ready\r\n")
-			}
-		},
+		"for a reader": stopReading,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -95,6 +88,41 @@ func TestHangUpOverTLSDoesNotWait(t *testing.T) {
 				stuck(c, client)
 				began := time.Now()
 				c.HangUp("So long")
+				assert.Zero(t, time.Since(began))
+				assert.ErrorIs(t, server.SetDeadline(time.Time{}), net.ErrClosed)
+			})
+		})
+	}
+}
+
+// stopReading makes the client stop reading after the handshake, and the server write until it can
+// write no more.
+func stopReading(c *conn, client net.Conn) {
+	go tls.Client(client, imaptest.ClientTLS()).Handshake()
+	var err error
+	for err == nil {
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = io.WriteString(c, "* PREAUTH ready\r\n")
+	}
+}
+
+// Nor do the other ways to cut off a client that has stopped reading.
+func TestCuttingOffAClientOverTLSDoesNotWait(t *testing.T) {
+	for name, cutOff := range map[string]func(c *conn){
+		"that sends too much": func(c *conn) { c.cutOff() },
+		"that does not take what was held": func(c *conn) {
+			c.held.add([]byte("* 1 EXISTS\r\n"))
+			c.flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := memconn.Pipe(nil, nil)
+				secure := tls.Server(server, imaptest.ServerTLS())
+				c := newConn(secure, secure, newListener(nil, New(Config{})))
+				stopReading(c, client)
+				began := time.Now()
+				cutOff(c)
 				assert.Zero(t, time.Since(began))
 				assert.ErrorIs(t, server.SetDeadline(time.Time{}), net.ErrClosed)
 			})
