@@ -323,6 +323,24 @@ func TestExemptIsTheAddressItselfWhateverItIsCountedAs(t *testing.T) {
 	})
 }
 
+// A network of IPv4 addresses may be written as they are mapped into IPv6.
+func TestExemptMayBeAnIPv4NetworkInIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		options := &limits.Options{
+			MaxLoginsPerUser: 1,
+			Exempt:           []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")},
+		}
+		s := serve(t, &backend{}, options)
+		for _, test := range []struct{ address, want string }{
+			{"192.0.2.1", "OK"}, {"192.0.2.1", "OK"}, {"192.0.3.1", noUserLogins},
+		} {
+			_, answer := s.login(test.address, "karen")
+			assert.Contains(t, answer, test.want, test.address)
+		}
+		assert.Equal(t, options.Exempt, s.limiter.Options().Exempt)
+	})
+}
+
 // A negative number from LimitsFor lets nobody in, and the server's log names it.
 func TestAMistakeOfLimitsForLetsNobodyIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,23 +11,38 @@ import (
 // settings are the options in a form that is quick to use.
 type settings struct {
 	Options
-	values    []int64       // of the declared limits
-	everybody *clientLimits // the limits of clients for whom LimitsFor returns no others
-	replaced  chan struct{} // closed when other settings replace these
-	guesses   GuessCluster  // nil if there is no Cluster, or it is no GuessCluster
+	values    []int64        // of the declared limits
+	exempt    []netip.Prefix // Exempt, without IPv4-in-IPv6 networks
+	everybody *clientLimits  // the limits of clients for whom LimitsFor returns no others
+	replaced  chan struct{}  // closed when other settings replace these
+	guesses   GuessCluster   // nil if there is no Cluster, or it is no GuessCluster
 }
 
 func newSettings(o Options) *settings {
 	o.Exempt = slices.Clone(o.Exempt)
 	guesses, _ := o.Cluster.(GuessCluster)
 	return &settings{
-		o, o.values(), &clientLimits{ClientLimits: o.clientLimits()}, make(chan struct{}), guesses,
+		Options: o, values: o.values(), exempt: unmapped(o.Exempt),
+		everybody: &clientLimits{ClientLimits: o.clientLimits()},
+		replaced:  make(chan struct{}), guesses: guesses,
 	}
+}
+
+// unmapped makes IPv4 networks of IPv4-in-IPv6 ones, as the addresses of clients are IPv4 ones.
+func unmapped(networks []netip.Prefix) []netip.Prefix {
+	const prefixBits = 96 // of ::ffff:0:0/96
+	all := slices.Clone(networks)
+	for i, n := range all {
+		if n.Addr().Is4In6() && n.Bits() >= prefixBits {
+			all[i] = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-prefixBits)
+		}
+	}
+	return all
 }
 
 func (s *settings) isExempt(addr netip.Addr) bool {
 	return slices.ContainsFunc(
-		s.Exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
+		s.exempt, func(network netip.Prefix) bool { return network.Contains(addr) },
 	)
 }
 
