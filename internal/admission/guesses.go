@@ -107,7 +107,7 @@ func (g *Guesses) Wrong(network netip.Prefix, guess Guess, longest time.Duration
 }
 
 // WrongBefore is Wrong for a guess that was made some time ago. If the network's last guess was
-// later, the time of that one holds.
+// later, the time of that one holds. A negative time, of a clock that is wrong, counts as none.
 func (g *Guesses) WrongBefore(
 	network netip.Prefix, guess Guess, longest, ago time.Duration,
 ) (counts bool) {
@@ -119,7 +119,7 @@ func (g *Guesses) WrongBefore(
 	defer g.mu.Unlock()
 	now := time.Since(g.from)
 	g.forgetLocked(now)
-	now -= ago
+	now -= max(ago, 0)
 	short := shorten(network)
 	isNew := g.networks.get(short).levelAt(now) == 0
 	counts = g.countLocked(short, guess, now, longest, func(n *guesser) { n.level++ })

@@ -232,3 +232,19 @@ func TestAGuessThatIsHeardOfLate(t *testing.T) {
 		assert.Equal(t, 8*time.Second, g.Interval(network, 15*time.Second))
 	})
 }
+
+// The clock of a machine that tells of a guess may be wrong: its guess is then one of now.
+func TestAGuessOfTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Guesses
+		network := netip.MustParsePrefix("192.0.2.1/32")
+		for i := range 3 {
+			g.WrongBefore(network, Guess(10*i+1), 15*time.Second, -10*time.Hour)
+		}
+		_, wait := g.Delay(network, "", 15*time.Second)
+		assert.Equal(t, 8*time.Second, wait)
+		time.Sleep(time.Hour)
+		by, _ := g.Delay(network, "", 15*time.Second)
+		assert.Zero(t, by, "forgiven")
+	})
+}
