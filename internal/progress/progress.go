@@ -44,7 +44,7 @@ type Notice struct {
 	Conn func() net.Conn
 
 	mu       sync.Mutex
-	interval clock.Instant
+	interval time.Duration
 	running  bool // there is a command to tell of
 	lost     func()
 	text     string
@@ -78,10 +78,10 @@ func (n *Notice) Start(c Command) {
 	if now == 0 {
 		now = clock.Now()
 	}
-	n.interval, n.running, n.lost = clock.Instant(c.Interval), true, c.Lost
-	n.text, n.until, n.due = c.Text, 0, now+n.interval
+	n.interval, n.running, n.lost = c.Interval, true, c.Lost
+	n.text, n.until, n.due = c.Text, 0, now.Add(n.interval)
 	if !c.Until.IsZero() {
-		n.until = now + clock.Instant(time.Until(c.Until))
+		n.until = now.Add(time.Until(c.Until))
 	}
 	switch {
 	case n.timer == nil:
@@ -174,7 +174,7 @@ func (n *Notice) wrote(told bool) {
 		n.running = false
 	case n.running:
 		now := clock.Now()
-		n.due = now + n.interval
+		n.due = now.Add(n.interval)
 		n.setLocked(now)
 	}
 }
