@@ -25,7 +25,8 @@ import (
 // and 6.2 and ID reach go-imap, and a TLS handshake has 10 s. After login it limits the size of
 // commands and the depth of a SEARCH. See MaxLoginBytes, MaxCommandBytes and MaxSearchDepth of
 // [limits.Options]. What go-imap says passes unchanged, except for IDLE where it is hidden, and an
-// empty SASL challenge.
+// empty SASL challenge. Nothing of a command that go-imap has given up is taken for another one: a
+// literal that it refuses is dropped, and a client that stalls in a command loses its connection.
 //
 // The guard does TLS itself. So go-imap runs without a TLSConfig and with InsecureAuth, and the
 // guard refuses logins without encryption, as Options.Server says. A backend that needs the

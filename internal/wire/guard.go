@@ -1,8 +1,9 @@
 // Package wire stands between TLS and go-imap, and bounds what a client can cost. It splits what a
 // client sends into commands. Before login it keeps from go-imap what would cost more than its
-// line. After login it keeps from it commands that are too large or nested too deep. It hides IDLE
-// where that is configured, counts connections before their TLS handshake, does STARTTLS, and ends
-// connections when the server shuts down.
+// line. After login it keeps from it commands that are too large or nested too deep. It never lets
+// go-imap take the rest of a command that it has given up for another one. It hides IDLE where that
+// is configured, counts connections before their TLS handshake, does STARTTLS, and ends connections
+// when the server shuts down.
 //
 // The server behind it must work on one command of a connection at a time, and answer before it
 // reads on, as go-imap does. So what it has written when it reads again shows how it interprets the

@@ -157,18 +157,18 @@ func (c *conn) bye(text string) error {
 	return c.end(net.ErrClosed)
 }
 
-// failed notes that nothing could be read. During an APPEND it ends the connection: after a timeout
-// go-imap would take the rest of the message for commands, and the guard could not notice that. An
-// EOF would look like the end of the message, and the backend would store a part of it.
+// failed notes that nothing could be read. In the middle of a command it ends the connection: after
+// a timeout go-imap would take the rest of the command for others. In a message, an EOF would look
+// like its end, and the backend would store a part of it.
 func (c *conn) failed(err error) error {
 	if err == nil {
 		return nil
 	}
 	c.dialogue.failed()
-	if !c.requests.message {
+	if c.requests.betweenCommands() {
 		return err
 	}
-	if err == io.EOF {
+	if err == io.EOF && c.requests.message {
 		err = io.ErrUnexpectedEOF
 	}
 	return c.end(err)

@@ -2,12 +2,17 @@ package wire_test
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/imapgate/imapgate/internal/imaptest"
+	"github.com/imapgate/imapgate/internal/wire"
 )
 
 // If a client stalls, go-imap gives up its command. Then go-imap may take the next bytes for
@@ -53,6 +58,39 @@ func TestNoWayAroundByStalling(t *testing.T) {
 				}
 				conn.(interface{ CloseWrite() error }).CloseWrite()
 				assert.NotContains(t, <-said, "idling", name)
+			})
+		})
+	}
+}
+
+// What a client sends after it has stalled is still the rest of its command, and it may be the
+// words of somebody else. go-imap has given the command up, and would take it for commands.
+func TestTheRestOfACommandIsNoCommandAfterAStall(t *testing.T) {
+	for name, begin := range map[string]string{
+		"in a literal":                 "0 LOGIN u p\r\na CREATE {100+}\r\nabc",
+		"behind a literal":             "0 LOGIN u p\r\na CREATE {3+}\r\nabc",
+		"before a literal":             "0 LOGIN u p\r\na CREATE {100}\r\n",
+		"in a string":                  "0 LOGIN u p\r\na CREATE \"abc",
+		"in a line":                    "0 LOGIN u p\r\na CREATE x",
+		"behind a name":                "0 LOGIN u p\r\na CREATE",
+		"in a message":                 "0 LOGIN u p\r\na APPEND x {100+}\r\nabc",
+		"in a command that is refused": "0 LOGIN u p\r\na CREATE {5000+}\r\nabc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls calls
+				ln := imaptest.Listen()
+				start(t, guardedServer(quiet(imapserver.Options{
+					NewSession: always(watched{calls: &calls}), InsecureAuth: true,
+				}), wire.Config{}), ln)
+				c := dial(t, ln)
+				c.Line()
+				io.WriteString(c.Conn, begin)
+				time.Sleep(6 * time.Minute) // go-imap waits 5 min for a message, 30 s for everything else
+				io.WriteString(c.Conn, "b CREATE stolen\r\n")
+				c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+				c.Rest()
+				assert.NotContains(t, strings.Join(calls.list, "\n"), "stolen")
 			})
 		})
 	}
