@@ -144,7 +144,7 @@ func (r *requests) takeTag(b byte) {
 }
 
 // endName decides what happens to the command, now that its name is known. B is the byte after it.
-func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
+func (r *requests) endName(out []byte, b byte) (_ []byte, stop bool) {
 	r.state = inArguments
 	bare := b == '\n' || b == '\r'
 	command, verdict := r.conn.dialogue.begin(string(r.name), bare)
@@ -152,9 +152,6 @@ func (r *requests) endName(out []byte, b byte) (_ []byte, refused bool) {
 	case passes:
 	case unknown:
 		return r.refuse(out, unknownCommand, b)
-	case refusedCommand:
-		r.swallows = true
-		return r.refuse(out, refusal, b)
 	default:
 		return r.refuse(out, refusal, b)
 	}

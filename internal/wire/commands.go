@@ -62,10 +62,9 @@ var states = map[string]string{
 type verdict uint8
 
 const (
-	passes         verdict = iota
-	refusedLine            // its line is dropped and answered
-	refusedCommand         // its literals are dropped too
-	unknown                // the server gets an unknown command and says BYE
+	passes  verdict = iota
+	refused         // it is dropped and answered
+	unknown         // the server gets an unknown command and says BYE
 )
 
 // Answers that replace the server's own. They follow the tag.

@@ -62,12 +62,12 @@ func (d *dialogue) judgeLocked(name string, bare bool) verdict {
 		if d.rev2Only || d.rev2Enabled {
 			d.answer = answerCannot
 		}
-		return refusedLine
+		return refused
 	case d.authenticated:
 		return passes
 	case (d.command == loginCommand || d.command == authenticateCommand) && d.refusesLoginLocked():
 		d.answer = answerPrivacy // at once, so that no password is asked for in clear
-		return refusedCommand
+		return refused
 	case beforeLogin[name], name == "", name == "UID ":
 		return passes // without a name, go-imap closes the connection before it reads on
 	}
@@ -87,7 +87,7 @@ func (d *dialogue) tooEarlyLocked(name string, bare bool) verdict {
 	default:
 		d.answer = "BAD [CLIENTBUG] This command is only valid in the " + state + " state"
 	}
-	return refusedCommand
+	return refused
 }
 
 // replace replaces the answer to the running command.

@@ -112,7 +112,11 @@ func requestsModel(input string) (_ string, whole bool) {
 		switch {
 		case named && idleName.MatchString(head[2]):
 			out += noCR(head[1]) + " " + refused
-			in = in[strings.IndexByte(in, '\n')+1:]
+			end := strings.IndexByte(in, '\n') + 1
+			if strings.Contains(in[:end], "+}") {
+				return bytesOf(out), false
+			}
+			in = in[end:]
 			continue
 		case named:
 			out += noCR(head[0])

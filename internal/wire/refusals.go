@@ -25,7 +25,7 @@ func (r *requests) drop(b byte) {
 // request gets the answer instead, and sends no literal.
 func (r *requests) endDropped() {
 	nonSync := r.spec.nonSync
-	if size, ok := r.spec.take(); ok && nonSync && r.swallows {
+	if size, ok := r.spec.take(); ok && nonSync {
 		r.literal, r.quoted = size, false
 		return
 	}
@@ -37,7 +37,7 @@ func (r *requests) endDropped() {
 // the rest of the command. The server would take both for commands, and they may be the words of
 // somebody else, such as a message.
 func (r *requests) dropRest() {
-	r.state, r.swallows, r.message = inDropped, true, false
+	r.state, r.message = inDropped, false
 	r.endDropped()
 }
 
@@ -57,7 +57,7 @@ func (r *requests) spoil(out []byte, answer string, b byte) ([]byte, bool) {
 		r.conn.dialogue.replace(answer)
 	}
 	r.cr = false
-	r.state, r.swallows, r.message = inDropped, !r.message, false // no literal follows a message
+	r.state, r.message = inDropped, false
 	if b == '\n' {
 		r.endDropped()
 	}

@@ -47,7 +47,6 @@ type requests struct {
 	quoted    bool
 	escaped   bool
 	message   bool    // the literal is the message of an APPEND
-	swallows  bool    // the literals of a dropped command are dropped too
 	overlong  bool    // the tag is too long
 	loggedIn  bool    // somebody was logged in when the command began
 	current   command // once its name is known

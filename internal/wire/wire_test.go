@@ -411,6 +411,21 @@ func TestTheLongestLiteralThatIsNoMessage(t *testing.T) {
 	}
 }
 
+// The literal of a command that the guard itself refuses is not taken for a command either.
+func TestTheLiteralOfACommandThatIsRefused(t *testing.T) {
+	for name, input := range map[string]string{
+		"before login":    "a SELECT {8+}\r\n",
+		"IDLE":            "0 LOGIN u p\r\na IDLE {8+}\r\n",
+		"after a message": "0 LOGIN u p\r\na APPEND x {3+}\r\nabc {8+}\r\n",
+		"after a long line behind a message": "0 LOGIN u p\r\na APPEND x {3+}\r\nabc" +
+			strings.Repeat("x", 52000) + " {8+}\r\n",
+	} {
+		said := exchange(t, off(t, stub(t)), input+"b NOOP\r\n\r\nc NOOP\r\n")
+		assert.NotContains(t, said, "\r\nb ", name)
+		assert.Contains(t, said, "\r\nc OK NOOP completed\r\n", name)
+	}
+}
+
 func TestNetConnLeadsToTheSocket(t *testing.T) {
 	seen := make(chan net.Conn, 2)
 	newSession := func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
