@@ -35,10 +35,13 @@ func (r *requests) endDropped() {
 // dropRest is called when the server has taken a line for the end of a command. If the line has
 // announced a literal for which the client does not wait, this literal comes all the same, and then
 // the rest of the command. The server would take both for commands, and they may be the words of
-// somebody else, such as a message.
+// somebody else, such as a message. Of a line of an exchange the server may have taken only a part.
 func (r *requests) dropRest() {
+	wholeLine := r.state == afterLine
 	r.state, r.message = inDropped, false
-	r.endDropped()
+	if wholeLine {
+		r.endDropped()
+	}
 }
 
 // refuse sends the server something else instead of the command. B is the first byte that the

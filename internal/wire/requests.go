@@ -68,10 +68,10 @@ func (r *requests) resume() (loggedIn bool) {
 	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
-	case answered && r.state == afterLine:
+	case answered && (r.state == afterLine || r.state == inChallenge):
 		r.dropRest()
 	case answered:
-		r.reset() // also in the middle of a line, if the server gave up there
+		r.reset() // behind a literal; if anything follows there, the server closes the connection
 	case r.state == afterLiteral:
 		r.state = inArguments
 	case r.state == afterLine:

@@ -255,6 +255,7 @@ func TestAuthenticateExchangesPassUntouched(t *testing.T) {
 		"e AUTHENTICATE PLAIN", strings.Repeat("A", 5000),
 	) // go-imap gives up in the middle of the line
 	assert.Equal(t, "e NO [SERVERBUG] Internal server error", c.Answer("e")[1])
+	assert.True(t, imaptest.IsOK(c.Cmd("f NOOP")), "the rest of the line is no command")
 
 	c = dial(t, off(t, imaptest.Memory(imaptest.User("karen"))))
 	c.Line()
