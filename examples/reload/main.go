@@ -27,7 +27,7 @@ func main() {
 	path := flag.String("settings", "settings.yaml", "`file` of the settings")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	if err := run(ctx, *address, *path, reload, log.Default()); err != nil {

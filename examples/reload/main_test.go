@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"log"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +33,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestFewerSettings(t *testing.T) {
-	for _, text := range []string{"", "# nothing", "limits:\n  max-fetches: 50\n"} {
+	for _, text := range []string{"# nothing\n", "{}\n", "limits:\n  max-fetches: 50\n"} {
 		path := filepath.Join(t.TempDir(), "settings.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		options, err := load(path)
@@ -44,7 +42,8 @@ func TestFewerSettings(t *testing.T) {
 		assert.Nil(t, options.Copy)
 	}
 	for _, text := range []string{
-		"limit:\n  max-fetches: 1\n", "limits:\n  max-fetchs: 1\n", "limits: [",
+		"limit:\n  max-fetches: 1\n", "limits:\n  max-fetchs: 1\n", "limits: [\n", "", "# nothing",
+		"limits:\n  max-fetches: 5", "limits:", "limits:\n  exempt: 10.0.0.0/8\n",
 	} {
 		path := filepath.Join(t.TempDir(), "settings.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -53,20 +52,12 @@ func TestFewerSettings(t *testing.T) {
 	}
 }
 
-// lines passes on what is logged, line by line.
-type lines struct {
-	mu   sync.Mutex
-	rest bytes.Buffer
-	all  chan string
-}
+// lines passes on each line that is logged.
+type lines chan string
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest.Write(p)
-	l.all <- string(bytes.TrimSpace(l.rest.Bytes()))
-	l.rest.Reset()
-	return len(p), nil
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }
 
 // A client whose login was refused gets in after the file allows it, but not after a mistake in the
@@ -74,13 +65,13 @@ func (l *lines) Write(p []byte) (int, error) {
 func TestReload(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "settings.yaml")
 	write := func(text string) { require.NoError(t, os.WriteFile(path, []byte(text), 0o600)) }
-	write("limits: {max-logins-per-user: 1}")
-	said := &lines{all: make(chan string, 10)}
+	write("limits: {max-logins-per-user: 1}\n")
+	said := make(lines, 10)
 	reload := make(chan os.Signal)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, "127.0.0.1:0", path, reload, log.New(said, "", 0)) }()
-	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(<-said.all)
+	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(<-said)
 
 	login := func() error {
 		client, err := imapclient.DialInsecure(address, nil)
@@ -90,13 +81,15 @@ func TestReload(t *testing.T) {
 	}
 	require.NoError(t, login())
 	assert.ErrorContains(t, login(), "Too many logins for this user")
-	write("limits: {max-logins-per-user: -1}")
+	for _, mistake := range []string{"limits: {max-logins-per-user: -1}\n", "", "limits:"} {
+		write(mistake)
+		reload <- syscall.SIGHUP
+		assert.Contains(t, <-said, "the settings stay as they are", mistake)
+		assert.ErrorContains(t, login(), "Too many logins for this user", mistake)
+	}
+	write("limits: {max-logins-per-user: 2}\n")
 	reload <- syscall.SIGHUP
-	assert.Contains(t, <-said.all, "the settings stay as they are")
-	assert.ErrorContains(t, login(), "Too many logins for this user")
-	write("limits: {max-logins-per-user: 2}")
-	reload <- syscall.SIGHUP
-	assert.Contains(t, <-said.all, "new settings from "+path)
+	assert.Contains(t, <-said, "new settings from "+path)
 	assert.NoError(t, login())
 	cancel()
 	assert.NoError(t, <-ended)

@@ -25,16 +25,27 @@ type settings struct {
 	Copy    *copymeta.Options
 }
 
-// load reads a file and sets all options except Server. A key that it does not know is an error.
+// errHalfWritten keeps a file that another program is just writing from being taken for a file with
+// fewer settings.
+var errHalfWritten = errors.New(
+	"the file is empty or does not end with a line break: is it only half written?",
+)
+
+// load reads a file and sets all options except Server. A key that it does not know is an error. A
+// file that was cut off between two lines looks whole: write a new one beside it, and move that over
+// the old one.
 func load(path string) (*imapgate.Options, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		return nil, fmt.Errorf("%s: %w", path, errHalfWritten)
+	}
 	s := settings{Limits: limits.DefaultOptions()} // the file needs only what differs
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) { // EOF: the file is empty
+	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) { // EOF: only comments
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &imapgate.Options{Limits: s.Limits, Idle: s.Idle, Folders: s.Folders, Copy: s.Copy}, nil
