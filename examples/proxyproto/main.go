@@ -44,9 +44,7 @@ const grace = 10 * time.Second
 // run serves until the program gets a signal to stop.
 func run(address string, trusted []string) error {
 	options := limits.DefaultOptions()
-	options.OnEvent = func(e limits.Event) {
-		slog.Info(e.Kind.String(), "command", e.Command, "user", e.User, "addr", e.Addr, "limit", e.Limit)
-	}
+	options.OnEvent = logTo(slog.Default())
 	server, err := newServer(options, backend())
 	if err != nil {
 		return err
@@ -67,10 +65,21 @@ func run(address string, trusted []string) error {
 	select {
 	case err = <-served:
 	case <-told.Done():
+		stop() // a second signal ends the program at once
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(ctx))
+}
+
+// logTo returns what logs events. Of a user name it logs the beginning: a client may send 50 KB.
+func logTo(logger *slog.Logger) func(limits.Event) {
+	return func(e limits.Event) {
+		logger.Info(
+			e.Kind.String(), "command", e.Command, "user", fmt.Sprintf("%.64s", e.User), "addr", e.Addr,
+			"limit", e.Limit,
+		)
+	}
 }
 
 // printTry prints a command with which the user plays the proxy.
