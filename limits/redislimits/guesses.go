@@ -1,8 +1,10 @@
 package redislimits
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strconv"
 	"sync"
@@ -22,6 +24,8 @@ const (
 	// The rest is dropped: in such a storm, one more makes no difference.
 	maxUntold = 1024
 )
+
+var errNoTime = errors.New("the answer to TIME is not a time")
 
 // guesses are the wrong passwords that a node must still send, and the networks to ask for.
 type guesses struct {
@@ -113,20 +117,28 @@ func (w *worker) shareGuesses() bool {
 			q.done()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+	ctx, cancel := context.WithTimeout(w.ctx, w.workTimeout())
 	defer cancel()
-	now, err := w.client.Do(ctx, w.client.B().Time().Build()).AsStrSlice()
-	if err == nil && len(now) == 2 {
-		seconds, _ := strconv.ParseInt(now[0], 10, 64)
-		err = w.tellGuesses(ctx, told, seconds*1000)
-		if err == nil {
-			err = w.askGuesses(ctx, ask, seconds*1000)
-		}
+	now, err := w.redisTime(ctx)
+	if err == nil {
+		err = w.tellGuesses(ctx, told, now)
+	}
+	if err == nil {
+		err = w.askGuesses(ctx, ask, now)
 	}
 	if err != nil {
 		w.unshared(err)
 	}
 	return !w.down.Load()
+}
+
+// redisTime returns what the clock of Redis says, in Unix milliseconds.
+func (w *worker) redisTime(ctx context.Context) (int64, error) {
+	parts, err := w.client.Do(ctx, w.client.B().Time().Build()).AsIntSlice()
+	if err != nil || len(parts) != 2 {
+		return 0, cmp.Or(err, errNoTime)
+	}
+	return parts[0]*1000 + parts[1]/1000, nil
 }
 
 // tellGuesses tells all nodes about wrong passwords. A list of another type is none of ours.

@@ -268,7 +268,7 @@ func (c *Cluster) obey(channel, message string) {
 		in.login.Disconnect(o.Text)
 		answer = answerEnded
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, workTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.workTimeout())
 	defer cancel()
 	c.client.DoMulti(ctx,
 		c.client.B().Rpush().Key(o.Answer).Element(answer).Build(),

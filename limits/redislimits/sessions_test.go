@@ -271,18 +271,20 @@ func TestASilentSessionOfTheNodeMakesRoom(t *testing.T) {
 
 func TestAGuesserGainsNothingByAnotherNode(t *testing.T) {
 	r := startRedis(t)
+	client := r.client()
 	limit := limits.Options{MaxGuessDelay: 15 * time.Second}
 	one, two := serve(t, options(r.address()), limit), serve(t, options(r.address()), limit)
-	guess := func(s *server, password string) time.Duration {
-		return took(func() {
-			c := imaptest.NewConn(t, s.DialFrom("192.0.2.1"))
-			c.Line()
-			c.Cmd("a LOGIN karen " + password)
-			c.Close()
-			time.Sleep(100 * time.Millisecond) // until all nodes have heard of it
-		})
+	start := time.Now()
+	guess := func(s *server, password string, guesses int64) {
+		c := imaptest.NewConn(t, s.DialFrom("192.0.2.1"))
+		c.Line()
+		c.Cmd("a LOGIN karen " + password)
+		c.Close()
+		told(t, client, guesses) // until then, another node would not hear of it
 	}
-	guess(one, "a")
-	assert.GreaterOrEqual(t, guess(two, "b"), 1900*time.Millisecond)
-	assert.GreaterOrEqual(t, guess(one, "c"), 3900*time.Millisecond)
+	guess(one, "a", 1)
+	guess(two, "b", 2)
+	assert.GreaterOrEqual(t, time.Since(start), 1900*time.Millisecond)
+	guess(one, "c", 3)
+	assert.GreaterOrEqual(t, time.Since(start), (1900+3900)*time.Millisecond)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// workTimeout is how long the worker waits for an answer.
+	// workTimeout is how long the worker waits for an answer, or as long as a login if that is longer.
 	workTimeout = time.Second
 	// firstProbe is the time from a failure to the first probe of Redis, and lastProbe the longest
 	// time between two probes.
@@ -18,6 +18,8 @@ const (
 	// maxBatch is how many leases are given back at once.
 	maxBatch = 256
 )
+
+func (c *Cluster) workTimeout() time.Duration { return max(workTimeout, c.options.Timeout) }
 
 // work does everything that no login or logout waits for: it connects, renews leases and gives them
 // back. It does one thing at a time, so a lease is never renewed after it was given back.
@@ -166,7 +168,7 @@ func (w *worker) giveBack() bool {
 		if len(released) == 0 {
 			return true
 		}
-		ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+		ctx, cancel := context.WithTimeout(w.ctx, w.workTimeout())
 		err := w.remove(ctx, released)
 		cancel()
 		if err != nil {
@@ -228,7 +230,7 @@ func (w *worker) renew(p *page, all []*lease) (added int64, err error) {
 	if len(all) == 0 {
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, workTimeout)
+	ctx, cancel := context.WithTimeout(w.ctx, w.workTimeout())
 	defer cancel()
 	keys := []string{w.names.pages(), w.names.page(p.name)}
 	args := []string{w.leaseLength(), w.entry(p)}
