@@ -34,6 +34,7 @@ var heavyUsers = []string{"hans", "hilde", "hugo"}
 type backend struct {
 	store *store
 	users map[string]*account
+	hash  func(username, password string) []byte
 
 	sessions gauge // of all users
 	// Of all users except the ordinary one. Fetches and searches are in the store: they wait for a
@@ -48,8 +49,8 @@ type account struct {
 	messages int
 }
 
-func newBackend() (*backend, error) {
-	b := &backend{store: newStore(), users: make(map[string]*account)}
+func newBackend(hash func(username, password string) []byte) (*backend, error) {
+	b := &backend{store: newStore(), users: make(map[string]*account), hash: hash}
 	for _, name := range append([]string{ordinaryUser}, heavyUsers...) {
 		a := &account{imapmemserver.NewUser(name, password), name, hash(name, password), heavyMessages}
 		if name == ordinaryUser {
@@ -109,7 +110,7 @@ func (s *session) Close() error {
 
 func (s *session) Login(username, password string) error {
 	defer s.backend.checks.count(username)()
-	hashed := hash(username, password) // for unknown users too, or the time would show it
+	hashed := s.backend.hash(username, password) // for unknown users too, or the time would show it
 	a := s.backend.users[username]
 	if a == nil || subtle.ConstantTimeCompare(hashed, a.hash) == 0 {
 		return imapserver.ErrAuthFailed

@@ -20,13 +20,12 @@ type client struct {
 // goodbye is how long a client that logs out waits for the server to close the connection.
 const goodbye = 2 * time.Second
 
-// dial connects and reads the greeting. The connection is closed when ctx is done.
-func dial(ctx context.Context, addr string) (*client, error) {
-	return dialBy(ctx, &net.Dialer{}, addr)
-}
+// dialer connects to the server of a scene, if it can from another address for a stranger.
+type dialer func(ctx context.Context, stranger bool) (net.Conn, error)
 
-func dialBy(ctx context.Context, dialer *net.Dialer, addr string) (*client, error) {
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+// connect connects and reads the greeting. The connection is closed when ctx is done.
+func connect(ctx context.Context, dial dialer, stranger bool) (*client, error) {
+	conn, err := dial(ctx, stranger)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +43,8 @@ func dialBy(ctx context.Context, dialer *net.Dialer, addr string) (*client, erro
 }
 
 // login connects and logs in.
-func login(ctx context.Context, addr, user string) (*client, error) {
-	c, err := dial(ctx, addr)
+func login(ctx context.Context, dial dialer, user string) (*client, error) {
+	c, err := connect(ctx, dial, false)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +56,8 @@ func login(ctx context.Context, addr, user string) (*client, error) {
 }
 
 // loginAndSelect connects, logs in and selects INBOX.
-func loginAndSelect(ctx context.Context, addr, user string) (*client, error) {
-	c, err := login(ctx, addr, user)
+func loginAndSelect(ctx context.Context, dial dialer, user string) (*client, error) {
+	c, err := login(ctx, dial, user)
 	if err != nil {
 		return nil, err
 	}

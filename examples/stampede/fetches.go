@@ -24,14 +24,14 @@ const (
 func playFetches(ctx context.Context, s *stage) (result, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ordinary, err := loginAndSelect(ctx, s.addr, ordinaryUser)
+	ordinary, err := loginAndSelect(ctx, s.dial, ordinaryUser)
 	if err != nil {
 		return result{}, err
 	}
 	defer ordinary.hangUp()
 	loops := make([]*client, fetchLoops)
 	for i := range loops {
-		if loops[i], err = loginAndSelect(ctx, s.addr, heavyUsers[i%len(heavyUsers)]); err != nil {
+		if loops[i], err = loginAndSelect(ctx, s.dial, heavyUsers[i%len(heavyUsers)]); err != nil {
 			return result{}, err
 		}
 		defer loops[i].hangUp()

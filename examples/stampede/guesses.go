@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,7 +18,7 @@ const guessers = 250
 func playGuesses(ctx context.Context, s *stage) (result, error) {
 	until, stop := expiring(ctx, s.length)
 	defer stop()
-	first, err := login(ctx, s.addr, ordinaryUser)
+	first, err := login(ctx, s.dial, ordinaryUser)
 	if err != nil {
 		return result{}, err
 	}
@@ -33,7 +31,7 @@ func playGuesses(ctx context.Context, s *stage) (result, error) {
 	for i := range guessers {
 		all.Go(func() {
 			for until.Err() == nil && errs[i] == nil {
-				err := guess(until, s.addr, int(guesses.Add(1)))
+				err := guess(until, s.dial, int(guesses.Add(1)))
 				if until.Err() == nil {
 					errs[i] = err
 				}
@@ -42,7 +40,7 @@ func playGuesses(ctx context.Context, s *stage) (result, error) {
 	}
 	seen, err := visit(until, loginInterval, func() (wait, error) {
 		return timed(begin, func() error {
-			c, err := login(ctx, s.addr, ordinaryUser)
+			c, err := login(ctx, s.dial, ordinaryUser)
 			if err == nil {
 				c.hangUp()
 			}
@@ -59,12 +57,8 @@ func playGuesses(ctx context.Context, s *stage) (result, error) {
 }
 
 // guess connects and tries one password. A wrong or unchecked password is no error.
-func guess(ctx context.Context, addr string, n int) error {
-	dialer := &net.Dialer{}
-	if runtime.GOOS == "linux" { // only Linux gives the loopback interface other addresses
-		dialer.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
-	}
-	c, err := dialBy(ctx, dialer, addr)
+func guess(ctx context.Context, dial dialer, n int) error {
+	c, err := connect(ctx, dial, true)
 	if err == nil {
 		err = c.do(fmt.Sprintf("LOGIN user%d guess%d", n, n))
 		c.hangUp()

@@ -76,7 +76,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		)
 		return exitUsage
 	}
-	err := play(ctx, time.Duration(*seconds*float64(time.Second)), *chart, stdout, stderr)
+	length := time.Duration(*seconds * float64(time.Second))
+	err := play(ctx, thisMachine, length, *chart, stdout, stderr)
 	if err != nil {
 		fmt.Fprintf(stderr, "stampede: %v\n", err)
 		return exitFailed
@@ -85,7 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // play plays each scene on both sides, and shows the results.
-func play(ctx context.Context, length time.Duration, chart string, stdout, stderr io.Writer) error {
+func play(
+	ctx context.Context, m machine, length time.Duration, chart string, stdout, stderr io.Writer,
+) error {
 	fmt.Fprintf(stderr, "%d scenes of %v, each with a dot a second\n", 2*len(scenes), length)
 	if chart != "" {
 		var err error
@@ -103,7 +106,7 @@ func play(ctx context.Context, length time.Duration, chart string, stdout, stder
 		for _, side := range []side{unlimited, limited} {
 			label := fmt.Sprintf("%d/%d %s, %s", 2*i+int(side)+1, 2*len(scenes), scene.title, side)
 			done := progress(stderr, label)
-			result, err := scene.on(ctx, side, length)
+			result, err := scene.on(ctx, m, side, length)
 			if ctx.Err() != nil {
 				err = errors.New("interrupted")
 			}

@@ -6,17 +6,20 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
 )
 
@@ -34,12 +37,34 @@ func number(t *testing.T, cell string) int {
 	return n
 }
 
-func TestShortRun(t *testing.T) {
+// inMemory returns a machine for a synctest bubble, with connections in memory and two processors.
+func inMemory() machine {
+	processors := make(chan struct{}, 2)
+	return machine{
+		listen: func() (net.Listener, error) { return imaptest.Listen(), nil },
+		dial: func(_ context.Context, to net.Listener, stranger bool) (net.Conn, error) {
+			from := "192.0.2.1"
+			if stranger {
+				from = "192.0.2.2"
+			}
+			return to.(*imaptest.Listener).DialFrom(from)
+		},
+		hash: func(username, password string) []byte {
+			processors <- struct{}{}
+			time.Sleep(checkCost)
+			<-processors
+			return []byte(username + password)
+		},
+	}
+}
+
+func TestShortRun(t *testing.T) { synctest.Test(t, testShortRun) }
+
+func testShortRun(t *testing.T) {
 	chart := filepath.Join(t.TempDir(), "chart.svg")
 	var stdout, stderr bytes.Buffer
-	require.Equal(
-		t, exitOK, run(t.Context(), []string{"-seconds", "0.3", "-chart", chart}, &stdout, &stderr), "%s",
-		&stderr,
+	require.NoError(
+		t, play(t.Context(), inMemory(), 300*time.Millisecond, chart, &stdout, &stderr), "%s", &stderr,
 	)
 	table := stdout.String()
 	assert.Contains(t, strings.Split(stderr.String(), "\n")[:2], "the chart goes to "+chart)
@@ -148,7 +173,7 @@ func TestInterrupted(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			scene.on(ctx, side(i%2), time.Hour)
+			scene.on(ctx, thisMachine, side(i%2), time.Hour)
 		}()
 		<-entered
 		cancel()

@@ -61,7 +61,7 @@ type act struct {
 
 // stage is a server for one scene.
 type stage struct {
-	addr    string
+	dial    dialer
 	length  time.Duration // of the scene
 	backend *backend
 }
@@ -75,12 +75,14 @@ const (
 )
 
 // on plays the scene against a new server.
-func (s scene) on(ctx context.Context, side side, length time.Duration) (_ result, err error) {
-	backend, err := newBackend()
+func (s scene) on(
+	ctx context.Context, m machine, side side, length time.Duration,
+) (_ result, err error) {
+	backend, err := newBackend(m.hash)
 	if err != nil {
 		return result{}, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := m.listen()
 	if err != nil {
 		return result{}, err
 	}
@@ -95,7 +97,10 @@ func (s scene) on(ctx context.Context, side side, length time.Duration) (_ resul
 		"the scene does not end; is there a limit on open files (ulimit -n) below 1000?",
 	)
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*length+patience, errTooLong)
-	result, err := s.play(ctx, &stage{listener.Addr().String(), length, backend})
+	dial := func(ctx context.Context, stranger bool) (net.Conn, error) {
+		return m.dial(ctx, listener, stranger)
+	}
+	result, err := s.play(ctx, &stage{dial, length, backend})
 	if errors.Is(context.Cause(ctx), errTooLong) {
 		err = errors.Join(errTooLong, err)
 	}

@@ -37,7 +37,7 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 			pause(until, time.Duration(i)*searchPatience/searchers)
 			for until.Err() == nil {
 				next := time.Now().Add(searchPatience)
-				err := searchOnce(until, s.addr, &sent)
+				err := searchOnce(until, s.dial, &sent)
 				if answer := (*refusal)(nil); errors.As(err, &answer) {
 					refused.Add(1)
 				} else if err != nil && until.Err() == nil {
@@ -49,7 +49,7 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 		})
 	}
 	seen, err := visit(
-		until, visitInterval, func() (wait, error) { return searchOnVisit(end, begin, s.addr) },
+		until, visitInterval, func() (wait, error) { return searchOnVisit(end, begin, s.dial) },
 	)
 	all.Wait()
 	_, most, run := s.backend.searches.counts()
@@ -63,10 +63,10 @@ func playSearches(ctx context.Context, s *stage) (result, error) {
 
 // searchOnce connects, sends the SEARCH, and hangs up when it is answered or after a second. A
 // second without an answer is no error.
-func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
+func searchOnce(ctx context.Context, dial dialer, sent *atomic.Int64) error {
 	patience, cancel := expiring(ctx, searchPatience)
 	defer cancel()
-	c, err := loginAndSelect(patience, addr, heavyUsers[0])
+	c, err := loginAndSelect(patience, dial, heavyUsers[0])
 	if err == nil {
 		sent.Add(1)
 		err = c.do(slowSearch)
@@ -79,9 +79,9 @@ func searchOnce(ctx context.Context, addr string, sent *atomic.Int64) error {
 }
 
 // searchOnVisit connects and SEARCHes. If ctx is done before the answer, that is no error.
-func searchOnVisit(ctx context.Context, begin time.Time, addr string) (w wait, err error) {
+func searchOnVisit(ctx context.Context, begin time.Time, dial dialer) (w wait, err error) {
 	start := time.Now()
-	c, err := loginAndSelect(ctx, addr, ordinaryUser)
+	c, err := loginAndSelect(ctx, dial, ordinaryUser)
 	if err == nil {
 		defer c.hangUp()
 		start = time.Now()

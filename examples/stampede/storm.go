@@ -31,7 +31,7 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 		for len(storms) == 0 || time.Since(begin) < s.length && ctx.Err() == nil {
 			start := time.Now()
 			_, _, before := s.backend.checks.counts()
-			took, in, err := storm(ctx, s.addr)
+			took, in, err := storm(ctx, s.dial)
 			if stormErr = err; err != nil {
 				return
 			}
@@ -43,7 +43,7 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 	})
 	seen, err := visit(until, loginInterval, func() (wait, error) {
 		return timed(begin, func() error {
-			c, err := login(ctx, s.addr, ordinaryUser)
+			c, err := login(ctx, s.dial, ordinaryUser)
 			if err == nil {
 				c.hangUp()
 			}
@@ -61,7 +61,7 @@ func playStorm(ctx context.Context, s *stage) (result, error) {
 
 // storm logs in on 200 connections at once. It returns how long it took until all were answered,
 // and how many were let in. Then all log out.
-func storm(ctx context.Context, addr string) (took time.Duration, in int, err error) {
+func storm(ctx context.Context, dial dialer) (took time.Duration, in int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	start := time.Now()
@@ -69,7 +69,7 @@ func storm(ctx context.Context, addr string) (took time.Duration, in int, err er
 	clients := make([]*client, stormLogins)
 	for i := range clients {
 		logins.Go(func() {
-			c, err := login(ctx, addr, heavyUsers[0])
+			c, err := login(ctx, dial, heavyUsers[0])
 			if refused := (*refusal)(nil); err != nil && !errors.As(err, &refused) {
 				cancel(err) // if sockets run out, the other logins would wait for ever
 			}
