@@ -120,8 +120,8 @@ func (r *redis) client() rueidis.Client {
 	return client
 }
 
-// patience is much longer than anything here takes.
-const patience = 20 * time.Second
+// patience is much longer than anything here takes, also on a machine that is very busy.
+const patience = time.Minute
 
 // eventually waits until is returns true, which must not take long.
 func eventually(t testing.TB, what string, is func() bool) {
