@@ -39,6 +39,7 @@ func extension() mailserver.Extension {
 
 // node is one server of the cluster.
 type node struct {
+	flagSet   *flag.FlagSet
 	options   *redislimits.Options
 	redis     string
 	secret    string
@@ -48,6 +49,7 @@ type node struct {
 
 func (n *node) flags(flags *flag.FlagSet) {
 	o := n.options
+	n.flagSet = flags
 	flags.StringVar(
 		&n.redis, "redis", "",
 		"`address` of the Redis that counts logins for all servers, such as 127.0.0.1:6379, "+
@@ -96,7 +98,7 @@ func (n *node) open(options *limits.Options, logger *slog.Logger) (close func(),
 		logged(e)
 	}
 	if n.redis == "" {
-		return func() {}, nil
+		return func() {}, n.checkAlone()
 	}
 	if n.options.Client, err = parseRedis(n.redis); err != nil {
 		return nil, err
@@ -109,6 +111,17 @@ func (n *node) open(options *limits.Options, logger *slog.Logger) (close func(),
 	options.Cluster = n.cluster
 	logger.Info("counting logins with all that use this Redis", "node", n.cluster.Node())
 	return func() { n.cluster.Close() }, nil
+}
+
+// checkAlone returns an error if there is a flag that has no effect without -redis. A server that was
+// told -redis-fail-closed must not count alone, only because the address of the Redis was left out.
+func (n *node) checkAlone() (err error) {
+	n.flagSet.Visit(func(f *flag.Flag) {
+		if f.Name == "node" || strings.HasPrefix(f.Name, "redis-") {
+			err = fmt.Errorf("-%s needs -redis", f.Name) // its value may be a secret
+		}
+	})
+	return err
 }
 
 // handle adds pages for Prometheus and for the sessions of all servers.

@@ -216,6 +216,8 @@ func TestFlags(t *testing.T) {
 			[]string{"-redis", "127.0.0.1:1", "-redis-lease", "1ms"}, 1,
 			"cluster: redislimits: Lease is 1ms: it must be at least 100ms",
 		},
+		{[]string{"-redis-fail-closed"}, 1, "cluster: -redis-fail-closed needs -redis"},
+		{[]string{"-redis", "", "-node", "mx1"}, 1, "cluster: -node needs -redis"},
 	} {
 		stderr.Reset()
 		status := mailserver.Run(t.Context(), test.args, io.Discard, &stderr, extension())
@@ -227,7 +229,7 @@ func TestFlags(t *testing.T) {
 
 // Prometheus scrapes the program once, and then has its figures.
 func TestPrometheusScrapesIt(t *testing.T) {
-	s := startServer(t, "-redis", startRedis(t))
+	s := startServer(t, "-redis", startRedis(t), "-redis-timeout", "20s")
 	s.login()
 	dir, address := t.TempDir(), freeAddress(t)
 	config := filepath.Join(dir, "prometheus.yml")
