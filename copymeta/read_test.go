@@ -300,7 +300,7 @@ func TestAMessageWhoseSizeIsStatedWronglyIsNamed(t *testing.T) {
 // It is found out before the message has been read, which may be large.
 func TestAMessageOfAnotherSizeIsNotRead(t *testing.T) {
 	b := newBackend(stored{content: "one"})
-	const size = 1 << 50
+	const size int64 = 1 << 50
 	b.answer = func(r *responder) {
 		for i, m := range r.all {
 			delivered := *m

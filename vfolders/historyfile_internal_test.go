@@ -46,7 +46,7 @@ func TestTheFileIsBounded(t *testing.T) {
 		for i := range 20 {
 			h.add(7, fmt.Sprint(i))
 			for j := range 30_000 {
-				h.file.note(uint64(i<<32 + j))
+				h.file.note(uint64(i)<<32 + uint64(j))
 			}
 			time.Sleep(writeDelay)
 			synctest.Wait()

@@ -243,9 +243,7 @@ func (c *client) blame(err error, what string) {
 	}
 }
 
-func (c *client) upTo(
-	d time.Duration,
-) time.Duration {
+func (c *client) upTo(d time.Duration) time.Duration {
 	return time.Duration(c.dice.Int64N(int64(d)))
 }
 

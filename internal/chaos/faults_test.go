@@ -89,7 +89,11 @@ func (f *faults) roll(n int) int {
 	return f.dice.IntN(n)
 }
 
-func (f *faults) upTo(d time.Duration) time.Duration { return time.Duration(f.roll(int(d))) }
+func (f *faults) upTo(d time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Duration(f.dice.Int64N(int64(d)))
+}
 
 // pause waits for d. It returns false if the context is done first.
 func pause(ctx context.Context, d time.Duration) bool {

@@ -416,13 +416,14 @@ func (w *witness) endWait(a *arrival, what string, extra time.Duration) {
 	waited := time.Since(a.start)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	allowed := w.largestLocked(a.since, func(o *limits.Options) int { return int(a.timeout(o)) })
+	microseconds := func(o *limits.Options) int { return int(a.timeout(o).Microseconds()) }
+	allowed := w.largestLocked(a.since, microseconds)
 	if w.surelyExemptLocked(a) {
 		allowed = 0
 	} else if allowed == math.MaxInt {
 		return
 	}
-	if longest := time.Duration(allowed) + extra + w.margin; waited > longest {
+	if longest := time.Duration(allowed)*time.Microsecond + extra + w.margin; waited > longest {
 		w.t.Errorf("%s waited %v, but its timeout was never more than %v", what, waited, longest)
 	}
 }

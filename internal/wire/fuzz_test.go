@@ -150,7 +150,7 @@ func requestsModel(input string) (_ string, whole bool) {
 			}
 			size, err := strconv.Atoi(m[1])
 			if err != nil {
-				size = 1 << 40
+				size = 1 << 30
 			}
 			if isAppend && !appendBefore.MatchString(strings.TrimSuffix(before, m[0])) {
 				message = true
@@ -264,7 +264,7 @@ func responsesModel(input string) string {
 				cut(len(line))
 				size, err := strconv.Atoi(m[1])
 				if err != nil {
-					size = 1 << 40
+					size = 1 << 30
 				}
 				runes := []rune(in)
 				cut(len(string(runes[:min(size, len(runes))])))
