@@ -86,11 +86,10 @@ func logTo(logger *slog.Logger) func(limits.Event) {
 func printTry(address string) {
 	const guesses = `PROXY TCP4 192.0.2.7 192.0.2.143 50000 143\r\n` +
 		`a LOGIN karen x\r\nb LOGIN karen x\r\nc LOGIN karen x\r\n`
-	host, port, _ := net.SplitHostPort(address)
 	fmt.Println(
 		"Play the proxy of a client that guesses three times, and see whose address is refused:",
 	)
-	fmt.Printf("printf '%s' | nc %s %s\n", guesses, host, port)
+	fmt.Printf("(printf '%s'; sleep 1) | curl -sN telnet://%s\n", guesses, address)
 }
 
 // newServer returns a server that lets clients log in without TLS.
