@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -196,5 +198,19 @@ func TestAConnectionOfTheProxyItselfCountsForTheProxy(t *testing.T) {
 			assert.Contains(t, greeting, "* OK")
 		}
 		assert.Equal(t, []string{proxy, proxy}, s.addresses())
+	})
+}
+
+// A name in the log is short, however long the one is that a client sends.
+func TestALoggedNameIsShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		options := limits.DefaultOptions()
+		options.OnEvent = logTo(slog.New(slog.NewTextHandler(&logged, nil)))
+		s := serve(t, proxy, options)
+		c, _ := s.connect(header(t, 1, "203.0.113.7"))
+		c.Cmd("a LOGIN " + strings.Repeat("k", 5000) + " x")
+		synctest.Wait()
+		assert.Contains(t, logged.String(), " user="+strings.Repeat("k", 64)+" addr=203.0.113.7 ")
 	})
 }
