@@ -113,8 +113,8 @@ func (n *node) open(options *limits.Options, logger *slog.Logger) (close func(),
 	return func() { n.cluster.Close() }, nil
 }
 
-// checkAlone returns an error if there is a flag that has no effect without -redis. A server that was
-// told -redis-fail-closed must not count alone, only because the address of the Redis was left out.
+// checkAlone returns an error if there is a flag that has no effect without -redis. A server with
+// -redis-fail-closed must not count alone only because the address of the Redis was left out.
 func (n *node) checkAlone() (err error) {
 	n.flagSet.Visit(func(f *flag.Flag) {
 		if f.Name == "node" || strings.HasPrefix(f.Name, "redis-") {

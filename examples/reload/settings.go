@@ -25,15 +25,15 @@ type settings struct {
 	Copy    *copymeta.Options
 }
 
-// errHalfWritten keeps a file that another program is just writing from being taken for a file with
-// fewer settings.
+// errHalfWritten is the error for a file that another program is just writing. Without it, such a
+// file would be taken for one with fewer settings.
 var errHalfWritten = errors.New(
 	"the file is empty or does not end with a line break: is it only half written?",
 )
 
 // load reads a file and sets all options except Server. A key that it does not know is an error. A
-// file that was cut off between two lines looks whole: write a new one beside it, and move that over
-// the old one.
+// file that was cut off between two lines looks whole: write a new one beside it, and move that
+// over the old one.
 func load(path string) (*imapgate.Options, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
