@@ -19,7 +19,8 @@ import (
 //
 //	failregex = ^imapgate: wrong password from <ADDR>$
 //
-// That line has no user name, so a client cannot forge what fail2ban reads.
+// That line has no user name, so a client cannot forge what fail2ban reads. Of a name, which may
+// have 50 KB, the other line has the beginning.
 func ExampleOptions_onEvent() {
 	events := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	guesses := log.New(os.Stdout, "", 0) // a file, or syslog
@@ -31,7 +32,8 @@ func ExampleOptions_onEvent() {
 		}
 		events.LogAttrs(
 			context.Background(), slog.LevelWarn, e.Kind.String(), slog.String("command", e.Command),
-			slog.String("user", e.User), slog.Any("addr", e.Addr), slog.String("limit", e.Limit),
+			slog.String("user", fmt.Sprintf("%.64s", e.User)), slog.Any("addr", e.Addr),
+			slog.String("limit", e.Limit),
 		)
 	}
 	limiter := limits.New(options)

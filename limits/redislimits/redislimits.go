@@ -79,7 +79,8 @@ type Options struct {
 	// Lease is how long a session still counts after its node was last heard of. A third of it is the
 	// time between two renewals.
 	Lease time.Duration
-	// Timeout is the longest time that a login waits for Redis.
+	// Timeout is the longest time that a login waits for Redis. What no login waits for has a second
+	// at least.
 	Timeout time.Duration
 	// FailClosed refuses a login that Redis cannot count, with [limits.ErrClusterUnavailable]. If
 	// false, the limits of the node decide.
