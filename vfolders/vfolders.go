@@ -113,8 +113,8 @@
 //
 // The answer is collected in memory before the client gets it; [Options.MaxTotalMemory] bounds what
 // that takes. The LISTs of one user have half of it at most, or a single larger one, so that others
-// find room; a user is the name of a login, or what [Options.Username] says. Where there is no room,
-// a LIST waits for its turn, first come first served, for up to 30 s, or until its client hangs up,
+// find room; a user is the name of a login, or what [Options.Username] says. Where there is none, a
+// LIST waits for its turn, first come first served, for up to 30 s, or until its client hangs up,
 // which only Linux tells. A client that takes more than 20 s to read its answer while others wait
 // loses its connection.
 package vfolders
