@@ -109,6 +109,30 @@ func TestADisconnectedClientWhoseCommandWaitsReadsTheBYE(t *testing.T) {
 	})
 }
 
+// selected returns a server with the session, and its client, which has selected INBOX.
+func selected(t *testing.T, session imapserver.Session) (*imapgate.Server, *imaptest.Conn) {
+	server, err := imapgate.NewServer(&imapgate.Options{
+		Server: imapserver.Options{
+			NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+				return session, nil, nil
+			},
+			InsecureAuth: true,
+		},
+	})
+	require.NoError(t, err)
+	ln := imaptest.Listen()
+	go server.Serve(ln)
+	t.Cleanup(func() { server.Close() })
+	conn, err := ln.Dial()
+	require.NoError(t, err)
+	c := imaptest.NewConn(t, conn)
+	c.Line()
+	for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
+		require.True(t, imaptest.IsOK(c.Cmd(command)))
+	}
+	return server, c
+}
+
 // patient is a session whose FETCH runs until it is stopped.
 type patient struct{ imaptest.Stub }
 
@@ -123,25 +147,7 @@ func (patient) FetchContext(
 // close its own side. go-imap closes the connection as soon as the FETCH has stopped.
 func TestADisconnectedClientWhoseFetchStopsHasTimeToReadTheBYE(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server, err := imapgate.NewServer(&imapgate.Options{
-			Server: imapserver.Options{
-				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return patient{}, nil, nil
-				},
-				InsecureAuth: true,
-			},
-		})
-		require.NoError(t, err)
-		ln := imaptest.Listen()
-		go server.Serve(ln)
-		defer server.Close()
-		conn, err := ln.Dial()
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
-		for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
-			require.True(t, imaptest.IsOK(c.Cmd(command)))
-		}
+		server, c := selected(t, patient{})
 		c.Send("x FETCH 1 FLAGS")
 		synctest.Wait()
 		require.True(t, server.Limiter().Disconnect(server.Limiter().Sessions()[0].ID, "Good night"))
@@ -180,25 +186,7 @@ func (s stuck) Close() error {
 func TestADisconnectedClientThatDoesNotReadKeepsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		session := stuck{closed: make(chan struct{})}
-		server, err := imapgate.NewServer(&imapgate.Options{
-			Server: imapserver.Options{
-				NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-					return session, nil, nil
-				},
-				InsecureAuth: true,
-			},
-		})
-		require.NoError(t, err)
-		ln := imaptest.Listen()
-		go server.Serve(ln)
-		defer server.Close()
-		conn, err := ln.Dial()
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
-		for _, command := range []string{"a LOGIN karen pass", "b SELECT INBOX"} {
-			require.True(t, imaptest.IsOK(c.Cmd(command)))
-		}
+		server, c := selected(t, session)
 		c.Send("x FETCH 1 BODY[]")
 		synctest.Wait()
 		began := time.Now()

@@ -50,9 +50,5 @@ func (s *session) AuthenticateMechanisms() []string {
 }
 
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
-	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
-	if err != nil {
-		return server, err
-	}
-	return saslname.Watch(server, mech, s.loginAs), nil
+	return saslname.Authenticate(s.Session, mech, s.loginAs)
 }

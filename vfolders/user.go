@@ -106,9 +106,5 @@ func (s *session) AuthenticateMechanisms() []string {
 
 // Authenticate asks the backend.
 func (s *session) Authenticate(mech string) (sasl.Server, error) {
-	server, err := s.Session.(imapserver.SessionSASL).Authenticate(mech)
-	if err != nil {
-		return server, err
-	}
-	return saslname.Watch(server, mech, s.loggedIn), nil
+	return saslname.Authenticate(s.Session, mech, s.loggedIn)
 }

@@ -161,8 +161,7 @@ type Options struct {
 	History *History `toml:"-"`
 	// Username, if not nil, returns whose mailboxes a backend session (without this module's wrappers)
 	// has, as a name that nobody else on the backend has, or "" if it does not know. It is called once
-	// after a login, from many goroutines at once. See "A mailbox that goes away" above. The name also
-	// says whose half of MaxTotalMemory a LIST takes.
+	// after a login, from many goroutines at once. See History, and "What it costs" above.
 	Username func(session imapserver.Session) string `toml:"-"`
 	// MaxTotalMemory bounds the bytes of the answers to LIST that are held in memory, by all sessions
 	// of one [Wrap] together: see "What it costs" above. Beyond it: [ErrTooManyLists], or

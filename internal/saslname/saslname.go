@@ -4,14 +4,22 @@ package saslname
 import (
 	"strings"
 
+	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
 )
 
-// Watch returns the exchange, which calls loggedIn when it has succeeded. The user is "" if it is
-// not clear whose session it will be: for all mechanisms but PLAIN, and for a client that wants to
-// act as somebody else, which some backends ignore.
-func Watch(server sasl.Server, mech string, loggedIn func(user string)) sasl.Server {
-	return &exchange{server, mech, loggedIn}
+// Authenticate begins an exchange of a session, which must be an [imapserver.SessionSASL]. It calls
+// loggedIn when that has succeeded. The user is "" if it is not clear whose session it will be: for
+// all mechanisms but PLAIN, and for a client that wants to act as somebody else, which some
+// backends ignore.
+func Authenticate(
+	session imapserver.Session, mech string, loggedIn func(user string),
+) (sasl.Server, error) {
+	server, err := session.(imapserver.SessionSASL).Authenticate(mech)
+	if err != nil {
+		return server, err
+	}
+	return &exchange{server, mech, loggedIn}, nil
 }
 
 type exchange struct {

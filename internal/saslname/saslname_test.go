@@ -1,16 +1,35 @@
 package saslname_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-sasl"
 	"github.com/stretchr/testify/assert"
 
+	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/internal/saslname"
 )
 
-func TestWatch(t *testing.T) {
+// session is one whose only password is "pass".
+type session struct{ imaptest.Stub }
+
+func (session) AuthenticateMechanisms() []string { return nil }
+
+func (session) Authenticate(mech string) (sasl.Server, error) {
+	if mech == "XBROKEN" {
+		return nil, errors.ErrUnsupported
+	}
+	return sasl.NewPlainServer(func(_, _, password string) error {
+		if password != "pass" {
+			return imapserver.ErrAuthFailed
+		}
+		return nil
+	}), nil
+}
+
+func TestAuthenticate(t *testing.T) {
 	const nobody = "nobody has logged in"
 	for response, want := range map[string]string{
 		"\x00karen\x00pass":      "karen",
@@ -21,14 +40,8 @@ func TestWatch(t *testing.T) {
 	} {
 		for mech, knows := range map[string]bool{"PLAIN": true, "XOTHER": false} {
 			got := nobody
-			exchange := saslname.Watch(
-				sasl.NewPlainServer(func(_, _, password string) error {
-					if password != "pass" {
-						return imapserver.ErrAuthFailed
-					}
-					return nil
-				}), mech, func(user string) { got = user },
-			)
+			exchange, err := saslname.Authenticate(session{}, mech, func(user string) { got = user })
+			assert.NoError(t, err)
 			_, done, err := exchange.Next(nil)
 			assert.False(t, done)
 			assert.NoError(t, err)
@@ -41,4 +54,7 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
+	exchange, err := saslname.Authenticate(session{}, "XBROKEN", nil)
+	assert.Nil(t, exchange)
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
 }
