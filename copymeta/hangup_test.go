@@ -547,15 +547,13 @@ func selectedOverTCP(
 	})
 	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, listener.Addr().String())
+	conn := c.Conn.(*net.TCPConn)
 	if secure {
 		c.Cmd("s STARTTLS")
 		c = imaptest.NewConn(t, tls.Client(conn, imaptest.ClientTLS()))
 	}
 	c.Cmd("l LOGIN karen pass")
 	c.Cmd("s SELECT INBOX")
-	return conn.(*net.TCPConn), c
+	return conn, c
 }

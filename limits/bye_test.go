@@ -65,10 +65,7 @@ func TestTheAnswerIsOutBeforeTheBYEHoweverLateItIs(t *testing.T) {
 				return &lateAnswers{l}
 			}, limiter.Wrap(b.NewSession))
 			login := func(command string) []string {
-				conn, err := net.Dial("tcp", address)
-				require.NoError(t, err)
-				c := imaptest.NewConn(t, conn)
-				c.Line()
+				c := imaptest.DialTCP(t, address)
 				c.Send(command)
 				if command == "k LOGIN karen pass" {
 					return []string{c.Line()}

@@ -2,7 +2,6 @@ package limits_test
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -303,10 +302,7 @@ func TestALoginLeavesWhenItsClientHangsUpWhileItWaitsForItsCheck(t *testing.T) {
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	var conns []*imaptest.Conn
 	for i, user := range []string{"karen", "bob"} {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Send("a LOGIN " + user + " pass")
 		if i == 0 {
 			<-checking

@@ -2,7 +2,6 @@ package limits_test
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -135,10 +134,7 @@ func TestACommandIsStoppedWhenItsClientHangsUp(t *testing.T) {
 				&limits.Options{ShareSearches: true, OnEvent: func(e limits.Event) { events <- e }},
 			)
 			address := listenTCP(t, plain, limiter.Wrap(stoppableBackend(b, running, false, false)))
-			conn, err := net.Dial("tcp", address)
-			require.NoError(t, err)
-			c := imaptest.NewConn(t, conn)
-			c.Line()
+			c := imaptest.DialTCP(t, address)
 			c.Cmd("a LOGIN karen pass")
 			c.Cmd("b SELECT INBOX")
 			c.Send(command)
@@ -162,10 +158,7 @@ func TestASharedSearchIsStoppedWhenAllHaveHungUp(t *testing.T) {
 	address := listenTCP(t, plain, limiter.Wrap(stoppableBackend(b, running, false, false)))
 	var conns []*imaptest.Conn
 	for i := range 3 {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("b SELECT INBOX")
 		c.Send("x UID SEARCH ALL")

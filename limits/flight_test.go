@@ -3,7 +3,6 @@ package limits_test
 import (
 	"context"
 	"errors"
-	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -460,10 +459,7 @@ func TestASharedSearchOutlivesTheClientThatAskedFirst(t *testing.T) {
 	limiter := limits.New(options)
 	address := listenTCP(t, plain, limiter.Wrap(f.NewSession))
 	search := func() *imaptest.Conn {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("b SELECT INBOX")
 		c.Send("x UID SEARCH SEEN")
@@ -662,10 +658,7 @@ func TestEventsOfSharedSearches(t *testing.T) {
 	limiter := limits.New(options)
 	address := listenTCP(t, plain, limiter.Wrap(f.NewSession))
 	dial := func() *imaptest.Conn {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("s SELECT INBOX")
 		return c

@@ -56,11 +56,8 @@ func TestAWaitingCommandLeavesWhenItsClientHangsUp(t *testing.T) {
 		t.Skip("only Linux tells")
 	}
 	dialPlain := func(t *testing.T, address string) (*net.TCPConn, *imaptest.Conn) {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
-		return conn.(*net.TCPConn), c
+		c := imaptest.DialTCP(t, address)
+		return c.Conn.(*net.TCPConn), c
 	}
 	dialTLS := func(t *testing.T, address string) (*net.TCPConn, *imaptest.Conn) {
 		conn, err := net.Dial("tcp", address)
@@ -162,10 +159,7 @@ func TestAWaitingLoginLeavesWhenItsClientHangsUp(t *testing.T) {
 	)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	dial := func() *imaptest.Conn {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Send("a LOGIN karen pass")
 		return c
 	}
@@ -191,10 +185,7 @@ func TestALoginThatWaitsForAClusterLeavesWhenItsClientHangsUp(t *testing.T) {
 		MaxGuessDelay: 15 * time.Second, Cluster: &silentStore{},
 		OnEvent: func(e limits.Event) { left <- e },
 	})
-	conn, err := net.Dial("tcp", listenTCP(t, plain, limiter.Wrap(b.NewSession)))
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, listenTCP(t, plain, limiter.Wrap(b.NewSession)))
 	c.Send("a LOGIN karen pass")
 	c.Close()
 	event := <-left
@@ -224,10 +215,7 @@ func TestAWaitingCommandLeavesWhenTheServerClosesItsConnection(t *testing.T) {
 	})
 	go server.Serve(listener)
 	dial := func() {
-		conn, err := net.Dial("tcp", listener.Addr().String())
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, listener.Addr().String())
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("b SELECT INBOX")
 		c.Send("x SEARCH ALL")
@@ -252,10 +240,7 @@ func TestAConnectionThatLoopsOrHidesItsSocketStillWorks(t *testing.T) {
 	address := listenTCP(
 		t, func(l net.Listener) net.Listener { return &loopListener{l} }, limiter.Wrap(b.NewSession),
 	)
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, address)
 	assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
 }
 
@@ -290,10 +275,7 @@ func TestASharedSearchRunsAgainWhenItsRunnerHungUp(t *testing.T) {
 	limiter := limits.New(options)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	search := func() *imaptest.Conn {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("b SELECT INBOX")
 		c.Send("x UID SEARCH SEEN")

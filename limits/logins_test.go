@@ -1,7 +1,6 @@
 package limits_test
 
 import (
-	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
@@ -127,10 +125,7 @@ func TestALoginWhoseClientHangsUpAtItsTurnLeavesNothing(t *testing.T) {
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
 	var conns []*imaptest.Conn
 	for i := range 2 {
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Send("a LOGIN karen pass")
 		if i == 0 {
 			<-checking

@@ -65,14 +65,11 @@ func fetching(t *testing.T, size int64, options *limits.Options) (*limits.Limite
 			return &bigFetch{backendSession{backend: b}, size}, nil, nil
 		}),
 	)
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, address)
 	c.Cmd("a LOGIN karen pass")
 	c.Cmd("b SELECT INBOX")
 	c.Send("x FETCH 1 BODY.PEEK[]")
-	return limiter, conn
+	return limiter, c.Conn
 }
 
 func TestAClientThatStopsReadingGivesItsSlotBack(t *testing.T) {
@@ -122,10 +119,7 @@ func TestAClientThatDoesNotReadAListGivesItsSlotBack(t *testing.T) {
 			return &bigList{backendSession{backend: b}}, nil, nil
 		},
 	))
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, address)
 	c.Cmd("a LOGIN karen pass")
 	c.Send(`x LIST "" *`)
 	event := <-events
@@ -172,16 +166,13 @@ func TestAClientThatDiesAfterFetchRunTimeoutLeavesNothing(t *testing.T) {
 			return &deafFetch{bigFetch{backendSession{backend: &backend{}}, 100 << 20}}, nil, nil
 		}),
 	)
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, address)
 	c.Cmd("a LOGIN karen pass")
 	c.Cmd("b SELECT INBOX")
 	c.Send("x FETCH 1 BODY.PEEK[]")
-	_, err = io.ReadFull(conn, make([]byte, 1<<20))
+	_, err := io.ReadFull(c.Conn, make([]byte, 1<<20))
 	require.NoError(t, err)
-	conn.Close()
+	c.Conn.Close()
 	for limiter.Stats().Connections > 0 {
 		runtime.Gosched()
 	}
@@ -253,10 +244,7 @@ func TestABackendThatIsSlowIsNoStall(t *testing.T) {
 		},
 	)
 	address := listenTCP(t, plain, limiter.Wrap(b.NewSession))
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	c := imaptest.NewConn(t, conn)
-	c.Line()
+	c := imaptest.DialTCP(t, address)
 	c.Cmd("a LOGIN karen pass")
 	c.Cmd("b SELECT INBOX")
 	c.Send("x FETCH 1 FLAGS")
@@ -343,10 +331,7 @@ func TestABackendWhoseDatabaseIsGoneAnswers(t *testing.T) {
 	for _, trouble := range []error{syscall.ECONNRESET, syscall.EPIPE, os.ErrDeadlineExceeded} {
 		b := &backend{fetch: func(string) error { return fmt.Errorf("database: %w", trouble) }}
 		address := listenTCP(t, plain, limits.New(nil).Wrap(b.NewSession))
-		conn, err := net.Dial("tcp", address)
-		require.NoError(t, err)
-		c := imaptest.NewConn(t, conn)
-		c.Line()
+		c := imaptest.DialTCP(t, address)
 		c.Cmd("a LOGIN karen pass")
 		c.Cmd("b SELECT INBOX")
 		assert.Equal(t, "NO [SERVERBUG] Internal server error", imaptest.Last(c.Cmd("x FETCH 1 FLAGS")))

@@ -339,10 +339,7 @@ func TestGhostsAreBounded(t *testing.T) {
 	ghosts := func(user string, max, attempts int) (admitted int) {
 		require.NoError(t, limiter.SetOptions(&limits.Options{MaxLoginsPerUser: max}))
 		for range attempts {
-			conn, err := net.Dial("tcp", address)
-			require.NoError(t, err)
-			c := imaptest.NewConn(t, conn)
-			c.Line()
+			c := imaptest.DialTCP(t, address)
 			if !imaptest.IsOK(c.Cmd("a LOGIN " + user + " pass")) {
 				continue
 			}

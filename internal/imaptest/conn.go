@@ -23,6 +23,18 @@ func NewConn(t testing.TB, conn net.Conn) *Conn {
 	return &Conn{Conn: conn, t: t, reader: bufio.NewReader(conn)}
 }
 
+// DialTCP connects to an address, and reads the greeting.
+func DialTCP(t testing.TB, address string) *Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewConn(t, conn)
+	c.Line()
+	return c
+}
+
 // Send writes the lines in one piece, each with a CRLF.
 func (c *Conn) Send(lines ...string) {
 	c.t.Helper()
