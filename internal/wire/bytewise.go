@@ -29,10 +29,10 @@ func (r *requests) take(out, in []byte) ([]byte, int) {
 		case inDropped:
 			r.drop(b)
 			stop = r.literal > 0
-		case inChallenge:
+		case beforeReply, inReply:
 			out = append(out, b)
-			stop = b == '\n'
-			if stop {
+			r.state = inReply
+			if stop = b == '\n'; stop {
 				r.state = afterLine
 			}
 		default:

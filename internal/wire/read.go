@@ -165,7 +165,7 @@ func (c *conn) failed(err error) error {
 		return nil
 	}
 	c.dialogue.failed()
-	if c.requests.betweenCommands() {
+	if c.requests.inStep() {
 		return err
 	}
 	if err == io.EOF && c.requests.message {

@@ -27,7 +27,8 @@ const (
 	inName
 	inSubName // of UID
 	inArguments
-	inChallenge  // a line of an AUTHENTICATE exchange, or the end of IDLE
+	beforeReply  // nothing has come yet of a line that the server has asked for
+	inReply      // such a line: one of an AUTHENTICATE exchange, or the end of IDLE
 	afterLine    // what follows depends on what the server says
 	afterLiteral // the line goes on, unless the server says otherwise
 	inDropped    // the server does not get the rest of the command
@@ -68,10 +69,12 @@ func (r *requests) resume() (loggedIn bool) {
 	answered, challenged, loggedIn := r.conn.dialogue.next()
 	switch {
 	case r.state == inDropped:
-	case answered && (r.state == afterLine || r.state == inChallenge):
+	case answered && (r.state == afterLine || r.state == inReply):
 		r.dropRest()
 	case answered:
-		r.reset() // behind a literal; if anything follows there, the server closes the connection
+		// The server waits no longer for a reply; or it is behind a literal, and closes the connection
+		// if anything follows there.
+		r.reset()
 	case r.state == afterLiteral:
 		r.state = inArguments
 	case r.state == afterLine:
@@ -86,6 +89,10 @@ func (r *requests) reset() {
 
 // betweenCommands reports whether nothing of a command has come yet.
 func (r *requests) betweenCommands() bool { return r.state == inTag && r.text == 0 }
+
+// inStep reports whether the next byte begins a command if the server gives up waiting for it. A
+// reply that comes after all does not look like a command, so the server closes the connection.
+func (r *requests) inStep() bool { return r.betweenCommands() || r.state == beforeReply }
 
 // mayEnd reports whether the connection may end while the server waits for more. It may, because
 // the server works on nothing, unless it takes a message.
@@ -119,7 +126,7 @@ func (r *requests) endLine(challenged bool) {
 		r.literals += size
 		r.literal, r.state = size, inArguments
 	case (r.current == authenticateCommand || r.current == idleCommand) && challenged:
-		r.state = inChallenge
+		r.state = beforeReply
 	default:
 		r.reset()
 	}

@@ -95,3 +95,31 @@ func TestTheRestOfACommandIsNoCommandAfterAStall(t *testing.T) {
 		})
 	}
 }
+
+// A client that does not answer a challenge, or does not end IDLE, is told that the server waits no
+// longer. Nothing of its reply has come, so both agree where the next command begins.
+func TestAReplyThatDoesNotComeEndsNoConnection(t *testing.T) {
+	for _, test := range []struct {
+		begin string
+		waits time.Duration
+	}{
+		{"a AUTHENTICATE PLAIN", 31 * time.Second},
+		{"a AUTHENTICATE ASKS\r\nYQ==", 31 * time.Second},
+		{"0 LOGIN u p\r\na IDLE", 36 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ln := imaptest.Listen()
+			start(t, guardedServer(quiet(imapserver.Options{
+				NewSession: always(asking{watched{calls: &calls{}}}), InsecureAuth: true,
+			}), wire.Config{}), ln)
+			c := dial(t, ln)
+			c.Line()
+			c.Send(test.begin)
+			time.Sleep(test.waits)
+			answer := imaptest.Last(c.Answer("a"))
+			assert.Equal(t, "NO [SERVERBUG] Internal server error", answer, test.begin)
+			assert.True(t, imaptest.IsOK(c.Cmd("b NOOP")), test.begin)
+			assert.True(t, imaptest.IsOK(c.Cmd("c CAPABILITY")), test.begin)
+		})
+	}
+}
