@@ -83,4 +83,5 @@ const (
 const (
 	byeLoginBytes = "[LIMIT] Too much was sent without a login"
 	byeTag        = "[LIMIT] The tag of the command is too long"
+	byeStalled    = "The rest of the command did not come in time"
 )

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 )
 
 // Read returns at most one line or literal at a time, so that the server has answered it before the
@@ -165,10 +167,12 @@ func (c *conn) failed(err error) error {
 		return nil
 	}
 	c.dialogue.failed()
-	if c.requests.inStep() {
+	switch {
+	case c.requests.inStep():
 		return err
-	}
-	if err == io.EOF && c.requests.message {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.HangUp(byeStalled)
+	case err == io.EOF && c.requests.message:
 		err = io.ErrUnexpectedEOF
 	}
 	return c.end(err)

@@ -26,7 +26,7 @@ func (r *requests) drop(b byte) {
 func (r *requests) endDropped() {
 	nonSync := r.spec.nonSync
 	if size, ok := r.spec.take(); ok && nonSync {
-		r.literal, r.quoted = size, false
+		r.literal = size
 		return
 	}
 	r.reset()

@@ -89,7 +89,10 @@ func TestTheRestOfACommandIsNoCommandAfterAStall(t *testing.T) {
 				time.Sleep(6 * time.Minute) // go-imap waits 5 min for a message, 30 s for everything else
 				io.WriteString(c.Conn, "b CREATE stolen\r\n")
 				c.Conn.(interface{ CloseWrite() error }).CloseWrite()
-				c.Rest()
+				said := c.Rest()
+				if name != "in a command that is refused" { // for which go-imap waits as long as for another
+					assert.Equal(t, "* BYE The rest of the command did not come in time", said[len(said)-1])
+				}
 				assert.NotContains(t, strings.Join(calls.list, "\n"), "stolen")
 			})
 		})
@@ -122,4 +125,21 @@ func TestAReplyThatDoesNotComeEndsNoConnection(t *testing.T) {
 			assert.True(t, imaptest.IsOK(c.Cmd("c CAPABILITY")), test.begin)
 		})
 	}
+}
+
+// A connection on which a refused message is still dropped may end: no command runs.
+func TestDrainDoesNotWaitForAMessageThatIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := imaptest.Listen()
+		server := guardedServer(quiet(imapserver.Options{
+			NewSession: stub(t), InsecureAuth: true,
+		}), wire.Config{})
+		start(t, server, ln)
+		c := dial(t, ln)
+		c.Line()
+		c.Send("0 LOGIN u p", "a APPEND x {3+}", "abc {100+}", "half")
+		synctest.Wait()
+		go server.guard.Drain(t.Context(), "So long")
+		assert.Contains(t, c.Rest(), "* BYE So long")
+	})
 }

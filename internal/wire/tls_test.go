@@ -303,21 +303,28 @@ func TestNewListenerOnATLSListener(t *testing.T) {
 	assert.Equal(t, "NO STARTTLS not supported", imaptest.Last(c.Cmd("c STARTTLS")))
 }
 
-// If a STARTTLS never ends, the server's answer is about that, and does not begin TLS.
-func TestAStalledSTARTTLSBeginsNoTLS(t *testing.T) {
+// If a STARTTLS does not end, the server's answer is about that, and does not begin TLS.
+func TestASTARTTLSThatIsCutShortBeginsNoTLS(t *testing.T) {
 	for _, command := range []string{"a STARTTLS ", "a STARTTLS \r"} {
-		synctest.Test(t, func(t *testing.T) {
-			ln := imaptest.Listen()
-			start(
-				t,
-				newServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})),
-				ln,
-			)
-			c := dial(t, ln)
-			c.Line()
-			io.WriteString(c.Conn, command)
-			assert.Equal(t, "a NO [SERVERBUG] Internal server error", c.Line(), command)
-		})
+		for _, stalls := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				ln := imaptest.Listen()
+				start(
+					t,
+					newServer(quiet(imapserver.Options{NewSession: stub(t), TLSConfig: imaptest.ServerTLS()})),
+					ln,
+				)
+				c := dial(t, ln)
+				c.Line()
+				io.WriteString(c.Conn, command)
+				want := "* BYE The rest of the command did not come in time"
+				if !stalls {
+					c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+					want = "a NO [SERVERBUG] Internal server error"
+				}
+				assert.Equal(t, []string{want}, c.Rest(), command)
+			})
+		}
 	}
 }
 
