@@ -260,3 +260,16 @@ func TestAClientThatDoesNotReadOverTLS(t *testing.T) {
 		assert.ErrorIs(t, below.SetDeadline(time.Time{}), net.ErrClosed)
 	})
 }
+
+// A time that is later than any program runs is not over already. If it is, this test hangs. It
+// runs in no bubble, as the clock in there is years before the program.
+func TestATimeThatNeverComesIsNotOver(t *testing.T) {
+	theirs, ours := pipe(t)
+	told := client(theirs)
+	n := progress.Notice{Conn: func() net.Conn { return ours }}
+	n.Start(progress.Command{
+		Interval: time.Millisecond, Text: text, Until: time.Now().AddDate(9000, 0, 0),
+	})
+	<-told
+	n.End()
+}

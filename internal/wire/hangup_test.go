@@ -251,3 +251,31 @@ func TestCloseWaitsForTheGoodbye(t *testing.T) {
 		})
 	}
 }
+
+// brittle is a connection of somebody else's making that cannot be written to any more.
+type brittle struct {
+	net.Conn
+	broken *bool
+}
+
+func (b brittle) Write(p []byte) (int, error) {
+	if *b.broken {
+		panic("broken")
+	}
+	return b.Conn.Write(p)
+}
+
+// A goodbye that panics does not keep the server's Close waiting.
+func TestCloseDoesNotWaitForAGoodbyeThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken bool
+		c, client := greeted(t, func(c *memconn.Conn) net.Conn { return brittle{c, &broken} })
+		broken = true
+		assert.Panics(t, func() { c.HangUp("So long") })
+		began := time.Now()
+		assert.NoError(t, c.Close())
+		assert.Zero(t, time.Since(began))
+		_, err := client.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, io.EOF)
+	})
+}
