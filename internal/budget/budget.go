@@ -34,7 +34,7 @@ func New(size int64) *Budget {
 		return nil
 	}
 	return &Budget{
-		half: (size + 1) / 2, all: semaphore.NewWeighted(size), users: make(map[string]*user),
+		half: size - size/2, all: semaphore.NewWeighted(size), users: make(map[string]*user),
 	}
 }
 

@@ -2,6 +2,7 @@ package budget
 
 import (
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,4 +70,20 @@ func TestAShareOfMoreThanHalf(t *testing.T) {
 		large.Shrink(45)
 		assert.EqualValues(t, 40, large.Held())
 	})
+}
+
+// Of the largest number that means no limit to some authors, half is no negative number, on which
+// somebody would wait always.
+func TestABudgetOfEachSize(t *testing.T) {
+	for size, half := range map[int64]int64{1: 1, 2: 1, 3: 2, math.MaxInt64: 1 << 62} {
+		b := New(size)
+		first, second := b.Share("karen"), b.Share("KAREN")
+		assert.False(t, first.Awaited(), size)
+		assert.True(t, first.Try(half), size)
+		assert.False(t, second.Try(1), size)
+		assert.True(t, b.Share("bob").Try(size-half), size)
+		assert.False(t, first.Awaited(), size)
+		first.Shrink(0)
+		assert.True(t, second.Try(1), size)
+	}
 }
