@@ -453,6 +453,26 @@ func TestNobodyWaitsForMemory(t *testing.T) {
 	})
 }
 
+// However much one user copies, half of the memory is for the others.
+func TestOneUserCannotHaveAllMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCopying(t, copymeta.Options{MaxTotalMemory: 60})
+		var answers []<-chan mover
+		for _, user := range []string{"karen", "KAREN", "bob"} {
+			answer, b := c.copyBy(user, 20)
+			answers = append(answers, answer)
+			assert.True(t, c.hasRead(b))
+		}
+		assert.Equal(t, int64(20), fileBytes(t), "the second COPY of one user")
+		for range answers {
+			c.next <- struct{}{}
+		}
+		for _, answer := range answers {
+			assert.True(t, imaptest.IsOK((<-answer).answer))
+		}
+	})
+}
+
 // fileBytes returns how many bytes the temporary files have that are open. They have no names.
 func fileBytes(t *testing.T) (bytes int64) {
 	if runtime.GOOS != "linux" {
