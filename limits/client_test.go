@@ -332,7 +332,7 @@ func TestExemptMayBeAnIPv4NetworkInIPv6(t *testing.T) {
 		}
 		s := serve(t, &backend{}, options)
 		for _, test := range []struct{ address, want string }{
-			{"192.0.2.1", "OK"}, {"192.0.2.1", "OK"}, {"192.0.3.1", noUserLogins},
+			{"192.0.2.1", "OK"}, {"192.0.2.255", "OK"}, {"192.0.3.1", noUserLogins},
 		} {
 			_, answer := s.login(test.address, "karen")
 			assert.Contains(t, answer, test.want, test.address)
