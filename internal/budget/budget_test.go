@@ -87,3 +87,26 @@ func TestABudgetOfEachSize(t *testing.T) {
 		assert.True(t, second.Try(1), size)
 	}
 }
+
+// Whoever leaves while the own commands have the half has taken nothing.
+func TestWhoLeavesBehindTheOwnCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(100)
+		first, second := b.Share("karen"), b.Share("karen")
+		require.True(t, first.Try(50))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		assert.ErrorIs(t, second.Acquire(ctx, 1), context.DeadlineExceeded)
+		first.Close()
+		assert.True(t, second.Try(50))
+		second.Close()
+		assert.True(t, b.Share("bob").Try(100))
+	})
+}
+
+func TestNoBudgetIsNoLimit(t *testing.T) {
+	share := New(0).Share("karen")
+	assert.True(t, share.Try(math.MaxInt64))
+	share.Shrink(0)
+	share.Close()
+}

@@ -3,6 +3,7 @@ package clock_test
 import (
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -22,4 +23,13 @@ func TestAddDoesNotOverflow(t *testing.T) {
 	} {
 		assert.Equal(t, test.want, test.from.Add(test.d))
 	}
+}
+
+func TestAnInstantIsSoLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := clock.Now()
+		time.Sleep(time.Hour)
+		assert.Equal(t, time.Hour, began.Ago())
+		assert.Equal(t, clock.Now(), began.Add(time.Hour))
+	})
 }

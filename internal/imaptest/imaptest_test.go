@@ -2,6 +2,7 @@ package imaptest_test
 
 import (
 	"crypto/tls"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,5 +60,38 @@ func TestTLSInABubble(t *testing.T) {
 		assert.True(t, imaptest.IsOK(c.Cmd("a STARTTLS")))
 		secure := imaptest.NewConn(t, tls.Client(c.Conn, imaptest.ClientTLS()))
 		assert.True(t, imaptest.IsOK(secure.Cmd("b LOGIN karen pass")))
+	})
+}
+
+func TestDialTCP(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := imapserver.New(&imapserver.Options{
+		NewSession: imaptest.Memory(imaptest.User("karen")), InsecureAuth: true,
+	})
+	go server.Serve(ln)
+	defer server.Close()
+	c := imaptest.DialTCP(t, ln.Addr().String())
+	assert.True(t, imaptest.IsOK(c.Cmd("a LOGIN karen pass")))
+}
+
+func TestAClientSaysWhereItComesFrom(t *testing.T) {
+	ln := imaptest.Listen()
+	defer ln.Close()
+	go ln.DialFrom("192.0.2.7")
+	conn, err := ln.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	require.NoError(t, err)
+	assert.Equal(t, "192.0.2.7", host)
+}
+
+func TestRunServesAServerOfAnyKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := imaptest.Run(t, imapserver.New(&imapserver.Options{
+			NewSession: imaptest.Memory(imaptest.User("karen")), InsecureAuth: true,
+		}))
+		assert.True(t, imaptest.IsOK(server.Login("karen", "pass").Cmd("a NOOP")))
 	})
 }
