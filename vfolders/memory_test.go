@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,18 +182,25 @@ func TestOneUserCannotHaveAllMemory(t *testing.T) {
 	})
 }
 
-// A user of whom the backend knows several names has one half.
+// A user of whom the backend knows several names has one half. It is asked once after a login.
 func TestOneUserWithSeveralNamesCannotHaveAllMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
 		server := imaptest.Serve(t, vfolders.Wrap(mover{large()}.session, &vfolders.Options{
 			MaxTotalMemory: inMemory * 3,
-			Username:       func(imapserver.Session) string { return "bob" },
+			Username: func(imapserver.Session) string {
+				asked.Add(1)
+				return "bob"
+			},
 		}))
 		server.Login("bob", "pass").Send(`a LIST "" *`)
 		synctest.Wait()
 		start := time.Now()
-		assert.True(t, imaptest.IsOK(server.Login("robert", "pass").Cmd(`a LIST "" *`)))
+		robert := server.Login("robert", "pass")
+		assert.True(t, imaptest.IsOK(robert.Cmd(`a LIST "" *`)))
 		assert.NotZero(t, time.Since(start), "it waits for the other")
+		assert.True(t, imaptest.IsOK(robert.Cmd(`b LIST "" *`)))
+		assert.EqualValues(t, 2, asked.Load())
 	})
 }
 
