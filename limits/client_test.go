@@ -328,11 +328,15 @@ func TestExemptMayBeAnIPv4NetworkInIPv6(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		options := &limits.Options{
 			MaxLoginsPerUser: 1,
-			Exempt:           []netip.Prefix{netip.MustParsePrefix("::ffff:192.0.2.0/120")},
+			Exempt: []netip.Prefix{
+				netip.MustParsePrefix("::ffff:192.0.2.0/120"),
+				netip.MustParsePrefix("::ffff:0:0/95"), // one of IPv6
+			},
 		}
 		s := serve(t, &backend{}, options)
 		for _, test := range []struct{ address, want string }{
 			{"192.0.2.1", "OK"}, {"192.0.2.255", "OK"}, {"192.0.3.1", noUserLogins},
+			{"::fffe:0:1", "OK"}, {"::fffd:0:1", noUserLogins},
 		} {
 			_, answer := s.login(test.address, "karen")
 			assert.Contains(t, answer, test.want, test.address)

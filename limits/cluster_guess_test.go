@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/imapgate/imapgate/internal/imaptest"
 	"github.com/imapgate/imapgate/limits"
@@ -92,6 +93,29 @@ type hastyStore struct{ guessStore }
 
 func (*hastyStore) Hear(tell func(netip.Prefix, uint64, time.Duration)) {
 	tell(netip.MustParsePrefix("192.0.2.1/32"), 1, 0)
+}
+
+// attentiveStore notes when somebody begins to hear.
+type attentiveStore struct {
+	guessStore
+	hears func()
+}
+
+func (s *attentiveStore) Hear(func(netip.Prefix, uint64, time.Duration)) { s.hears() }
+
+// A store is asked what it knows of a network from the moment that the options hold, so the limiter
+// hears of wrong passwords before that.
+func TestALimiterHearsOfWrongPasswordsBeforeItAsks(t *testing.T) {
+	limiter := limits.New(nil)
+	defer limiter.Close()
+	heard := false
+	store := &attentiveStore{hears: func() {
+		heard = true
+		assert.Nil(t, limiter.Options().Cluster)
+	}}
+	require.NoError(t, limiter.SetOptions(&limits.Options{MaxGuessDelay: time.Second, Cluster: store}))
+	assert.True(t, heard)
+	assert.Same(t, store, limiter.Options().Cluster)
 }
 
 // A wrong password that a store tells at once delays by the options that are being set.
